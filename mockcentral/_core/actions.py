@@ -1,0 +1,172 @@
+"""What the rules may ask of the wire: the whole vocabulary, one frozen dataclass a verb.
+
+Rules (`_core.central`) and faults return actions; `servers` carries them out over sockets and `sim` over its network.
+A fault that needs something new from the pipe adds a verb here that every other fault may use too; the pipe never asks
+which fault it is serving.
+
+Two families:
+
+* **orders** are carried out when they are due, on a target (`call`, `connection`, or the world);
+* **answers** say what happens to the one thing that is being decided right now: a PING that came in, an event about to be
+  sent, an HTTP request about to be answered. Without an answer the pipe does the honest thing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+
+# ---------------------------------------------------------------- orders on one call
+@dataclass(frozen=True, slots=True)
+class SendEvents:
+    """Send pre-encoded gRPC messages (with their 5-byte prefix) on a call, in this order."""
+
+    call: int
+    frames: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EndCall:
+    """Send what is queued, then trailers with this gRPC status. `code` is a number, 0 to 16."""
+
+    call: int
+    code: int
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ResetCall:
+    """RST_STREAM with an HTTP/2 error code (2 INTERNAL_ERROR, 7 REFUSED_STREAM, 8 CANCEL, 11 ENHANCE_YOUR_CALM ...)."""
+
+    call: int
+    error_code: int
+
+
+# ---------------------------------------------------------------- orders on one connection
+@dataclass(frozen=True, slots=True)
+class AckPing:
+    """Send a PING ack with this 8-byte payload now."""
+
+    connection: int
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SendPing:
+    """Send a PING of our own; the ack comes back as `Central.ping_acked`."""
+
+    connection: int
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class GoAway:
+    """GOAWAY; `last_stream` None means "every stream you opened so far is fine"."""
+
+    connection: int
+    error_code: int = 0
+    last_stream: int | None = None
+    debug: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class CloseConnection:
+    """End the TCP connection: FIN after what is queued, or RST at once when `abort`."""
+
+    connection: int
+    abort: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BlackHole:
+    """From now on bytes vanish: neither read nor written, no FIN, no RST. The peer sees silence."""
+
+    connection: int
+
+
+# ---------------------------------------------------------------- orders on the world
+@dataclass(frozen=True, slots=True)
+class StopListening:
+    """Close the listening socket and every connection with RST, as a crashed server does. Clients get "connection refused"."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartListening:
+    """Listen again on the same port."""
+
+
+Order: TypeAlias = (
+    SendEvents
+    | EndCall
+    | ResetCall
+    | AckPing
+    | SendPing
+    | GoAway
+    | CloseConnection
+    | BlackHole
+    | StopListening
+    | StartListening
+)
+
+
+# ---------------------------------------------------------------- answers to what is being decided
+@dataclass(frozen=True, slots=True)
+class AnswerPing:
+    """How a PING is acked: after `delay` seconds, or never when `delay` is None."""
+
+    delay: float | None = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerEvent:
+    """How many copies of the event go out on this stream: 0 loses it (history keeps it), 2 duplicates it."""
+
+    copies: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerHttp:
+    """How an HTTP request is answered: `status` None lets the real answer through, after `delay` seconds either way."""
+
+    status: int | None = None
+    delay: float = 0.0
+    headers: tuple[tuple[str, str], ...] = field(default=())
+    body: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerCall:
+    """Refuse the call being opened, or the request being read, with this gRPC status."""
+
+    code: int
+    message: str = ""
+
+
+Answer: TypeAlias = AnswerPing | AnswerEvent | AnswerHttp | AnswerCall
+
+
+# ---------------------------------------------------------------- orders on what Central knows
+@dataclass(frozen=True, slots=True)
+class PurgeLog:
+    """Forget all events except the newest `keep`; harvests from further back get 410."""
+
+    keep: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ExpireTokens:
+    """Every token issued so far is expired from now on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """`StopListening` now, `StartListening` after `down_for` seconds; tokens and log survive unless `forget`."""
+
+    down_for: float
+    forget: bool = False
+
+
+Change: TypeAlias = PurgeLog | ExpireTokens | Restart
+
+Action: TypeAlias = Order | Answer | Change

@@ -1,0 +1,1 @@
+"""Judging a client by a journal, and running one to get a journal."""

@@ -1,0 +1,40 @@
+"""What a fault is: a frozen dataclass of settings with one method that says what to do when its rule fires.
+
+A fault knows settings and one moment; it never knows when it fires (`on`, `after`, `times` belong to the rule that holds
+it), what else is broken, a clock or a socket. See `docs/write-a-fault.md`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from random import Random
+from typing import ClassVar
+
+from mockcentral._core.actions import Action
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Where a rule fired. Ids are None where the anchor has no such thing (a PING belongs to no call)."""
+
+    anchor: str
+    nth: int
+    connection: int | None = None
+    call: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Base of all faults. Class docstring: what it does, then one line beginning "The client should feel"."""
+
+    name: ClassVar[str]
+    """The word after `do:` in a scenario."""
+    anchors: ClassVar[frozenset[str] | None] = None
+    """The anchors it can act at; None means any."""
+    shorthand: ClassVar[str | None] = None
+    """The field a bare value sets: `end_status: UNAVAILABLE` sets `code`."""
+
+    def actions(self, moment: Moment, random: Random) -> Iterable[Action]:
+        """What happens at `moment`. All randomness comes from `random`."""
+        raise NotImplementedError

@@ -1,0 +1,1 @@
+"""Scenario files: schema, reading, catalogue. Data only, no behaviour of the fake."""

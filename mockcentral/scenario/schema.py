@@ -1,0 +1,196 @@
+"""The shape of a scenario file, as typed data: the one truth for the reader, the JSON Schema, `explain` and the rules.
+
+Everything here is frozen, comparable and free of behaviour. Field names are the YAML keys, annotations are the types the
+reader converts to, defaults are the documented defaults, and `doc()` is the sentence the JSON Schema and `explain` show.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from mockcentral.faults.base import Fault
+from mockcentral.scenario.types import Anchor, Code, CountSpan, Duration, Span
+
+EventType = Literal["created", "updated", "deleted"]
+ALL_TYPES: tuple[EventType, ...] = ("created", "updated", "deleted")
+
+
+def doc(text: str, default: Any = ..., *, minimum: float | None = None, maximum: float | None = None) -> Any:
+    """A dataclass field with its documentation and bounds; required when it has no default."""
+    metadata = {"doc": text, "minimum": minimum, "maximum": maximum}
+    if default is ...:
+        return field(metadata=metadata)
+    if callable(default):
+        return field(default_factory=default, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+# ------------------------------------------------------------------------------------------------ world
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenSettings:
+    """How tokens are issued and judged."""
+
+    life: Duration = doc("how long an issued token is valid", Duration(3600.0), minimum=0.05)
+    accept: Literal["issued", "any"] = doc("`any` takes every JWT whose exp lies in the future", "issued")
+    on_expiry: Literal["end", "ignore"] = doc("whether a stream ends when the last token seen on it expires", "end")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogSettings:
+    """The event log: numbering and retention."""
+
+    first_sequence: int = doc("the first sequence id", 100001, minimum=1, maximum=2**62)
+    step: CountSpan = doc("how far ids rise from one event to the next; above 1 leaves holes", CountSpan(1, 1), minimum=1)
+    keep: int = doc("how many events are kept", 10000, minimum=1, maximum=10_000_000)
+    keep_for: Duration = doc("how long an event is kept", Duration(7 * 86400.0), minimum=0.01)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PingSettings:
+    """Application-level PING events; only streams that offered the capability get them."""
+
+    every: Duration | None = doc("pause between PING events on a stream; null sends none", Duration(30.0), minimum=0.05)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusSettings:
+    """Which gRPC status refuses what: the real server's choice is not known (protocol 7.3)."""
+
+    bad_token: Code = doc("unparsable, unknown, missing or revoked token", Code.UNAUTHENTICATED)
+    expired_token: Code = doc("token past its exp, at subscribe and on the stream", Code.UNAUTHENTICATED)
+    unknown_topic: Code = doc("the first message names a topic that does not exist", Code.NOT_FOUND)
+    foreign_tenant: Code = doc("x-axway-tenant-id is not the world's tenant", Code.PERMISSION_DENIED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HarvesterSettings:
+    """The history service."""
+
+    page_size: int = doc("page size when the request names none, and the largest one served", 100, minimum=1, maximum=10_000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorldSettings:
+    """The fake Central before anything happens."""
+
+    tenant: str = doc("the organization id clients must name", "1234567890")
+    delivery: Literal["stream_open", "first_request"] = doc(
+        "from when on a stream receives events: everything published since the call was opened, or since its first message",
+        "stream_open",
+    )
+    token: TokenSettings = doc("tokens", TokenSettings)
+    log: LogSettings = doc("event log", LogSettings)
+    ping: PingSettings = doc("PING events", PingSettings)
+    status: StatusSettings = doc("gRPC statuses of refusals", StatusSettings)
+    harvester: HarvesterSettings = doc("history", HarvesterSettings)
+
+
+# ------------------------------------------------------------------------------------------------ topics
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilterScope:
+    """The scope a filter asks for."""
+
+    kind: str = doc("scope kind, `*` for any")
+    name: str = doc("scope name, `*` for any", "*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """An event matches when every given field matches (protocol 5.4)."""
+
+    group: str = doc("API group, `*` for any", "management")
+    kind: str = doc("resource kind, `*` for any")
+    name: str = doc("resource name, `*` for any", "*")
+    type: tuple[EventType, ...] = doc("event types; updated includes subresource updates", ALL_TYPES)
+    scope: FilterScope | None = doc("absent: any scope or none", None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topic:
+    """A WatchTopic that exists from the start."""
+
+    name: str = doc("resource name")
+    filters: tuple[Filter, ...] = doc("an event matches when any filter matches")
+    title: str | None = doc("defaults to the name", None)
+    description: str = doc("free text", "")
+
+
+# ------------------------------------------------------------------------------------------------ traffic
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publish:
+    """Which resource changes a traffic line makes: lives of resources, created before updated before deleted."""
+
+    group: str = doc("API group", "management")
+    kind: str = doc("resource kind")
+    scope: str | None = doc("`Kind/name` of the scope, absent for an unscoped kind", None)
+    name: str | None = doc("resource name; absent: names are made up", None)
+    type: tuple[EventType, ...] = doc("which changes happen, drawn from the seed", ALL_TYPES)
+    subresource: str | None = doc("an update changes this subresource, so the event is SubResourceUpdated", None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traffic:
+    """A source of events."""
+
+    publish: Publish = doc("what happens")
+    count: int = doc("how many events in all", 1, minimum=1, maximum=10_000_000)
+    every: Span = doc("pause between two bursts", Span(0.1, 0.1))
+    burst: int = doc("how many events at once", 1, minimum=1, maximum=1_000_000)
+    on: Anchor = doc("what starts it; only the first match counts", Anchor("start"))
+    after: Span = doc("pause between that and the first event", Span(0.0, 0.0))
+
+
+# ------------------------------------------------------------------------------------------------ faults
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultRule:
+    """One fault and when it strikes."""
+
+    name: str = doc("a name for the journal and the control API")
+    on: Anchor = doc("the moment it is tied to")
+    after: Span = doc("pause between that moment and the strike; only for faults that give orders", Span(0.0, 0.0))
+    times: int | None = doc("how often it strikes at most; null: as often as the anchor happens", None, minimum=1)
+    probability: float = doc("the chance to strike at each match, drawn from the seed", 1.0, minimum=0.0, maximum=1.0)
+    ttl: Duration | None = doc("disarmed that long after it was armed", None, minimum=0.01)
+    do: Fault = doc("what happens: one key, the fault's name, with its settings")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AbortAfter:
+    """Cut one attempt short, after so many events or so long after it was opened (whatever comes first)."""
+
+    events: int | None = doc("events sent on the stream before it ends", None, minimum=0)
+    time: Span | None = doc("time since the call was opened", None)
+    code: Code = doc("the gRPC status it ends with", Code.UNAVAILABLE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """What happens to the n-th watch call; `ok` in YAML means none of these. Attempts past the list are ok."""
+
+    refuse: Code | None = doc("refuse the call with this status before reading a message", None)
+    abort_after: AbortAfter | None = doc("let it start, then cut it", None)
+
+
+# ------------------------------------------------------------------------------------------------ expectations
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expectation:
+    """Base of what a run must show; one dataclass a check, in `mockcentral.scenario.expectations`."""
+
+
+# ------------------------------------------------------------------------------------------------ the file
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """A whole scenario."""
+
+    scenario: str = doc("its name: lower-case words with hyphens")
+    about: str = doc("the story: who, what breaks, what must still be true")
+    seed: int = doc("decides every random choice of the fake", 0, minimum=0, maximum=2**63 - 1)
+    world: WorldSettings = doc("the fake before anything happens", WorldSettings)
+    topics: tuple[Topic, ...] = doc("topics that exist from the start", ())
+    traffic: tuple[Traffic, ...] = doc("what is published, and when", ())
+    faults: tuple[FaultRule, ...] = doc("what breaks, and when", ())
+    attempts: tuple[Attempt, ...] = doc("a script per connection attempt", ())
+    expect: tuple[Expectation, ...] = doc("what must hold; checks by name", ())
+    level: Literal["core", "extended"] = doc("core scenarios every client should pass", "core")
+    needs: tuple[Literal["wire"], ...] = doc("`wire`: cannot run in the simulator", ())

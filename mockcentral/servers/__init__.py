@@ -1,0 +1,1 @@
+"""The thin shells: sockets, asyncio, Flask. Decisions belong to `_core`."""

@@ -1,0 +1,1 @@
+"""Bytes to meaning and back. Pure: no socket, no clock."""
