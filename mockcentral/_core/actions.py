@@ -6,7 +6,7 @@ which fault it is serving.
 
 Two families:
 
-* **orders** are carried out when they are due, on a target (`call`, `connection`, or the world);
+* **orders** are carried out when they are due, on a target (`call`, `connection`, or the world; id 0 means every open one);
 * **answers** say what happens to the one thing that is being decided right now: a PING that came in, an event about to be
   sent, an HTTP request about to be answered. Without an answer the pipe does the honest thing.
 """
@@ -16,14 +16,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from mockcentral._core.events import TopicEvent
+
 
 # ---------------------------------------------------------------- orders on one call
 @dataclass(frozen=True, slots=True)
 class SendEvents:
-    """Send pre-encoded gRPC messages (with their 5-byte prefix) on a call, in this order."""
+    """Send events on a call, in this order; how they are encoded (once) is the wire's business."""
 
     call: int
-    frames: tuple[bytes, ...]
+    events: tuple[TopicEvent, ...]
 
 
 @dataclass(frozen=True, slots=True)

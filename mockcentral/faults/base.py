@@ -16,12 +16,12 @@ from mockcentral._core.actions import Action
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """Where a rule fired. Ids are None where the anchor has no such thing (a PING belongs to no call)."""
+    """Where a rule fired. An id is 0, "every open one", where the anchor has no such thing (a PING belongs to no call)."""
 
     anchor: str
     nth: int
-    connection: int | None = None
-    call: int | None = None
+    connection: int = 0
+    call: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,123 @@
+"""When faults strike: rules tied to moments of the run.
+
+A rule waits for its anchor, maybe pauses, and then lets its fault say what happens. The director counts, draws and pauses;
+it never carries anything out and does not know what a fault does. Every rule draws from a random stream of its own, named
+by seed and rule, so adding a rule shifts nothing for the others.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass
+from random import Random
+
+from mockcentral._core.actions import Action
+from mockcentral.faults.base import Moment
+from mockcentral.scenario.schema import FaultRule
+
+
+@dataclass(frozen=True, slots=True)
+class Strike:
+    """A rule that fires now, with what its fault wants to happen."""
+
+    rule: FaultRule
+    moment: Moment
+    actions: tuple[Action, ...]
+
+
+class _Armed:
+    __slots__ = ("at", "fired", "random", "rule")
+
+    def __init__(self, rule: FaultRule, at: float, random: Random) -> None:
+        self.rule = rule
+        self.at = at
+        self.random = random
+        self.fired = 0
+
+    def wants(self, nth: int, now: float) -> bool:
+        rule = self.rule
+        if not rule.on.matches(nth):
+            return False
+        if rule.ttl is not None and now - self.at > rule.ttl:
+            return False
+        if rule.times is not None and self.fired >= rule.times:
+            return False
+        return rule.probability >= 1.0 or self.random.random() < rule.probability
+
+
+class Director:
+    """The armed rules of a world and the strikes they have planned."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._armed: dict[str, _Armed] = {}
+        self._by_anchor: dict[str, list[_Armed]] = {}
+        self._planned: list[tuple[float, int, _Armed, Moment]] = []
+        self._tie = 0
+
+    def arm(self, rule: FaultRule, now: float) -> None:
+        """Arm a rule; one of the same name is replaced."""
+        self.disarm(rule.name)
+        armed = _Armed(rule, now, Random(f"{self._seed}:fault:{rule.name}"))
+        self._armed[rule.name] = armed
+        self._by_anchor.setdefault(rule.on.name, []).append(armed)
+
+    def disarm(self, name: str) -> bool:
+        """Disarm a rule; what it had planned does not happen. False when there is no such rule."""
+        armed = self._armed.pop(name, None)
+        if armed is None:
+            return False
+        self._by_anchor[armed.rule.on.name].remove(armed)
+        self._planned = [entry for entry in self._planned if entry[2] is not armed]
+        heapq.heapify(self._planned)
+        return True
+
+    @property
+    def rules(self) -> tuple[FaultRule, ...]:
+        return tuple(armed.rule for armed in self._armed.values())
+
+    def fired(self, name: str) -> int:
+        """How often a rule struck (or is about to)."""
+        armed = self._armed.get(name)
+        return armed.fired if armed else 0
+
+    def cares_about(self, anchor: str) -> bool:
+        """Whether any rule is tied to this anchor: lets hot paths skip `observe`."""
+        return bool(self._by_anchor.get(anchor))
+
+    def observe(self, anchor: str, nth: int, now: float, *, connection: int = 0, call: int = 0) -> list[Strike]:
+        """The strikes that happen at this very moment; those with a pause are planned for `due`."""
+        strikes = []
+        for armed in self._by_anchor.get(anchor, ()):
+            if not armed.wants(nth, now):
+                continue
+            armed.fired += 1
+            moment = Moment(anchor, nth, connection, call)
+            pause = armed.rule.after.pick(armed.random)
+            if pause > 0:
+                self._tie += 1
+                heapq.heappush(self._planned, (now + pause, self._tie, armed, moment))
+            else:
+                strikes.append(self._strike(armed, moment))
+        return strikes
+
+    def due(self, now: float) -> Iterator[Strike]:
+        """The planned strikes whose time has come, in order."""
+        while self._planned and self._planned[0][0] <= now:
+            _, _, armed, moment = heapq.heappop(self._planned)
+            yield self._strike(armed, moment)
+
+    def deadline(self) -> float | None:
+        """When the next planned strike is due."""
+        return self._planned[0][0] if self._planned else None
+
+    def missed(self, strike: Strike) -> None:
+        """The target of a strike was gone: the rule may fire once more (a fault that hit nothing did not happen)."""
+        armed = self._armed.get(strike.rule.name)
+        if armed is not None and armed.fired:
+            armed.fired -= 1
+
+    @staticmethod
+    def _strike(armed: _Armed, moment: Moment) -> Strike:
+        return Strike(armed.rule, moment, tuple(armed.rule.do.actions(moment, armed.random)))

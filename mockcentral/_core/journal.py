@@ -1,0 +1,56 @@
+"""The journal: everything observed or done, one record after the other (design/interfaces "Journal").
+
+Records are plain dicts so that they are JSON as they stand. The journal knows nothing of what they mean; it numbers them,
+keeps a bounded tail in memory and tells listeners (a file writer, a waiting test) about each one as it is added.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Any
+
+Record = dict[str, Any]
+
+VERSION = 1
+
+
+class Journal:
+    """An append-only list of records, the newest `keep` of them in memory."""
+
+    def __init__(self, world: str, keep: int = 200_000) -> None:
+        self.world = world
+        self._records: deque[Record] = deque(maxlen=keep)
+        self._added = 0
+        self._listeners: list[Callable[[Record], None]] = []
+
+    def add(self, now: float, kind: str, **fields: Any) -> Record:
+        """Append a record and tell every listener. `now` is world time, seconds."""
+        self._added += 1
+        record: Record = {"v": VERSION, "n": self._added, "t": round(now, 6), "world": self.world, "kind": kind, **fields}
+        self._records.append(record)
+        for listener in self._listeners:
+            listener(record)
+        return record
+
+    def since(self, n: int = 0) -> list[Record]:
+        """The records after number `n` that are still in memory."""
+        skip = max(0, n - (self._added - len(self._records)))
+        return list(islice(self._records, skip, None))
+
+    def __iter__(self) -> Iterator[Record]:
+        return iter(self.since())
+
+    def __len__(self) -> int:
+        return self._added
+
+    def listen(self, listener: Callable[[Record], None]) -> Callable[[], None]:
+        """Call `listener` with each record from now on; the returned function ends that (calling it twice is harmless)."""
+        self._listeners.append(listener)
+
+        def stop() -> None:
+            if listener in self._listeners:
+                self._listeners.remove(listener)
+
+        return stop

@@ -1,0 +1,145 @@
+"""Tokens: what is issued, and what a token that comes back is worth (protocol 2.2, 6.2).
+
+Signing is not done here (it needs a key and a cryptography library): `sign` turns claims into a JWT. A token the book
+issued is known by its text, so judging one costs a dictionary look-up. Only fingerprints of tokens may leave this module
+towards a journal or a message.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import enum
+import hashlib
+import json
+import math
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+MAX_BOOK = 100_000
+"""Tokens remembered; beyond that the oldest is forgotten and counts as unknown. Bounds what a client can make us keep."""
+MAX_TOKEN = 32_768
+
+
+class Worth(enum.Enum):
+    """What a token is worth right now."""
+
+    GOOD = "good"
+    MISSING = "no token"
+    MALFORMED = "not a JWT"
+    UNKNOWN = "not issued by this world"
+    EXPIRED = "expired"
+    NO_EXPIRY = "no numeric exp"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`expires` is wall time in seconds, None when the token says none."""
+
+    worth: Worth
+    expires: float | None = None
+    fingerprint: str = ""
+
+
+@dataclass(slots=True)
+class _Issued:
+    expires: float
+    client_id: str
+    revoked: bool = False
+
+
+def fingerprint(token: str) -> str:
+    """A name for a token that tells nothing of it: the first 8 hex digits of its SHA-256."""
+    return "jwt:" + hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()[:8]
+
+
+def bearer(value: str) -> str:
+    """The token of an `authorization` value or of `Request.token`; the word Bearer is dropped in any case."""
+    head, _, rest = value.strip().partition(" ")
+    return rest.strip() if head.lower() == "bearer" else value.strip()
+
+
+def unverified_claims(token: str) -> dict[str, Any] | None:
+    """The claims of a JWT without any check of its signature; None when it is none."""
+    parts = token.split(".")
+    if len(parts) != 3 or len(token) > MAX_TOKEN:
+        return None
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+    except (binascii.Error, ValueError, RecursionError):
+        return None
+    return claims if isinstance(claims, dict) else None
+
+
+def expiry(claims: Mapping[str, Any]) -> float | None:
+    """The numeric `exp` of claims; None for strings, booleans and other things Go would not read as one (protocol 2.2)."""
+    exp = claims.get("exp")
+    if isinstance(exp, bool) or not isinstance(exp, (int, float)) or not math.isfinite(exp):
+        return None
+    return float(exp)
+
+
+class TokenBook:
+    """Every token a world issued."""
+
+    def __init__(
+        self, *, tenant: str, accept: Literal["issued", "any"], sign: Callable[[Mapping[str, Any]], str], new_id: Callable[[], str]
+    ) -> None:
+        self._tenant = tenant
+        self._accept = accept
+        self._sign = sign
+        self._new_id = new_id
+        self._issued: OrderedDict[str, _Issued] = OrderedDict()
+
+    def issue(self, client_id: str, life: float, wall: float, issuer: str) -> str:
+        """A new token that is good for `life` seconds from `wall`.
+
+        Real tokens have whole numbers in `exp`; below 10 seconds rounding would change the life, so fractions are kept there.
+        """
+        expires: float = math.ceil(wall + life) if life >= 10 else round(wall + life, 3)
+        claims = {
+            "iss": issuer,
+            "sub": client_id,
+            "azp": client_id,
+            "aud": "apicentral",
+            "org_guid": self._tenant,
+            "iat": math.floor(wall),
+            "exp": expires,
+            "jti": self._new_id(),
+        }
+        token = self._sign(claims)
+        self._issued[token] = _Issued(float(expires), client_id)
+        while len(self._issued) > MAX_BOOK:
+            self._issued.popitem(last=False)
+        return token
+
+    def judge(self, value: str | None, wall: float) -> Verdict:
+        """What the token in a header or message value is worth at wall time `wall`."""
+        token = bearer(value or "")
+        if not token:
+            return Verdict(Worth.MISSING)
+        mark = fingerprint(token)
+        issued = self._issued.get(token)
+        if issued is not None:
+            good = not issued.revoked and wall < issued.expires
+            return Verdict(Worth.GOOD if good else Worth.EXPIRED, issued.expires, mark)
+        claims = unverified_claims(token)
+        if claims is None:
+            return Verdict(Worth.MALFORMED, None, mark)
+        if self._accept == "issued":
+            return Verdict(Worth.UNKNOWN, None, mark)
+        expires = expiry(claims)
+        if expires is None:
+            return Verdict(Worth.NO_EXPIRY, None, mark)
+        return Verdict(Worth.GOOD if wall < expires else Worth.EXPIRED, expires, mark)
+
+    def expire(self, mark: str | None = None) -> int:
+        """Every token issued so far, or the one with this fingerprint, is expired from now on; returns how many there were."""
+        count = 0
+        for token, issued in self._issued.items():
+            if not issued.revoked and (mark is None or fingerprint(token) == mark):
+                issued.revoked = True
+                count += 1
+        return count

@@ -1,0 +1,80 @@
+"""Traffic: where events come from when a scenario says so.
+
+One line of traffic is a small population of resources: things are created before they are updated and updated before they
+are deleted, as a publisher would do it. Types and names are drawn from a random stream of the line's own.
+"""
+
+from __future__ import annotations
+
+from random import Random
+
+from mockcentral._core.events import Change, Op, parse_scope
+from mockcentral.scenario.schema import Traffic
+
+_WORDS = ("petstore", "orders", "billing", "catalog", "inventory", "shipping", "users", "search", "payments", "reviews")
+
+
+class TrafficLine:
+    """The state of one traffic line: how much is left, when the next burst is due, what is alive."""
+
+    def __init__(self, spec: Traffic, random: Random) -> None:
+        self.spec = spec
+        self.left = spec.count
+        self.next_at: float | None = None
+        self._random = random
+        self._alive: list[str] = []
+        self._made = 0
+        self._started = False
+        self._scope = parse_scope(spec.publish.scope)
+
+    def observe(self, anchor: str, nth: int, now: float) -> None:
+        """Start when the anchor of the line happened for the first time."""
+        if not self._started and anchor == self.spec.on.name and self.spec.on.matches(nth):
+            self._started = True
+            self.next_at = now + self.spec.after.pick(self._random)
+
+    @property
+    def done(self) -> bool:
+        return self.left == 0
+
+    def due(self, now: float) -> list[Change]:
+        """The changes whose time has come; calling it early returns none, calling it late returns the whole backlog."""
+        changes: list[Change] = []
+        while self.next_at is not None and self.next_at <= now:
+            for _ in range(min(self.spec.burst, self.left)):
+                changes.append(self._change())
+                self.left -= 1
+            # From the planned time, not from now: a late timer must not slow the traffic down.
+            self.next_at = self.next_at + self.spec.every.pick(self._random) if self.left else None
+        return changes
+
+    def _change(self) -> Change:
+        publish = self.spec.publish
+        word = publish.type[int(self._random.random() * len(publish.type))]
+        if word == "created" and publish.name is not None and self._alive:
+            word = next((other for other in publish.type if other != "created"), "created")
+        if word != "created" and not self._alive and "created" in publish.type:
+            word = "created"
+        if word == "created" or not self._alive:
+            name = publish.name or self._new_name()
+            if name not in self._alive:
+                self._alive.append(name)
+        else:
+            name = self._alive[int(self._random.random() * len(self._alive))]
+        if word == "deleted":
+            self._alive.remove(name)
+        op = {"created": Op.CREATED, "updated": Op.UPDATED, "deleted": Op.DELETED}[word]
+        if op is Op.UPDATED and publish.subresource:
+            op = Op.SUBRESOURCEUPDATED
+        return Change(
+            op=op,
+            group=publish.group,
+            kind=publish.kind,
+            name=name,
+            scope=self._scope,
+            subresource=publish.subresource or "" if op is Op.SUBRESOURCEUPDATED else "",
+        )
+
+    def _new_name(self) -> str:
+        self._made += 1
+        return f"{_WORDS[int(self._random.random() * len(_WORDS))]}-{self._made}"
