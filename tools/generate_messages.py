@@ -1,7 +1,7 @@
-"""Writes the two private copies of the protobuf messages, `mockcentral/wire/messages.py` and `watchmanager/_wire/messages.py`.
+"""Writes the private copies of the protobuf messages: `mockcentral/wire/messages.py`, `watchmanager/_wire/messages.py`.
 
     python tools/generate_messages.py            write both, with a `.pyi` beside each
-    python tools/generate_messages.py --check    write nothing; exit 1 and name the files that no longer say what `proto/` says
+    python tools/generate_messages.py --check    write nothing; exit 1 and name the files that differ from `proto/`
 
 Why not protoc's own Python output: it ties a module to the protobuf versions its compiler knew, and it registers
 `watch.proto` in the process-wide pool, where a second package with a file of that name is an ImportError. So the output
@@ -26,7 +26,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from google.protobuf import descriptor_pb2
-from google.protobuf.descriptor_pb2 import DescriptorProto, EnumDescriptorProto, FieldDescriptorProto, FileDescriptorProto
+from google.protobuf.descriptor_pb2 import (
+    DescriptorProto,
+    EnumDescriptorProto,
+    FieldDescriptorProto,
+    FileDescriptorProto,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 PROTO = ROOT / "proto"
@@ -65,7 +70,7 @@ __all__ = [
 ]
 '''
 
-STUB = '''\
+STUB = """\
 # {notice}
 from collections.abc import Iterable, Mapping
 from typing import Final
@@ -79,7 +84,7 @@ from google.protobuf.message import Message
 __all__ = [
 {names}
 ]
-'''
+"""
 
 FIELD = FieldDescriptorProto
 SCALARS = {
@@ -97,7 +102,7 @@ SCALARS = {
 
 
 def compile_protos() -> list[FileDescriptorProto]:
-    """The compiled files of `proto/` with everything they import, dependencies first. SystemExit when protoc refuses."""
+    """The compiled files of `proto/` and what they import, dependencies first. SystemExit when protoc refuses."""
     from grpc_tools import protoc
 
     # The well-known types that grpcio-tools carries. Their options (package names for other languages) vary with its
@@ -168,7 +173,9 @@ def _walk(messages: Iterable[DescriptorProto], prefix: str) -> Iterator[tuple[De
 
 
 def _messages(files: Iterable[FileDescriptorProto]) -> list[tuple[str, str]]:
-    return [(message.name, full_name) for file in files for message, full_name in _walk(file.message_type, file.package)]
+    return [
+        (message.name, full_name) for file in files for message, full_name in _walk(file.message_type, file.package)
+    ]
 
 
 def _constants(files: Iterable[FileDescriptorProto]) -> list[tuple[str, int]]:
@@ -179,7 +186,7 @@ def _constants(files: Iterable[FileDescriptorProto]) -> list[tuple[str, int]]:
         enums.extend(enum for message, _ in _walk(file.message_type, file.package) for enum in message.enum_type)
     values = [(value.name, value.number) for enum in enums for value in enum.value]
     if len({name for name, _ in values}) != len(values):
-        raise SystemExit("two enum values in proto/ share a name; messages.py exports them flat, so give one another name")
+        raise SystemExit("two enum values in proto/ share a name; messages.py exports them flat: rename one")
     return values
 
 
@@ -236,7 +243,7 @@ def _without_blobs(module: str) -> str:
 
 
 def drift(files: Iterable[FileDescriptorProto]) -> list[str]:
-    """What in the written modules differs from `files`, one sentence each; descriptors are compared parsed, not as bytes."""
+    """What in the written modules differs from `files`, a sentence each; descriptors are compared parsed, not as bytes."""
     files = list(files)
     module, stub = render_module(files), render_stub(files)
     complaints = []
