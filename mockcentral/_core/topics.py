@@ -164,8 +164,11 @@ class TopicIndex:
         values = (change.group, change.kind, change.name, scope.kind if scope else "", scope.name if scope else "")
         found: dict[str, None] = {}
         for stars in self._stars:
-            key = tuple(ANY if star else value for star, value in zip(stars, values, strict=True))
-            for link, words in self._by_key.get(key, {}).items():  # type: ignore[call-overload]
+            group, kind, name, scope_kind, scope_name = (ANY if star else value for star, value in zip(stars, values))
+            bucket = self._by_key.get((group, kind, name, scope_kind, scope_name))
+            if bucket is None:
+                continue
+            for link, words in bucket.items():
                 if word in words:
                     found[link] = None
         return [self._by_link[link] for link in found]

@@ -1,0 +1,79 @@
+"""One watch call and one connection, as Central remembers them. State only: the rules are in `central`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mockcentral._core.topics import TopicEntry
+from mockcentral.scenario.schema import Attempt
+
+WATCH_PATH = "/central.events.v1.watch/subscribe"
+"""The `:path` of the one gRPC method there is; service and method are lower case (protocol 1.1)."""
+
+TOKEN_REFRESH, AGENT_STATUS, PING_RESPONSE = 0, 1, 2
+"""RequestType by number (protocol 1.2)."""
+
+PING_CAPABILITY = "ping"
+
+
+@dataclass(frozen=True, slots=True)
+class WatchRequest:
+    """A message from the client (protocol 1.5). `request_type` None means the field was absent."""
+
+    self_link: str = ""
+    token: str = ""
+    request_type: int | None = None
+    state: str = ""
+    message: str = ""
+    capabilities: tuple[str, ...] = ()
+    ping_id: str | None = None
+
+
+class Connection:
+    """A TCP connection. `protocol` is "" until its first bytes told it."""
+
+    __slots__ = ("blackholed", "calls", "id", "peer", "pings", "protocol")
+
+    def __init__(self, id: int, peer: str) -> None:
+        self.id = id
+        self.peer = peer
+        self.protocol = ""
+        self.pings = 0
+        self.blackholed = False
+        self.calls: dict[int, Call] = {}
+
+
+class Call:
+    """A watch call. Its id is its attempt number: watch calls of the world, counted from 1."""
+
+    __slots__ = (
+        "abort_at_events",
+        "connection",
+        "entry",
+        "id",
+        "opened_after",
+        "pings",
+        "refreshes",
+        "script",
+        "sent",
+        "stream",
+        "token_expires",
+        "wants_pings",
+    )
+
+    def __init__(self, id: int, connection: Connection, stream: int, opened_after: int, script: Attempt | None) -> None:
+        self.id = id
+        self.connection = connection
+        self.stream = stream
+        self.opened_after = opened_after
+        """The newest sequence when the call was opened: with delivery "stream_open" it receives what came after."""
+        self.script = script
+        self.abort_at_events = script.abort_after.events if script and script.abort_after else None
+        self.entry: TopicEntry | None = None
+        """The topic, known with the first message."""
+        self.token_expires: float | None = None
+        """Wall time at which the newest token seen on the call expires."""
+        self.wants_pings = False
+        self.sent = 0
+        self.pings = 0
+        self.refreshes = 0

@@ -1,0 +1,816 @@
+"""Central: what the fake means, without a clock, a socket or a thread.
+
+    servers / sim  --- observations, with `now` --->  Central  --- orders to carry out --->  servers / sim
+                                                        |
+                                                     journal
+
+Rules of the house:
+
+* Every method that observes takes `now` (world time: seconds since the world's start). Wall time is `wall_start + now`.
+* After any observation the shell takes `orders()` and carries them out in order, then calls `performed` for orders that came
+  from a fault: that is the fault's receipt.
+* `deadline()` says when `tick(now)` has something to do next; calling it early is harmless, late catches up.
+* A thing that is gone (a closed call, a lost connection) is ignored, whatever is said about it: news crosses on the wire.
+
+What talks to whom: `log` and `topics` hold history, `tokens` judges tokens, `resources` is the REST store, `director` lets
+faults strike and `traffic` publishes. Only this module knows them all. Protocol sections are named at the rules.
+"""
+
+from __future__ import annotations
+
+import heapq
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from random import Random
+from typing import Any
+
+from mockcentral._core import harvester
+from mockcentral._core.actions import (
+    AckPing,
+    AnswerCall,
+    AnswerEvent,
+    AnswerHttp,
+    AnswerPing,
+    BlackHole,
+    CloseConnection,
+    EndCall,
+    ExpireTokens,
+    GoAway,
+    Order,
+    PurgeLog,
+    ResetCall,
+    Restart,
+    SendEvents,
+    SendPing,
+    StartListening,
+    StopListening,
+)
+from mockcentral._core.calls import (
+    AGENT_STATUS,
+    PING_CAPABILITY,
+    PING_RESPONSE,
+    WATCH_PATH,
+    Call,
+    Connection,
+    WatchRequest,
+)
+from mockcentral._core.director import Director, Strike
+from mockcentral._core.events import Change, Event, Op, Scope, TopicEvent
+from mockcentral._core.journal import Journal
+from mockcentral._core.log import EventLog, Gone, TopicLog
+from mockcentral._core.resources import ResourceStore, make_link, unversioned, versioned
+from mockcentral._core.tokens import TokenBook, Worth, bearer
+from mockcentral._core.tokens import Verdict as TokenVerdict
+from mockcentral._core.topics import Topic, TopicEntry, TopicIndex, filters_of
+from mockcentral._core.traffic import TrafficLine
+from mockcentral.scenario.schema import FaultRule, Scenario
+from mockcentral.scenario.types import Code
+
+Issue = tuple[Order, str | None]
+"""An order and the name of the fault rule it came from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of history. `sequences` has the ids in the order of `events`."""
+
+    events: tuple[TopicEvent, ...]
+    query: harvester.Query
+
+    @property
+    def sequences(self) -> list[int]:
+        return [entry.event.sequence for entry in self.events]
+
+
+class Central:
+    """A fake Central. See the module docstring for how to drive it."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        *,
+        journal: Journal,
+        sign: Callable[[Mapping[str, Any]], str],
+        wall_start: float,
+        seed: int,
+        issuer: str = "",
+    ) -> None:
+        self.scenario = scenario
+        self.settings = scenario.world
+        self.journal = journal
+        self.seed = seed
+        self.issuer = issuer
+        self._wall_start = wall_start
+        self._ids = Random(f"{seed}:ids")
+        self._steps = Random(f"{seed}:sequence")
+        self.tokens = TokenBook(
+            tenant=self.settings.tenant, accept=self.settings.token.accept, sign=sign, new_id=self.new_id
+        )
+        self.resources = ResourceStore(self.new_id, self.timestamp)
+        self.topics = TopicIndex()
+        self.log = self._new_log()
+        self.connections: dict[int, Connection] = {}
+        self.calls: dict[int, Call] = {}
+        self.published = 0
+        self._counts: dict[str, int] = {}
+        self._last_connection = 0
+        self._last_call = 0
+        self._issues: list[Issue] = []
+        self._timers: list[tuple[float, int, Callable[[float], None]]] = []
+        self._tie = 0
+        self._director = Director(seed)
+        self._traffic = [
+            TrafficLine(line, Random(f"{seed}:traffic:{number}")) for number, line in enumerate(scenario.traffic)
+        ]
+        self.listening = True
+
+    # ------------------------------------------------------------------------------------------ driving
+    def start(self, now: float, **about: Any) -> None:
+        """Create the scenario's topics, arm its faults and let the traffic begin."""
+        for spec in self.scenario.topics:
+            body = {
+                "title": spec.title or spec.name,
+                "spec": {"filters": [_filter_json(entry) for entry in spec.filters], "description": spec.description},
+            }
+            self.put_topic(spec.name, body, now)
+        self.journal.add(
+            now,
+            "world.start",
+            scenario=self.scenario.scenario,
+            seed=self.seed,
+            tenant=self.settings.tenant,
+            topics=[entry.topic.self_link for entry in self.topics],
+            delivery=self.settings.delivery,
+            **about,
+        )
+        for rule in self.scenario.faults:
+            self.arm(rule, now)
+        self._observe("start", 1, now)
+
+    def orders(self) -> list[Issue]:
+        """What is to be carried out, oldest first; the list is handed over and starts afresh."""
+        issues, self._issues = self._issues, []
+        return issues
+
+    def performed(self, order: Order, rule: str, now: float) -> None:
+        """The receipt of an order that came from a fault: it is on the wire."""
+        fields: dict[str, Any] = {"fault": rule}
+        if (connection := getattr(order, "connection", None)) is not None:
+            fields["conn"] = connection
+        if (call := getattr(order, "call", None)) is not None:
+            fields["attempt"] = call
+        self.journal.add(now, "fault.on_wire", **fields)
+
+    def deadline(self) -> float | None:
+        """World time at which `tick` has something to do, None when nothing is planned."""
+        times = [line.next_at for line in self._traffic if line.next_at is not None]
+        if self._timers:
+            times.append(self._timers[0][0])
+        if (planned := self._director.deadline()) is not None:
+            times.append(planned)
+        return min(times, default=None)
+
+    def tick(self, now: float) -> None:
+        """Do whatever is due."""
+        while self._timers and self._timers[0][0] <= now:
+            heapq.heappop(self._timers)[2](now)
+        for strike in self._director.due(now):
+            self._carry_out(strike, now)
+        for line in self._traffic:
+            for change in line.due(now):
+                self.publish(change, now)
+
+    @property
+    def traffic_done(self) -> bool:
+        """Whether every traffic line has published all it will."""
+        return all(line.done for line in self._traffic)
+
+    def arm(self, rule: FaultRule, now: float) -> None:
+        """Arm a fault rule; one of the same name is replaced."""
+        self._director.arm(rule, now)
+        self.journal.add(now, "fault.armed", fault=rule.name, do=rule.do.name, anchor=str(rule.on))
+
+    def disarm(self, name: str) -> bool:
+        """Disarm a fault rule; False when there is none of that name."""
+        return self._director.disarm(name)
+
+    @property
+    def rules(self) -> tuple[FaultRule, ...]:
+        """The armed fault rules."""
+        return self._director.rules
+
+    def fired(self, name: str) -> int:
+        """How often a rule struck."""
+        return self._director.fired(name)
+
+    # ------------------------------------------------------------------------------------------ connections
+    def connection_opened(self, peer: str, now: float) -> int:
+        """A TCP connection was accepted; returns its id."""
+        self._last_connection += 1
+        connection = Connection(self._last_connection, peer)
+        self.connections[connection.id] = connection
+        self._observe("connect", connection.id, now, connection=connection.id)
+        return connection.id
+
+    def connection_speaks(self, id: int, protocol: str, now: float) -> None:
+        """The first bytes told which protocol a connection speaks: "h2", "http/1.1", "tls" or "unknown"."""
+        connection = self.connections.get(id)
+        if connection is not None and not connection.protocol:
+            connection.protocol = protocol
+            self.journal.add(now, "conn.open", conn=id, peer=connection.peer, protocol=protocol)
+
+    def connection_closed(self, id: int, now: float, *, by: str, reason: str) -> None:
+        """A TCP connection is gone; its calls end with it."""
+        connection = self.connections.pop(id, None)
+        if connection is None:
+            return
+        if not connection.protocol:
+            self.journal.add(now, "conn.open", conn=id, peer=connection.peer, protocol="unknown")
+        code = "CANCELLED" if by == "client" else "UNAVAILABLE"
+        for call in list(connection.calls.values()):
+            graceful = by == "client" and not connection.blackholed
+            self._call_is_over(call, now, by=by, code=code, reason=reason, graceful=graceful)
+        self.journal.add(now, "conn.close", conn=id, by=by, reason=reason)
+
+    def ping_received(self, id: int, payload: bytes, now: float) -> None:
+        """A client's HTTP/2 PING. Acked at once unless a fault says otherwise (`on: ping`)."""
+        connection = self.connections.get(id)
+        if connection is None:
+            return
+        connection.pings += 1
+        nth = connection.pings
+        self.journal.add(now, "ping.received", conn=id, nth=nth)
+        answer, rule = AnswerPing(), None
+        if self._director.cares_about("ping"):
+            for found, name in self._observe("ping", nth, now, connection=id):
+                if isinstance(found, AnswerPing):
+                    answer, rule = found, name
+        if answer.delay is None:
+            self.journal.add(now, "ping.withheld", conn=id, nth=nth)
+            if rule is not None:
+                self.journal.add(now, "fault.on_wire", fault=rule, conn=id)
+        elif answer.delay <= 0:
+            self._ack(id, payload, nth, 0.0, rule, now)
+        else:
+            delay = answer.delay
+            self._at(now + delay, lambda later: self._ack(id, payload, nth, delay, rule, later))
+
+    def _ack(self, id: int, payload: bytes, nth: int, delay: float, rule: str | None, now: float) -> None:
+        if id in self.connections:
+            self._issue(AckPing(id, payload), rule)
+            self.journal.add(now, "ping.acked", conn=id, nth=nth, delay=delay)
+
+    # ------------------------------------------------------------------------------------------ calls
+    def call_opened(self, id: int, stream: int, path: str, metadata: Mapping[str, str], now: float) -> int | None:
+        """A gRPC call was opened: headers only. Returns the call's id, also when it was refused at once.
+
+        None: the connection is gone. Metadata rules: protocol 1.4; refusals: `world.status`.
+        """
+        connection = self.connections.get(id)
+        if connection is None:
+            return None
+        self._last_call += 1
+        number = self._last_call
+        script = self.scenario.attempts[number - 1] if number <= len(self.scenario.attempts) else None
+        call = Call(number, connection, stream, self.log.max_sequence, script)
+        self.calls[number] = connection.calls[number] = call
+        verdict = self.tokens.judge(metadata.get("authorization"), self.wall(now))
+        self.journal.add(
+            now,
+            "stream.open",
+            conn=id,
+            stream=stream,
+            attempt=number,
+            path=path,
+            user_agent=metadata.get("user-agent", ""),
+            tenant=metadata.get("x-axway-tenant-id", ""),
+            token=verdict.fingerprint,
+        )
+        if path != WATCH_PATH:
+            self._end(call, Code.UNIMPLEMENTED, f"unknown method {path}", now)
+            return number
+        refusals = self._observe_answers("stream_open", number, now, id, number, AnswerCall)
+        if number not in self.calls:  # a fault ended it
+            return number
+        if script is not None and script.refuse is not None:
+            refusals.append((AnswerCall(script.refuse, f"attempt {number} is refused by the scenario"), None))
+        tenant = metadata.get("x-axway-tenant-id", "")
+        if refusals:
+            refusal, rule = refusals[0]
+            self._end(call, refusal.code, refusal.message, now, rule)
+        elif verdict.worth is not Worth.GOOD:
+            self._refuse_token(call, verdict, now)
+        elif tenant != self.settings.tenant:
+            self._end(call, self.settings.status.foreign_tenant, f"tenant {tenant[:80]!r} is not served here", now)
+        else:
+            call.token_expires = verdict.expires
+            self._watch_expiry(call, now)
+            if script is not None and script.abort_after is not None and script.abort_after.time is not None:
+                pause = script.abort_after.time.pick(self._steps)
+                self._at(now + pause, lambda later: self._abort(call, later))
+        return number
+
+    def request_received(self, number: int, request: WatchRequest, now: float) -> None:
+        """A message on a call (protocol 1.5): the subscription, a refreshed token, a status, or a PING response."""
+        call = self.calls.get(number)
+        if call is None:
+            return
+        if request.request_type == AGENT_STATUS:  # may come first, without selfLink (protocol 1.5, .105 to .137)
+            self._journal_request(call, "agent_status", request, True, now, state=request.state, message=request.message)
+        elif request.request_type == PING_RESPONSE:
+            self._journal_request(call, "ping_response", request, True, now, id=request.ping_id)
+        elif call.entry is None:
+            self._subscribe(call, request, now)
+        else:
+            self._refresh(call, request, now)
+
+    def bad_request(self, number: int, reason: str, now: float) -> None:
+        """A message that is no Request."""
+        if (call := self.calls.get(number)) is not None:
+            self._end(call, Code.INVALID_ARGUMENT, reason, now)
+
+    def call_half_closed(self, number: int, now: float) -> None:
+        """The client will send no more: the call is complete. No real client does it (protocol 1.1), so it should notice."""
+        if (call := self.calls.get(number)) is not None:
+            self._end(call, Code.OK, "the client half-closed the stream", now)
+
+    def call_closed(self, number: int, now: float, *, reason: str = "cancelled") -> None:
+        """The client ended a call with RST_STREAM."""
+        if (call := self.calls.get(number)) is not None:
+            graceful = not call.connection.blackholed
+            self._call_is_over(call, now, by="client", code="CANCELLED", reason=reason, graceful=graceful)
+
+    def _subscribe(self, call: Call, request: WatchRequest, now: float) -> None:
+        verdict = self.tokens.judge(request.token, self.wall(now))
+        entry = self.topics.get(unversioned(request.self_link))
+        accepted = verdict.worth is Worth.GOOD and entry is not None
+        self._journal_request(
+            call, "subscribe", request, accepted, now, verdict=verdict, capabilities=list(request.capabilities)
+        )
+        if verdict.worth is not Worth.GOOD:
+            self._refuse_token(call, verdict, now)
+            return
+        if entry is None:
+            self._end(call, self.settings.status.unknown_topic, f"no watch topic {request.self_link[:200]!r}", now)
+            return
+        nth = self._count("subscribe")
+        for found, rule in self._observe_answers("subscribe", nth, now, call.connection.id, call.id, AnswerCall):
+            self._end(call, found.code, found.message, now, rule)
+        if call.id not in self.calls:
+            return
+        call.entry = entry
+        entry.calls[call.id] = None
+        call.token_expires = verdict.expires
+        self._watch_expiry(call, now)
+        call.wants_pings = PING_CAPABILITY in request.capabilities  # only those may be sent PING (protocol 1.7)
+        self._plan_ping(call, now)
+        if self.settings.delivery == "stream_open":
+            self._deliver(call, entry.log.after(max(call.opened_after, self.log.purged_through)), now)
+        if call.abort_at_events == 0:
+            self._abort(call, now)
+
+    def _refresh(self, call: Call, request: WatchRequest, now: float) -> None:
+        assert call.entry is not None
+        verdict = self.tokens.judge(request.token, self.wall(now))
+        same_topic = unversioned(request.self_link) == call.entry.topic.link
+        accepted = verdict.worth is Worth.GOOD and same_topic
+        self._journal_request(call, "token_refresh", request, accepted, now, verdict=verdict)
+        if verdict.worth is not Worth.GOOD:
+            self._refuse_token(call, verdict, now)
+        elif not same_topic:
+            self._end(call, Code.INVALID_ARGUMENT, "a stream watches one topic; open another stream for another topic", now)
+        else:
+            call.token_expires = verdict.expires
+            call.refreshes += 1
+            self._watch_expiry(call, now)
+            self._observe("token_refresh", call.refreshes, now, connection=call.connection.id, call=call.id)
+
+    def _journal_request(
+        self,
+        call: Call,
+        kind: str,
+        request: WatchRequest,
+        accepted: bool,
+        now: float,
+        verdict: TokenVerdict | None = None,
+        **fields: Any,
+    ) -> None:
+        if verdict is not None:
+            fields["token"] = verdict.fingerprint
+            if verdict.expires is not None:
+                fields["token_expires_in"] = round(verdict.expires - self.wall(now), 3)
+        self.journal.add(
+            now,
+            "stream.request",
+            attempt=call.id,
+            request=kind,
+            topic=request.self_link[:400],
+            request_type=request.request_type,
+            accepted=accepted,
+            **fields,
+        )
+
+    def _refuse_token(self, call: Call, verdict: TokenVerdict, now: float) -> None:
+        statuses = self.settings.status
+        code = statuses.expired_token if verdict.worth is Worth.EXPIRED else statuses.bad_token
+        self._end(call, code, f"token refused: {verdict.worth.value}", now)
+
+    def _watch_expiry(self, call: Call, now: float) -> None:
+        expires = call.token_expires
+        if expires is None or self.settings.token.on_expiry == "ignore":
+            return
+
+        def expired(later: float) -> None:
+            if call.id in self.calls and call.token_expires == expires:
+                self._end(call, self.settings.status.expired_token, "the token of this stream has expired", later)
+
+        self._at(max(now, expires - self._wall_start), expired)
+
+    def _plan_ping(self, call: Call, now: float) -> None:
+        every = self.settings.ping.every
+        if every is None or not call.wants_pings:
+            return
+
+        def ping(later: float) -> None:
+            if call.id not in self.calls or call.entry is None:
+                return
+            call.pings += 1
+            change = Change(op=Op.PING, group="", kind="", name="")
+            event = Event(0, self.new_id(), later, self.event_time(later), change, self.settings.tenant)
+            entry = TopicEvent(event, call.entry.topic.id, call.entry.topic.self_link)
+            self._journal_event(call, entry, later)
+            self._issue(SendEvents(call.id, (entry,)))
+            self._plan_ping(call, later)
+
+        self._at(now + every, ping)
+
+    def _deliver(self, call: Call, entries: Iterable[TopicEvent], now: float) -> None:
+        """Send events on a call, each past the faults that may lose, repeat or end things at that moment."""
+        batch: list[TopicEvent] = []
+        faulty = self._director.cares_about("event")
+        for entry in entries:
+            copies = 1
+            if faulty:
+                found = self._observe("event", call.sent + 1, now, connection=call.connection.id, call=call.id, sending=batch)
+                if call.id not in self.calls:
+                    return
+                for answer, rule in found:
+                    if isinstance(answer, AnswerEvent):
+                        copies = answer.copies
+                        self.journal.add(now, "fault.on_wire", fault=rule, attempt=call.id)
+            for _ in range(copies):
+                batch.append(entry)
+                self._journal_event(call, entry, now)
+            call.sent += 1
+            if call.abort_at_events is not None and call.sent >= call.abort_at_events:
+                self._send(call, batch)
+                self._abort(call, now)
+                return
+        self._send(call, batch)
+
+    def _send(self, call: Call, batch: list[TopicEvent]) -> None:
+        if batch:
+            self._issue(SendEvents(call.id, tuple(batch)))
+            batch.clear()
+
+    def _journal_event(self, call: Call, entry: TopicEvent, now: float) -> None:
+        event = entry.event
+        self.journal.add(
+            now,
+            "stream.event",
+            attempt=call.id,
+            sequence=event.sequence,
+            id=event.id,
+            op=event.change.op.name,
+            topic=entry.topic_link,
+        )
+
+    def _abort(self, call: Call, now: float) -> None:
+        if call.script is not None and call.script.abort_after is not None:
+            self._end(call, call.script.abort_after.code, f"attempt {call.id} is cut short by the scenario", now)
+
+    def _end(self, call: Call, code: int, message: str, now: float, rule: str | None = None) -> None:
+        """End a call with trailers."""
+        if call.id in self.calls:
+            self._issue(EndCall(call.id, int(code), message), rule)
+            graceful = not call.connection.blackholed
+            self._call_is_over(call, now, by="server", code=Code(code).name, reason=message, graceful=graceful)
+
+    def _call_is_over(self, call: Call, now: float, *, by: str, code: str, reason: str, graceful: bool) -> None:
+        if self.calls.pop(call.id, None) is None:
+            return
+        call.connection.calls.pop(call.id, None)
+        if call.entry is not None:
+            call.entry.calls.pop(call.id, None)
+        self.journal.add(now, "stream.end", attempt=call.id, code=code, by=by, reason=reason, graceful=graceful)
+        self._observe("stream_end", self._count("stream_end"), now, connection=call.connection.id)
+
+    # ------------------------------------------------------------------------------------------ publishing
+    def publish(self, change: Change, now: float) -> Event:
+        """Something happened to a resource: it is stored, logged, and sent to whoever watches it.
+
+        The resource's id, selfLink and scope are filled in. Raises OverflowError when int64 has no sequence left.
+        """
+        # First what can fail: nothing may have changed when it does.
+        sequence = self.log.next_sequence(self.settings.log.step.pick(self._steps))
+        change = self._store(change, now)
+        event = Event(sequence, self.new_id(), now, self.event_time(now), change, self.settings.tenant)
+        self.log.append(event)
+        self.published += 1
+        entries = self.topics.matching(change)
+        self.journal.add(
+            now,
+            "event.published",
+            sequence=sequence,
+            id=event.id,
+            op=change.op.name,
+            topics=[entry.topic.self_link for entry in entries],
+            resource=change.self_link,
+            group=change.group,
+            resource_kind=change.kind,
+            name=change.name,
+            scope=f"{change.scope.kind}/{change.scope.name}" if change.scope else None,
+        )
+        for entry in entries:
+            delivery = TopicEvent(event, entry.topic.id, entry.topic.self_link)
+            entry.log.forget(self.log.purged_through)
+            entry.log.append(sequence, delivery)
+            for number in tuple(entry.calls):
+                if (call := self.calls.get(number)) is not None:
+                    self._deliver(call, (delivery,), now)
+        self._observe("publish", self.published, now)
+        return event
+
+    def _store(self, change: Change, now: float) -> Change:
+        scope = change.scope
+        link = make_link(change.group, change.kind, change.name, scope.kind if scope else None, scope.name if scope else None)
+        if scope is not None:
+            block = self.resources.scope_of(scope.kind, scope.name, change.group)
+            scope = Scope(scope.kind, scope.name, block["id"], block["selfLink"])
+        stored = self.resources.get(link)
+        if change.op is Op.DELETED:
+            stored = self.resources.delete(link) or stored
+            resource_id = stored["metadata"]["id"] if stored else self.new_id()
+        else:
+            body: dict[str, Any] = dict(stored) if stored else {}
+            if change.attributes:
+                body["attributes"] = dict(change.attributes)
+            if change.subresource:
+                body.setdefault(change.subresource, {})
+            resource_id = self.resources.put(link, body, kind=change.kind, now=now)["metadata"]["id"]
+        return replace(change, scope=scope, resource_id=resource_id, self_link=versioned(link))
+
+    # ------------------------------------------------------------------------------------------ topics
+    def put_topic(self, name: str, body: Mapping[str, Any], now: float) -> dict[str, Any]:
+        """Create or replace a WatchTopic from its resource; returns the stored resource.
+
+        Raises ValueError when its filters are not what protocol 5.1 says.
+        """
+        filters = filters_of(body.get("spec"))
+        link = make_link("management", "WatchTopic", name)
+        resource = self.resources.put(link, body, kind="WatchTopic", now=now)
+        metadata = resource["metadata"]
+        self.topics.add(Topic(name, metadata["id"], link, metadata["selfLink"], filters))
+        return resource
+
+    def delete_topic(self, name: str, now: float) -> dict[str, Any] | None:
+        """Delete a WatchTopic; streams that watch it end with the status of an unknown topic. None when there is none."""
+        link = make_link("management", "WatchTopic", name)
+        entry = self.topics.remove(link)
+        if entry is not None:
+            for number in tuple(entry.calls):
+                if (call := self.calls.get(number)) is not None:
+                    self._end(call, self.settings.status.unknown_topic, f"watch topic {name} was deleted", now)
+        return self.resources.delete(link)
+
+    def topic(self, self_link: str) -> TopicEntry | None:
+        """The topic of a selfLink in any version."""
+        return self.topics.get(unversioned(self_link))
+
+    # ------------------------------------------------------------------------------------------ HTTP
+    def http_request(self, anchors: Iterable[str], connection: int, now: float) -> AnswerHttp:
+        """What faults want done to an HTTP request that is about to be answered; its receipt is journaled."""
+        answer = AnswerHttp()
+        for anchor in anchors:
+            for found, rule in self._observe_answers(anchor, self._count(anchor), now, connection, 0, AnswerHttp):
+                answer = AnswerHttp(
+                    found.status if found.status is not None else answer.status,
+                    max(answer.delay, found.delay),
+                    found.headers or answer.headers,
+                    found.body or answer.body,
+                )
+                self.journal.add(now, "fault.on_wire", fault=rule, conn=connection)
+        return answer
+
+    def harvest(self, self_link: str, parameters: Mapping[str, str], now: float) -> Page | Gone | None:
+        """A page of a topic's history (protocol section 3); None when there is no such topic.
+
+        Raises ValueError when the parameters are not understood.
+        """
+        query = harvester.parse(parameters, self.settings.harvester.page_size)
+        entry = self.topic(self_link)
+        if entry is None:
+            return None
+        self.log.expire(now)
+        entry.log.forget(self.log.purged_through)
+        if query.asked_after is not None and (gone := self.log.check(query.asked_after)) is not None:
+            return gone
+        return Page(_page(entry.log, query), query)
+
+    def token(self, client_id: str, now: float, life: float | None = None) -> str:
+        """A fresh token; the journal gets its fingerprint."""
+        life = self.settings.token.life if life is None else life
+        token = self.tokens.issue(client_id, life, self.wall(now), self.issuer)
+        mark = self.tokens.judge(token, self.wall(now)).fingerprint
+        self.journal.add(now, "token.issued", client_id=client_id, life=life, token=mark)
+        return token
+
+    def judge(self, authorization: str | None, now: float) -> TokenVerdict:
+        """What the token of an HTTP request is worth."""
+        return self.tokens.judge(bearer(authorization or ""), self.wall(now))
+
+    # ------------------------------------------------------------------------------------------ from outside
+    def purge(self, now: float, *, through: int | None = None, keep: int | None = None) -> int:
+        """Forget history up to a sequence, or all but the newest `keep` events; returns how many went."""
+        count = self.log.purge(through=through, keep=keep)
+        for entry in self.topics:
+            entry.log.forget(self.log.purged_through)
+        self.journal.add(now, "event.purged", through=self.log.purged_through, count=count)
+        return count
+
+    def expire_tokens(self, now: float, fingerprint: str | None = None) -> int:
+        """Every token issued so far (or one) is expired; streams that live on one end. Returns how many tokens."""
+        count = self.tokens.expire(fingerprint)
+        if self.settings.token.on_expiry == "end" and fingerprint is None:
+            for call in list(self.calls.values()):
+                self._end(call, self.settings.status.expired_token, "the token of this stream has expired", now)
+        return count
+
+    def send_ping(self, connection: int, payload: bytes) -> None:
+        """Send an HTTP/2 PING of our own (a barrier); the shell sees its ack."""
+        self._issue(SendPing(connection, payload))
+
+    def close_connections(self, now: float, *, abort: bool = True, connection: int = 0, reason: str = "closed") -> None:
+        """Close one connection, or all with 0."""
+        self._do(CloseConnection(connection, abort), None, now, reason)
+
+    def command(self, order: Order, now: float) -> None:
+        """Carry out an order from outside, as a fault would."""
+        self._do(order, None, now, "asked for")
+
+    def restart(self, down_for: float, now: float, *, forget: bool = False, rule: str | None = None) -> None:
+        """The server dies and comes back `down_for` seconds later, with its history unless `forget`."""
+        if not self.listening:
+            return
+        self.listening = False
+        self._issue(StopListening(), rule)
+        for id in list(self.connections):
+            self.connection_closed(id, now, by="server", reason="restart")
+        if forget:
+            self.log = self._new_log()
+            for entry in self.topics:
+                entry.log = TopicLog()
+
+        def back(later: float) -> None:
+            self.listening = True
+            self._issue(StartListening())
+
+        self._at(now + down_for, back)
+
+    # ------------------------------------------------------------------------------------------ time and names
+    def wall(self, now: float) -> float:
+        """Wall time in seconds since 1970 at world time `now`."""
+        return self._wall_start + now
+
+    def event_time(self, now: float) -> str:
+        """`2024-10-28 15:43:02.689148`: a space, microseconds, no zone (protocol 3.4)."""
+        return datetime.fromtimestamp(self.wall(now), timezone.utc).strftime("%Y-%m-%d %H:%M:%S.%f")
+
+    def timestamp(self, now: float) -> str:
+        """`2024-10-28T15:43:02.689+0000`: the only form Go agents read in resources (protocol 6.0)."""
+        return datetime.fromtimestamp(self.wall(now), timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "+0000"
+
+    def new_id(self) -> str:
+        """A version 4 UUID from the seed."""
+        return str(uuid.UUID(int=self._ids.getrandbits(128), version=4))
+
+    # ------------------------------------------------------------------------------------------ inside
+    def _new_log(self) -> EventLog:
+        settings = self.settings.log
+        return EventLog(settings.first_sequence, settings.keep, settings.keep_for)
+
+    def _at(self, when: float, action: Callable[[float], None]) -> None:
+        self._tie += 1
+        heapq.heappush(self._timers, (when, self._tie, action))
+
+    def _count(self, anchor: str) -> int:
+        self._counts[anchor] = self._counts.get(anchor, 0) + 1
+        return self._counts[anchor]
+
+    def _issue(self, order: Order, rule: str | None = None) -> None:
+        self._issues.append((order, rule))
+
+    def _observe(
+        self, anchor: str, nth: int, now: float, *, connection: int = 0, call: int = 0, sending: list[TopicEvent] | None = None
+    ) -> list[tuple[Any, str]]:
+        """A moment of the run: traffic may start, faults may strike. Returns the answers faults gave, with their rules.
+
+        `sending` is a batch that must be on the wire before anything a fault orders at this moment.
+        """
+        for line in self._traffic:
+            line.observe(anchor, nth, now)
+        answers: list[tuple[Any, str]] = []
+        for strike in self._director.observe(anchor, nth, now, connection=connection, call=call):
+            if sending and call in self.calls:
+                self._send(self.calls[call], sending)
+            answers += self._carry_out(strike, now)
+        return answers
+
+    def _observe_answers(
+        self, anchor: str, nth: int, now: float, connection: int, call: int, wanted: type[Any]
+    ) -> list[tuple[Any, str | None]]:
+        found = self._observe(anchor, nth, now, connection=connection, call=call)
+        return [(answer, rule) for answer, rule in found if isinstance(answer, wanted)]
+
+    def _carry_out(self, strike: Strike, now: float) -> list[tuple[Any, str]]:
+        """Do what a strike asks for; returns its answers. A strike whose target is gone counts as not having happened."""
+        moment, rule = strike.moment, strike.rule.name
+        if (moment.call and moment.call not in self.calls) or (
+            moment.connection and not moment.call and moment.anchor != "stream_end" and moment.connection not in self.connections
+        ):
+            self._director.missed(strike)
+            return []
+        fields: dict[str, Any] = {"fault": rule, "do": strike.rule.do.name, "anchor": str(strike.rule.on)}
+        if moment.connection:
+            fields["conn"] = moment.connection
+        if moment.call:
+            fields["attempt"] = moment.call
+        self.journal.add(now, "fault.triggered", **fields)
+        answers: list[tuple[Any, str]] = []
+        for action in strike.actions:
+            if isinstance(action, (AnswerPing, AnswerEvent, AnswerHttp, AnswerCall)):
+                answers.append((action, rule))
+            elif isinstance(action, PurgeLog):
+                self.purge(now, keep=action.keep)
+                self.journal.add(now, "fault.on_wire", fault=rule)
+            elif isinstance(action, ExpireTokens):
+                self.expire_tokens(now)
+                self.journal.add(now, "fault.on_wire", fault=rule)
+            elif isinstance(action, Restart):
+                self.restart(action.down_for, now, forget=action.forget, rule=rule)
+            else:
+                self._do(action, rule, now, f"fault {rule}")
+        return answers
+
+    def _do(self, order: Order, rule: str | None, now: float, reason: str) -> None:
+        """Carry out an order on its target, on all of them with id 0; targets that are gone are passed over."""
+        if isinstance(order, (EndCall, ResetCall)):
+            for call in self._targets(order.call, self.calls):
+                if isinstance(order, EndCall):
+                    self._end(call, order.code, order.message, now, rule)
+                else:
+                    self._issue(replace(order, call=call.id), rule)
+                    code = "UNAVAILABLE" if order.error_code == 7 else "CANCELLED" if order.error_code == 8 else "INTERNAL"
+                    self._call_is_over(call, now, by="server", code=code, reason=reason, graceful=False)
+        elif isinstance(order, CloseConnection):
+            for connection in self._targets(order.connection, self.connections):
+                self._issue(replace(order, connection=connection.id), rule)
+                self.connection_closed(connection.id, now, by="server", reason=reason)
+        elif isinstance(order, (GoAway, BlackHole)):
+            for connection in self._targets(order.connection, self.connections):
+                if isinstance(order, BlackHole):
+                    connection.blackholed = True
+                self._issue(replace(order, connection=connection.id), rule)
+        else:
+            self._issue(order, rule)
+
+    @staticmethod
+    def _targets(id: int, things: Mapping[int, Any]) -> list[Any]:
+        if id == 0:
+            return list(things.values())
+        return [things[id]] if id in things else []
+
+
+def _page(log: TopicLog, query: harvester.Query) -> tuple[TopicEvent, ...]:
+    """The page of a query out of a topic's log."""
+    offset = (query.page - 1) * query.page_size
+    if query.before > 2**62:
+        return tuple(log.page(query.after, offset, query.page_size, newest_first=query.newest_first))
+    bounded = [entry for entry in log.after(query.after) if entry.event.sequence < query.before]
+    if query.newest_first:
+        bounded.reverse()
+    return tuple(bounded[offset : offset + query.page_size])
+
+
+def _filter_json(filter: Any) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "group": filter.group,
+        "kind": filter.kind,
+        "name": filter.name,
+        "type": list(filter.type),
+    }
+    if filter.scope is not None:
+        shown["scope"] = {"kind": filter.scope.kind, "name": filter.scope.name}
+    return shown
