@@ -243,7 +243,7 @@ def _without_blobs(module: str) -> str:
 
 
 def drift(files: Iterable[FileDescriptorProto]) -> list[str]:
-    """What in the written modules differs from `files`, a sentence each; descriptors are compared parsed, not as bytes."""
+    """What in the written modules differs from `files`, a sentence each (descriptors: parsed, not as bytes)."""
     files = list(files)
     module, stub = render_module(files), render_stub(files)
     complaints = []
