@@ -1,4 +1,4 @@
-"""The generated messages: in step with `proto/`, at home beside any `watch.proto`, true to the tables of the protocol."""
+"""The generated messages: in step with `proto/`, at home beside any `watch.proto`, true to the protocol page."""
 
 from __future__ import annotations
 
