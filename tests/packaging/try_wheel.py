@@ -2,9 +2,9 @@
 
     python tests/packaging/try_wheel.py        needs `build`; `tox -e wheel` runs it
 
-Order: sdist, wheel from that sdist (so the sdist holds what a build needs), an environment with the bare wheel (the client
-alone; the fake says in one line what is missing), then the extra `mockcentral`: every command that needs files of ours, and
-a fake that a client follows. Nothing here can import from the checkout: children run with `-I`-like care, from an empty folder.
+Order: the sdist, a wheel from that sdist (so it holds what a build needs), an environment with the bare wheel (the client
+alone; the fake says in one line what is missing), then the extra `mockcentral`: every command that needs files of ours,
+and a fake that a client follows. Every child runs in an empty folder, without the caller's Python variables.
 """
 
 from __future__ import annotations
@@ -72,11 +72,8 @@ def say_what_is_in(wheel: Path) -> None:
     wanted = {"mockcentral/py.typed", "watchmanager/py.typed", "mockcentral/_data/proto/watch.proto"}
     scenarios = ROOT / "scenarios"
     wanted |= {f"mockcentral/_data/scenarios/{path.relative_to(scenarios)}" for path in scenarios.rglob("*.yaml")}
-    wanted |= {
-        str(path.relative_to(ROOT))
-        for folder in ("mockcentral", "watchmanager")
-        for path in (ROOT / folder).rglob("*.py")
-    }
+    for package in ("mockcentral", "watchmanager"):
+        wanted |= {str(path.relative_to(ROOT)) for path in (ROOT / package).rglob("*.py")}
     if missing := sorted(wanted - names):
         raise SystemExit(f"{wheel.name} lacks {', '.join(missing)}")
     if strangers := sorted(name for name in names if not name.startswith(("mockcentral/", "watchmanager"))):
@@ -88,9 +85,8 @@ def main() -> None:
     """Prints a line a step; ends with SystemExit and the reason at the first that fails."""
     with tempfile.TemporaryDirectory() as folder:
         dist = Path(folder) / "dist"
-        subprocess.run(
-            [sys.executable, "-m", "build", "--outdir", str(dist), str(ROOT)], check=True, stdout=subprocess.DEVNULL
-        )
+        build = [sys.executable, "-m", "build", "--outdir", str(dist), str(ROOT)]
+        subprocess.run(build, check=True, stdout=subprocess.DEVNULL)
         (wheel,) = dist.glob("*.whl")
         say_what_is_in(wheel)
 
