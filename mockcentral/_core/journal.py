@@ -45,6 +45,11 @@ class Journal:
     def __len__(self) -> int:
         return self._added
 
+    def restart(self) -> None:
+        """Forget every record and count from 1 again; listeners stay."""
+        self._records.clear()
+        self._added = 0
+
     def listen(self, listener: Callable[[Record], None]) -> Callable[[], None]:
         """Call `listener` with each record from now on; the returned function ends that (calling it twice is harmless)."""
         self._listeners.append(listener)

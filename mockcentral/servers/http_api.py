@@ -98,15 +98,14 @@ def token(realm: str) -> Response:
         )
     except ValueError as error:
         host.journal.add(host.now(), "token.refused", reason=str(error))
-        body = {"error": "invalid_client", "error_description": "Client authentication failed"}
-        return _json(body, 401)
+        return _json({"error": "invalid_client", "error_description": "Client authentication failed"}, 401)
     life = host.central.settings.token.life
-    body = {
+    granted = {
         "access_token": host.central.token(client_id, host.now()),
         "expires_in": max(1, int(life)),
         "token_type": "Bearer",
     }
-    response = _json(body)
+    response = _json(granted)
     response.headers["Cache-Control"] = "no-store"
     return response
 
@@ -183,7 +182,7 @@ def read(group: str, version: str, rest: str) -> Response:
     resource = host.central.resources.get(link)
     if resource is not None:
         return _json(in_version(resource, version))
-    if len(link.split("/")) % 2 == 0:  # /group/plural/name has an odd count, a resource that does not exist
+    if len(link.split("/")) % 2 == 0:  # names come in pairs after the group: an even split is one resource
         return problem(404, "Not Found", f"there is no resource {request.path[:200]}")
     members = [in_version(member, version) for member in host.central.resources.collection(link)]
     try:

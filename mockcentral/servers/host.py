@@ -1,0 +1,364 @@
+"""A world on real sockets: carries out what Central orders and keeps its time.
+
+Everything happens on one event loop; no method may be called from elsewhere (`mockcentral.World` is the way in). The order
+of things in `flush` is the only subtle part: orders are carried out, then bytes are written, and only then do faults get
+their receipt "on the wire".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import socket
+import ssl
+import time
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from mockcentral._core.actions import (
+    AckPing,
+    BlackHole,
+    CloseConnection,
+    EndCall,
+    GoAway,
+    Order,
+    ResetCall,
+    SendEvents,
+    SendPing,
+    StartListening,
+    StopListening,
+)
+from mockcentral._core.central import Central
+from mockcentral._core.journal import Journal
+from mockcentral.scenario.schema import Scenario
+from mockcentral.servers import wsgi
+from mockcentral.servers.front_door import Link
+from mockcentral.servers.signer import Assertions, signer
+from mockcentral.wire.codec import event_frame
+from mockcentral.wire.grpc import HttpRequest
+
+BACKLOG = 1024
+MAX_QUEUED_EVENTS = 1_000_000
+"""Events waiting for one slow reader; beyond that its stream ends RESOURCE_EXHAUSTED. They are references, not copies."""
+
+
+class PortInUse(OSError):
+    """The address cannot be bound; the message says which and why."""
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket bound to an address, not listening yet. Raises PortInUse."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    raw = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        raw.bind((host, port))
+    except (OSError, OverflowError) as error:
+        raw.close()
+        reason = getattr(error, "strerror", None) or str(error)
+        raise PortInUse(f"cannot listen on {host}:{port}: {reason}") from None
+    raw.setblocking(False)
+    return raw
+
+
+class Host:
+    """One world's sockets, clock and connections."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        *,
+        journal: Journal,
+        seed: int,
+        bound: socket.socket,
+        loop: asyncio.AbstractEventLoop,
+        tls: ssl.SSLContext | None = None,
+        assertions: Assertions | None = None,
+    ) -> None:
+        self.loop = loop
+        self.journal = journal
+        self.signer = signer()
+        self.assertions = assertions or Assertions()
+        self.links: dict[int, Link] = {}
+        self.streams: dict[int, tuple[Link, int]] = {}
+        """Call -> where it lives."""
+        self.tls = tls
+        self._bound = bound
+        name, port = bound.getsockname()[:2]
+        self._name, self._port = name, port
+        shown = f"[{name}]" if ":" in name else name
+        self.address = f"{shown}:{port}"
+        self.scheme = "https" if tls else "http"
+        self.http_url = f"{self.scheme}://{self.address}"
+        self.auth_url = f"{self.http_url}/auth"
+        self._server: asyncio.Server | None = None
+        self._started = time.monotonic()
+        self.central = Central(
+            scenario,
+            journal=journal,
+            sign=self.signer.sign,
+            wall_start=time.time(),
+            seed=seed,
+            issuer=f"{self.auth_url}/realms/Broker",
+        )
+        self._dirty: dict[Link, None] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at: float | None = None
+        self._flushing = False
+        self._pings: dict[bytes, asyncio.Future[None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._all_gone: asyncio.Event | None = None
+
+    # ------------------------------------------------------------------------------------------ life
+    async def start(self, **about: Any) -> None:
+        """Listen, then let the scenario begin."""
+        await self._listen()
+        self._started = time.monotonic()
+        self.central.start(0.0, **about)
+        self.flush()
+
+    async def stop(self) -> None:
+        """Close every connection and the listener."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._stop_listening()
+        for task in self._tasks:
+            task.cancel()
+        now = self.now()
+        for link in list(self.links.values()):
+            self.central.connection_closed(link.id, now, by="server", reason="the world was closed")
+            link.close()
+        if self.links:
+            # Closed transports report back within a turn of the loop; one whose peer does not read is aborted.
+            self._all_gone = asyncio.Event()
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._all_gone.wait(), 0.2)
+            for link in list(self.links.values()):
+                link.abort()
+        for future in self._pings.values():
+            future.cancel()
+        self._bound.close()
+
+    def link_gone(self) -> None:
+        """A link reported its end."""
+        if self._all_gone is not None and not self.links:
+            self._all_gone.set()
+
+    def now(self) -> float:
+        """World time: seconds since the world's start."""
+        return time.monotonic() - self._started
+
+    # ------------------------------------------------------------------------------------------ carrying out
+    def touched(self, link: Link) -> None:
+        """A link may have bytes to write."""
+        self._dirty[link] = None
+
+    def flush(self) -> None:
+        """Carry out what Central wants, write what is to be written, give receipts, set the timer."""
+        if self._flushing:
+            return
+        self._flushing = True
+        try:
+            while True:
+                receipts: list[tuple[Order, str]] = []
+                while issues := self.central.orders():
+                    for order, rule in issues:
+                        self._perform(order)
+                        if rule is not None:
+                            receipts.append((order, rule))
+                while self._dirty:
+                    link, _ = self._dirty.popitem()
+                    link.write_out()
+                if not receipts:
+                    break
+                now = self.now()
+                for order, rule in receipts:
+                    self.central.performed(order, rule, now)
+        finally:
+            self._flushing = False
+        self._set_timer()
+
+    def _perform(self, order: Order) -> None:
+        if isinstance(order, SendEvents):
+            if (place := self.streams.get(order.call)) is not None:
+                link, stream = place
+                assert link.h2 is not None
+                link.h2.send_messages(stream, [event_frame(entry) for entry in order.events])
+                if link.h2.queued(stream) > MAX_QUEUED_EVENTS:
+                    self.central.command(EndCall(order.call, 8, "the client does not read its events"), self.now())
+                self._dirty[link] = None
+        elif isinstance(order, (EndCall, ResetCall)):
+            if (place := self.streams.pop(order.call, None)) is not None:
+                link, stream = place
+                link.calls.pop(stream, None)
+                assert link.h2 is not None
+                if isinstance(order, EndCall):
+                    link.h2.end(stream, order.code, order.message)
+                else:
+                    link.h2.reset(stream, order.error_code)
+                self._dirty[link] = None
+        elif isinstance(order, StopListening):
+            self._crash()
+        elif isinstance(order, StartListening):
+            self._spawn(self._listen())
+        elif (link_ := self.links.get(order.connection)) is not None:
+            self._perform_on(link_, order)
+
+    def _perform_on(self, link: Link, order: AckPing | SendPing | GoAway | CloseConnection | BlackHole) -> None:
+        if isinstance(order, CloseConnection):
+            link.close(abort=order.abort)
+        elif isinstance(order, BlackHole):
+            link.blackhole()
+        elif link.h2 is not None:
+            if isinstance(order, AckPing):
+                link.h2.ack_ping(order.payload)
+            elif isinstance(order, SendPing):
+                link.h2.send_ping(order.payload)
+            else:
+                link.h2.goaway(order.error_code, order.last_stream, order.debug)
+            self._dirty[link] = None
+
+    def _set_timer(self) -> None:
+        deadline = self.central.deadline()
+        if deadline == self._timer_at and self._timer is not None:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._timer_at = deadline
+        if deadline is not None:
+            self._timer = self.loop.call_later(max(0.0, deadline - self.now()), self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        self.central.tick(self.now())
+        self.flush()
+
+    def act(self, work: Callable[[Central, float], Any]) -> Any:
+        """Do something to Central and carry out what follows from it."""
+        try:
+            return work(self.central, self.now())
+        finally:
+            self.flush()
+
+    # ------------------------------------------------------------------------------------------ listening
+    async def _listen(self) -> None:
+        if self._bound.fileno() < 0:
+            return
+        self._server = await self.loop.create_server(
+            lambda: Link(self), sock=self._bound, ssl=self.tls, backlog=BACKLOG, start_serving=True
+        )
+
+    def _stop_listening(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+
+    def _crash(self) -> None:
+        """Refuse connections and reset those there are. A bound socket that does not listen keeps the port ours."""
+        self._stop_listening()
+        self._bound.close()
+        for link in list(self.links.values()):
+            link.close(abort=True)
+        self._bound = bind(self._name, self._port)
+
+    # ------------------------------------------------------------------------------------------ HTTP
+    def answer(self, link: Link, request: HttpRequest) -> None:
+        """Answer one HTTP request, or let a fault do it."""
+        from mockcentral.servers import http_api
+
+        target = urlsplit(request.path) if request.path.startswith("/") else urlsplit("/")
+        path, query = target.path, target.query
+        facts: dict[str, Any] = {}
+        anchors = ["http"]
+        if path.startswith("/events/"):
+            anchors.append("harvest")
+            parameters = dict(parse_qsl(query))
+            facts = http_api.harvest_facts(path[len("/events") :], parameters, self.central.settings.harvester.page_size)
+        elif path.startswith("/auth/"):
+            anchors.append("token")
+        decision = self.central.http_request(anchors, link.id, self.now())
+        if decision.status is not None:
+            headers = (("content-type", "application/json"), *decision.headers)
+            response = wsgi.Response(decision.status, headers, decision.body.encode())
+        else:
+            response = wsgi.call(
+                http_api.application(),
+                request.method,
+                request.path,
+                request.headers,
+                request.body,
+                scheme=self.scheme,
+                host=self.address,
+                remote=link.peer,
+                environ_extra={http_api.HOST: self, http_api.FACTS: facts},
+                on_error=self._view_failed,
+            )
+        if decision.delay > 0:
+            self.loop.call_later(decision.delay, self._respond, link, request, path, query, response, facts)
+        else:
+            self._respond(link, request, path, query, response, facts)
+
+    def _respond(
+        self, link: Link, request: HttpRequest, path: str, query: str, response: wsgi.Response, facts: dict[str, Any]
+    ) -> None:
+        self.journal.add(
+            self.now(),
+            "http.request",
+            conn=link.id,
+            method=request.method[:40],
+            path=path[:400],
+            query=query[:1000],
+            status=response.status,
+            **facts,
+        )
+        link.respond(request, response.status, response.headers, response.body)
+        self.flush()
+
+    def _view_failed(self, error: BaseException) -> None:
+        """A view of ours raised: a bug. The client got a 500, the loop's handler gets the traceback."""
+        self.loop.call_exception_handler({"message": "a view of the fake failed", "exception": error})
+
+    # ------------------------------------------------------------------------------------------ barrier
+    async def barrier(self, timeout: float) -> int:
+        """Wait until every open HTTP/2 connection acked a PING sent now; returns how many did. Raises TimeoutError."""
+        waiting: list[asyncio.Future[None]] = []
+        for link in list(self.links.values()):
+            if link.h2 is None or link.blackholed or link.h2.broken:
+                continue
+            payload = secrets.token_bytes(8)
+            future: asyncio.Future[None] = self.loop.create_future()
+            self._pings[payload] = future
+            waiting.append(future)
+            future.add_done_callback(lambda _, payload=payload: self._pings.pop(payload, None))  # type: ignore[misc]
+            link.barrier_pings.add(payload)
+            self.central.send_ping(link.id, payload)
+        self.flush()
+        if waiting:
+            done, pending = await asyncio.wait(waiting, timeout=timeout)
+            for future in pending:
+                future.cancel()
+            if pending:
+                raise TimeoutError(f"{len(pending)} of {len(waiting)} connections did not ack a PING within {timeout:g} s")
+        return len(waiting)
+
+    def ping_acked(self, payload: bytes) -> None:
+        """A client acked a PING of ours."""
+        future = self._pings.get(payload)
+        if future is not None and not future.done():
+            future.set_result(None)
+
+    def barrier_over(self, payloads: set[bytes]) -> None:
+        """A connection is gone: nobody needs to wait for its acks any more."""
+        for payload in payloads:
+            future = self._pings.get(payload)
+            if future is not None and not future.done():
+                future.set_result(None)
+
+    def _spawn(self, work: Any) -> None:
+        task: asyncio.Task[None] = self.loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

@@ -1,0 +1,464 @@
+"""`World`: a fake Central on real sockets, for plain synchronous Python (and, through `async with`, for asyncio).
+
+A world is a scenario, an address and a journal. Any number live in one process; nothing is shared between them but the
+background thread that moves their bytes. Methods may be called from any thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import queue
+import shutil
+import socket
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+
+from mockcentral._core.actions import BlackHole, CloseConnection, GoAway
+from mockcentral._core.central import Central
+from mockcentral._core.events import Change, parse_change
+from mockcentral._core.journal import Journal, Record
+from mockcentral.scenario.schema import FaultRule, Scenario, Topic
+from mockcentral.servers.host import Host, bind
+from mockcentral.servers.portal import Portal, shared
+from mockcentral.servers.signer import Assertions
+
+if TYPE_CHECKING:
+    from mockcentral.conformance.verdict import Verdict
+
+T = TypeVar("T")
+
+CLIENT_ID = "mockcentral-client"
+"""The client id of the ready-made token."""
+
+EMPTY = Scenario(scenario="empty", about="A world in which nothing happens unless you make it happen.")
+
+
+class World:
+    """A fake Central.
+
+    `scenario` is a built-in name, a path, a `Scenario`, or None for a world where nothing happens by itself. `topics` adds
+    WatchTopics: `Topic` objects or paths of WatchTopic resources. `seed` overrides the scenario's, `time_scale` divides its
+    durations. `port` 0 is a free port. `tls` True makes a CA up (`ca_file`); `cert` and `key` name PEM files instead.
+    `public_keys` maps client ids to PEM public keys: then client assertions are verified. `journal` is a path to write the
+    whole journal to; in memory its newest 200,000 records are kept.
+
+    Raises ScenarioError for a bad scenario, PortInUse for a taken address, TlsError for unusable certificates: all before
+    anything was started.
+    """
+
+    def __init__(
+        self,
+        scenario: str | Path | Scenario | None = None,
+        *,
+        seed: int | None = None,
+        time_scale: float = 1.0,
+        topics: Iterable[Topic | str | Path] = (),
+        host: str = "127.0.0.1",
+        port: int = 0,
+        tls: bool = False,
+        cert: str | None = None,
+        key: str | None = None,
+        public_keys: Mapping[str, bytes] | None = None,
+        control: bool = False,
+        control_port: int = 0,
+        journal: str | Path | None = None,
+        name: str = "default",
+    ) -> None:
+        if not time_scale > 0:
+            raise ValueError(f"time_scale must be above 0, not {time_scale!r}")
+        self.name = name
+        self.unscaled = _with_topics(_resolve(scenario), topics)
+        self.scenario = _scaled(self.unscaled, time_scale)
+        self.seed = self.scenario.seed if seed is None else seed
+        self.time_scale = time_scale
+        self.tenant = self.scenario.world.tenant
+        self.client_id = CLIENT_ID
+        self.ca_file: str | None = None
+        self._bind_host = host
+        self._port = port
+        self._want_tls = tls
+        self._cert, self._key = cert, key
+        self._assertions = Assertions(public_keys)
+        self._want_control = control
+        self._control_port = control_port
+        self._control: Any = None
+        self._journal_path = None if journal is None else Path(journal)
+        self._journal_file: TextIO | None = None
+        self._journal = Journal(name)
+        self._portal: Portal | None = None
+        self._host: Host | None = None
+        self._directory: Path | None = None
+        self._token = ""
+
+    # ------------------------------------------------------------------------------------------ life
+    def start(self) -> World:
+        """Listen and let the scenario begin; once. `with` does it for you."""
+        if self._portal is not None:
+            raise RuntimeError("the world was started already")
+        bound = bind(self._bind_host, self._port)
+        try:
+            self._open_journal()
+            tls = self._tls()
+            self._portal = shared.acquire()
+            try:
+                self._begin(bound, tls)
+                if self._want_control:
+                    from mockcentral.servers.control import ControlServer
+                    from mockcentral.worlds import Worlds
+
+                    self._control = ControlServer(Worlds.holding(self), self._bind_host, self._control_port)
+            except BaseException:
+                self.close()
+                raise
+        except BaseException:
+            bound.close()
+            raise
+        return self
+
+    def _begin(self, bound: socket.socket, tls: Any) -> None:
+        portal = self._live_portal()
+        host = Host(
+            self.scenario,
+            journal=self._journal,
+            seed=self.seed,
+            bound=bound,
+            loop=portal.loop,
+            tls=tls,
+            assertions=self._assertions,
+        )
+        self._host = host
+        portal.run(host.start(time_scale=self.time_scale))
+
+    def close(self) -> None:
+        """Close every connection and free the port; harmless when done twice."""
+        portal, self._portal = self._portal, None
+        if portal is None:
+            return
+        try:
+            if self._control is not None:
+                self._control.close()
+                self._control = None
+            if self._host is not None:
+                portal.run(self._host.stop())
+        finally:
+            shared.release()
+            if self._journal_file is not None:
+                self._journal_file.close()
+                self._journal_file = None
+            if self._directory is not None:
+                shutil.rmtree(self._directory, ignore_errors=True)
+                self._directory = None
+
+    def __enter__(self) -> World:
+        return self.start()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    async def __aenter__(self) -> World:
+        await asyncio.to_thread(self.start)
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await asyncio.to_thread(self.close)
+
+    def reset(self) -> None:
+        """Back to the beginning: same address and seed, everything else as new, connections closed, a new journal."""
+        portal, old = self._live_portal(), self._live_host()
+        port = int(self.address.rpartition(":")[2])
+        tls = old.tls
+        portal.run(old.stop())
+        self._journal.restart()
+        self._token = ""
+        self._begin(bind(self._bind_host, port), tls)
+
+    # ------------------------------------------------------------------------------------------ where it is
+    @property
+    def address(self) -> str:
+        """`host:port` of the front door: gRPC and HTTP."""
+        return self._live_host().address
+
+    @property
+    def http_url(self) -> str:
+        return self._live_host().http_url
+
+    @property
+    def auth_url(self) -> str:
+        return self._live_host().auth_url
+
+    @property
+    def control_url(self) -> str | None:
+        """Base of the control API, None without one."""
+        return None if self._control is None else self._control.url
+
+    def attach_control(self, control: Any) -> None:
+        """Say which control server this world is reachable through (it is not closed with the world)."""
+        self._shared_control_url = control.url
+
+    _shared_control_url: str | None = None
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """The selfLinks of the watch topics there are now."""
+        return tuple(self._act(lambda central, now: [entry.topic.self_link for entry in central.topics]))
+
+    @property
+    def token(self) -> str:
+        """A valid token: the same one until it expires."""
+
+        def current(central: Central, now: float) -> str:
+            if central.tokens.judge(self._token, central.wall(now)).worth.name != "GOOD":
+                self._token = central.token(self.client_id, now)
+            return self._token
+
+        return self._act(current)
+
+    def issue_token(self, life: float | None = None) -> str:
+        """A new token that lives `life` seconds, the scenario's token life when None."""
+        return self._act(lambda central, now: central.token(self.client_id, now, life))
+
+    @property
+    def context(self) -> dict[str, Any]:
+        """The ready file's JSON (design/interfaces "Ready file")."""
+        import os
+
+        return {
+            "v": 1,
+            "world": self.name,
+            "address": self.address,
+            "http_url": self.http_url,
+            "auth_url": self.auth_url,
+            "control_url": self.control_url or self._shared_control_url,
+            "tenant": self.tenant,
+            "topics": list(self.topics),
+            "token": self.token,
+            "client_id": self.client_id,
+            "ca_file": self.ca_file,
+            "scenario": self.scenario.scenario,
+            "seed": self.seed,
+            "pid": os.getpid(),
+        }
+
+    # ------------------------------------------------------------------------------------------ making things happen
+    def publish(self, changes: Mapping[str, Any] | Change | Sequence[Mapping[str, Any] | Change]) -> list[int]:
+        """Publish one change or several, `{"kind", "name", "scope", "type", …}` each; returns their sequence ids.
+
+        All are checked before the first is published. Raises ValueError naming what is wrong.
+        """
+        given = [changes] if isinstance(changes, (Mapping, Change)) else list(changes)
+        parsed = [change if isinstance(change, Change) else parse_change(change) for change in given]
+        return self._act(lambda central, now: [central.publish(change, now).sequence for change in parsed])
+
+    def arm(self, rule: FaultRule) -> None:
+        """Arm a fault rule; one of the same name is replaced."""
+        self._act(lambda central, now: central.arm(rule, now))
+
+    def disarm(self, name: str) -> bool:
+        """Disarm a fault rule; False when there is none of that name."""
+        return self._act(lambda central, now: central.disarm(name))
+
+    def faults(self) -> list[dict[str, Any]]:
+        """The armed rules with how often each struck."""
+
+        def rules(central: Central, now: float) -> list[dict[str, Any]]:
+            return [
+                {"name": rule.name, "do": rule.do.name, "on": str(rule.on), "times": rule.times, "fired": central.fired(rule.name)}
+                for rule in central.rules
+            ]
+
+        return self._act(rules)
+
+    def expire_tokens(self, token: str | None = None) -> int:
+        """All tokens issued so far, or one, are expired from now on; returns how many."""
+        from mockcentral._core.tokens import fingerprint
+
+        mark = None if token is None else token if token.startswith("jwt:") else fingerprint(token)
+        return self._act(lambda central, now: central.expire_tokens(now, mark))
+
+    def purge(self, through: int | None = None, keep: int | None = None) -> int:
+        """Forget history up to a sequence, or all but the newest `keep` events (all with neither); returns how many went."""
+        if through is None and keep is None:
+            keep = 0
+        return self._act(lambda central, now: central.purge(now, through=through, keep=keep))
+
+    def close_connections(self, connection: int = 0, *, abort: bool = True) -> None:
+        """Close a connection, all with 0: RST, or FIN when `abort` is False."""
+        self._act(lambda central, now: central.command(CloseConnection(connection, abort), now))
+
+    def goaway(self, connection: int = 0, error_code: int = 0, last_stream: int | None = None) -> None:
+        """Send GOAWAY on a connection, all with 0."""
+        self._act(lambda central, now: central.command(GoAway(connection, error_code, last_stream), now))
+
+    def blackhole(self, connection: int = 0) -> None:
+        """Let a connection, all with 0, go silent without closing it."""
+        self._act(lambda central, now: central.command(BlackHole(connection), now))
+
+    def restart(self, down_for: float = 0.5, *, forget: bool = False) -> None:
+        """Die and come back `down_for` seconds later on the same address, with the history unless `forget`."""
+        self._act(lambda central, now: central.restart(down_for, now, forget=forget))
+
+    def barrier(self, timeout: float = 10.0) -> int:
+        """Wait until every open HTTP/2 connection acked a PING sent now; returns how many. Raises TimeoutError."""
+        return self._live_portal().run(self._live_host().barrier(timeout))
+
+    def connections(self) -> list[dict[str, Any]]:
+        """The open connections: `conn`, `peer`, `protocol`, `attempts` (its watch calls)."""
+
+        def shown(central: Central, now: float) -> list[dict[str, Any]]:
+            return [
+                {"conn": link.id, "peer": link.peer, "protocol": link.protocol, "attempts": list(link.calls)}
+                for link in central.connections.values()
+            ]
+
+        return self._act(shown)
+
+    def put_topic(self, resource: Mapping[str, Any]) -> str:
+        """Create or replace a WatchTopic from its resource; returns its selfLink. Raises ValueError."""
+        name = resource.get("name")
+        if not isinstance(name, str) or not name or "/" in name:
+            raise ValueError("a WatchTopic needs a name: text without a slash")
+        link: str = self._act(lambda central, now: central.put_topic(name, resource, now)["metadata"]["selfLink"])
+        return link
+
+    # ------------------------------------------------------------------------------------------ looking
+    def journal(self, since: int = 0) -> list[Record]:
+        """The journal's records with a number above `since`."""
+        if self._portal is None:
+            return self._journal.since(since)
+        return self._act(lambda central, now: self._journal.since(since))
+
+    def record(self, kind: str, **fields: Any) -> Record:
+        """Append a record of your own (what the client said, a verdict)."""
+        return self._act(lambda central, now: self._journal.add(now, kind, **fields))
+
+    def listen(self, listener: Callable[[Record], None]) -> Callable[[], None]:
+        """Call `listener` with each record from now on, on the world's thread: it must be quick. Returns how to end it."""
+        return self._act(lambda central, now: self._journal.listen(listener))
+
+    def wait_for(self, predicate: Callable[[Record], bool], timeout: float = 10.0, *, since: int = 0) -> Record:
+        """The first record, past or future, that `predicate` accepts.
+
+        Raises TimeoutError with the last lines of the journal.
+        """
+        found: queue.SimpleQueue[Record] = queue.SimpleQueue()
+
+        def start(central: Central, now: float) -> tuple[list[Record], Callable[[], None]]:
+            return self._journal.since(since), self._journal.listen(found.put)
+
+        past, stop = self._act(start)
+        try:
+            for record in past:
+                if predicate(record):
+                    return record
+            until = time.monotonic() + timeout
+            while True:
+                try:
+                    record = found.get(timeout=max(0.0, until - time.monotonic()))
+                except queue.Empty:
+                    raise TimeoutError(_timeout_message(timeout, self.journal())) from None
+                if predicate(record):
+                    return record
+        finally:
+            if self._portal is not None:
+                self._act(lambda central, now: stop())
+
+    @property
+    def traffic_done(self) -> bool:
+        """Whether the scenario has published all it will."""
+        return self._act(lambda central, now: central.traffic_done)
+
+    def wait_traffic(self, timeout: float = 60.0) -> None:
+        """Wait until the scenario has published all it will. Raises TimeoutError."""
+        if not self.traffic_done:
+            self.wait_for(lambda record: record["kind"] == "event.published" and self.traffic_done, timeout)
+
+    def verify(self, checks: Iterable[str] | None = None) -> list[Verdict]:
+        """Judge the journal so far: by the scenario's expectations and the four of every watch, or by the named checks."""
+        from mockcentral.conformance.judge import judge
+
+        return judge(self.journal(), self.scenario, checks)
+
+    # ------------------------------------------------------------------------------------------ inside
+    def _act(self, work: Callable[[Central, float], T]) -> T:
+        host = self._live_host()
+        result: T = self._live_portal().call(lambda: host.act(work))
+        return result
+
+    def _live_host(self) -> Host:
+        if self._host is None:
+            raise RuntimeError("the world was not started: use `with World(…) as world`")
+        return self._host
+
+    def _live_portal(self) -> Portal:
+        if self._portal is None:
+            raise RuntimeError("the world is not running: use `with World(…) as world`")
+        return self._portal
+
+    def _tls(self) -> Any:
+        if self._cert or self._key:
+            from mockcentral.servers.tls import TlsError, from_files
+
+            if not self._cert or not self._key:
+                raise TlsError("--cert and --key go together")
+            return from_files(self._cert, self._key)
+        if self._want_tls:
+            from mockcentral.servers.tls import self_made
+
+            self._directory = Path(tempfile.mkdtemp(prefix="mockcentral-"))
+            context, ca_file = self_made(self._bind_host, self._directory)
+            self.ca_file = str(ca_file)
+            return context
+        return None
+
+    def _open_journal(self) -> None:
+        if self._journal_path is None:
+            return
+        file = self._journal_file = self._journal_path.open("w", buffering=1, encoding="utf-8")
+
+        def write(record: Record) -> None:
+            if not file.closed:
+                file.write(json.dumps(record, separators=(",", ":")) + "\n")
+
+        self._journal.listen(write)
+
+
+def _resolve(scenario: str | Path | Scenario | None) -> Scenario:
+    if scenario is None:
+        return EMPTY
+    if isinstance(scenario, Scenario):
+        return scenario
+    from mockcentral.scenario.load import load
+
+    return load(str(scenario))
+
+
+def _with_topics(scenario: Scenario, topics: Iterable[Topic | str | Path]) -> Scenario:
+    merged = {topic.name: topic for topic in scenario.topics}
+    for topic in topics:
+        if not isinstance(topic, Topic):
+            from mockcentral.scenario.load import load_topic
+
+            for loaded in load_topic(str(topic)):
+                merged[loaded.name] = loaded
+        else:
+            merged[topic.name] = topic
+    return replace(scenario, topics=tuple(merged.values()))
+
+
+def _scaled(scenario: Scenario, factor: float) -> Scenario:
+    if factor == 1.0:
+        return scenario
+    from mockcentral.scenario.load import scaled
+
+    return scaled(scenario, factor)
+
+
+def _timeout_message(timeout: float, journal: list[Record]) -> str:
+    tail = "\n".join("  " + json.dumps(record) for record in journal[-10:])
+    return f"nothing of the kind was journaled within {timeout:g} s; the journal ends with\n{tail}"
