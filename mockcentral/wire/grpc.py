@@ -279,6 +279,8 @@ class ServerConnection:
         """Streams with something queued that were not found blocked by their own window since."""
         self._queued_bytes = 0
         self._held = 0
+        self._unasked = 0
+        """Bytes on the live path since `data_to_send`: while a transport is full, they too must wait in the queues."""
         self._last_stream = _UNLIMITED
         """Streams above it came after our GOAWAY."""
         self._broken = False
@@ -335,7 +337,7 @@ class ServerConnection:
         if queue is None:
             if not isinstance(frames, (tuple, list)):
                 frames = tuple(frames)
-            if len(frames) == 1:
+            if len(frames) == 1 and self._unasked + len(frames[0]) <= MAX_DATA_FRAME:
                 try:
                     self._h2.send_data(stream, frames[0])
                 except (FlowControlError, FrameTooLargeError):
@@ -344,6 +346,7 @@ class ServerConnection:
                     self._forget(stream)
                     return False
                 else:
+                    self._unasked += len(frames[0])
                     return True
             queue = call.queue = deque()
         before = len(queue)
@@ -440,6 +443,7 @@ class ServerConnection:
         if self._ready and not self._broken:
             self._pump(limit)
         data = self._h2.data_to_send()
+        self._unasked = 0
         if self._out:
             self._out.append(data)
             data = b"".join(self._out)
