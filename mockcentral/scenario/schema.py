@@ -1,29 +1,25 @@
-"""The shape of a scenario file, as typed data: the one truth for the reader, the JSON Schema, `explain` and the rules.
+"""The shape of a scenario file, as typed data: one truth for the reader, the JSON Schema, `explain` and the rules.
 
-Everything here is frozen, comparable and free of behaviour. Field names are the YAML keys, annotations are the types the
-reader converts to, defaults are the documented defaults, and `doc()` is the sentence the JSON Schema and `explain` show.
+Everything here is frozen, comparable and free of behaviour. Field names are the YAML keys, annotations are the types
+the reader converts to, defaults are the documented defaults, and `doc()` is the sentence the JSON Schema and `explain`
+show.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 from mockcentral.faults.base import Fault
+from mockcentral.scenario.fields import doc
 from mockcentral.scenario.types import Anchor, Code, CountSpan, Duration, Span
 
 EventType = Literal["created", "updated", "deleted"]
 ALL_TYPES: tuple[EventType, ...] = ("created", "updated", "deleted")
 
-
-def doc(text: str, default: Any = ..., *, minimum: float | None = None, maximum: float | None = None) -> Any:
-    """A dataclass field with its documentation and bounds; required when it has no default."""
-    metadata = {"doc": text, "minimum": minimum, "maximum": maximum}
-    if default is ...:
-        return field(metadata=metadata)
-    if callable(default):
-        return field(default_factory=default, metadata=metadata)
-    return field(default=default, metadata=metadata)
+NAME = r"[^/\s*]+"
+"""A name that can stand in a link: no slash, no space, no star."""
+SCOPE = r"[^/\s*]+/[^/\s*]+"
 
 
 # ------------------------------------------------------------------------------------------------ world
@@ -41,7 +37,9 @@ class LogSettings:
     """The event log: numbering and retention."""
 
     first_sequence: int = doc("the first sequence id", 100001, minimum=1, maximum=2**62)
-    step: CountSpan = doc("how far ids rise from one event to the next; above 1 leaves holes", CountSpan(1, 1), minimum=1)
+    step: CountSpan = doc(
+        "how far ids rise from one event to the next; above 1 leaves holes", CountSpan(1, 1), minimum=1
+    )
     keep: int = doc("how many events are kept", 10000, minimum=1, maximum=10_000_000)
     keep_for: Duration = doc("how long an event is kept", Duration(7 * 86400.0), minimum=0.01)
 
@@ -67,14 +65,16 @@ class StatusSettings:
 class HarvesterSettings:
     """The history service."""
 
-    page_size: int = doc("page size when the request names none, and the largest one served", 100, minimum=1, maximum=10_000)
+    page_size: int = doc(
+        "page size when the request names none, and the largest one served", 100, minimum=1, maximum=10_000
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorldSettings:
     """The fake Central before anything happens."""
 
-    tenant: str = doc("the organization id clients must name", "1234567890")
+    tenant: str = doc("the organization id clients must name", "1234567890", minimum=1)
     delivery: Literal["stream_open", "first_request"] = doc(
         "from when on a stream receives events: everything published since the call was opened, or since its first message",
         "stream_open",
@@ -91,18 +91,18 @@ class WorldSettings:
 class FilterScope:
     """The scope a filter asks for."""
 
-    kind: str = doc("scope kind, `*` for any")
-    name: str = doc("scope name, `*` for any", "*")
+    kind: str = doc("scope kind, `*` for any", minimum=1)
+    name: str = doc("scope name, `*` for any", "*", minimum=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
     """An event matches when every given field matches (protocol 5.4)."""
 
-    group: str = doc("API group, `*` for any", "management")
-    kind: str = doc("resource kind, `*` for any")
-    name: str = doc("resource name, `*` for any", "*")
-    type: tuple[EventType, ...] = doc("event types; updated includes subresource updates", ALL_TYPES)
+    group: str = doc("API group, `*` for any", "management", minimum=1)
+    kind: str = doc("resource kind, `*` for any", minimum=1)
+    name: str = doc("resource name, `*` for any", "*", minimum=1)
+    type: tuple[EventType, ...] = doc("event types; updated includes subresource updates", ALL_TYPES, minimum=1)
     scope: FilterScope | None = doc("absent: any scope or none", None)
 
 
@@ -110,8 +110,8 @@ class Filter:
 class Topic:
     """A WatchTopic that exists from the start."""
 
-    name: str = doc("resource name")
-    filters: tuple[Filter, ...] = doc("an event matches when any filter matches")
+    name: str = doc("resource name", pattern=NAME, example="sample-watch-topic")
+    filters: tuple[Filter, ...] = doc("an event matches when any filter matches", minimum=1)
     title: str | None = doc("defaults to the name", None)
     description: str = doc("free text", "")
 
@@ -121,12 +121,16 @@ class Topic:
 class Publish:
     """Which resource changes a traffic line makes: lives of resources, created before updated before deleted."""
 
-    group: str = doc("API group", "management")
-    kind: str = doc("resource kind")
-    scope: str | None = doc("`Kind/name` of the scope, absent for an unscoped kind", None)
-    name: str | None = doc("resource name; absent: names are made up", None)
-    type: tuple[EventType, ...] = doc("which changes happen, drawn from the seed", ALL_TYPES)
-    subresource: str | None = doc("an update changes this subresource, so the event is SubResourceUpdated", None)
+    group: str = doc("API group", "management", pattern=NAME, example="management")
+    kind: str = doc("resource kind", pattern=NAME, example="APIService")
+    scope: str | None = doc(
+        "`Kind/name` of the scope, absent for an unscoped kind", None, pattern=SCOPE, example="Environment/sample-env"
+    )
+    name: str | None = doc("resource name; absent: names are made up", None, pattern=NAME, example="petstore")
+    type: tuple[EventType, ...] = doc("which changes happen, drawn from the seed", ALL_TYPES, minimum=1)
+    subresource: str | None = doc(
+        "an update changes this subresource, so the event is SubResourceUpdated", None, pattern=NAME, example="status"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +150,7 @@ class Traffic:
 class FaultRule:
     """One fault and when it strikes."""
 
-    name: str = doc("a name for the journal and the control API")
+    name: str = doc("a name for the journal and the control API", pattern=NAME, example="drop")
     on: Anchor = doc("the moment it is tied to")
     after: Span = doc("pause between that moment and the strike; only for faults that give orders", Span(0.0, 0.0))
     times: int | None = doc("how often it strikes at most; null: as often as the anchor happens", None, minimum=1)
@@ -177,14 +181,19 @@ class Attempt:
 class Expectation:
     """Base of what a run must show; one dataclass a check, in `mockcentral.scenario.expectations`."""
 
+    name: ClassVar[str]
+    """The word in `expect:`, and the id of the check that judges it."""
+
 
 # ------------------------------------------------------------------------------------------------ the file
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
     """A whole scenario."""
 
-    scenario: str = doc("its name: lower-case words with hyphens")
-    about: str = doc("the story: who, what breaks, what must still be true")
+    scenario: str = doc(
+        "its name: lower-case words with hyphens", pattern=r"[a-z0-9]+(-[a-z0-9]+)*", example="slow-ack"
+    )
+    about: str = doc("the story: who, what breaks, what must still be true", minimum=1)
     seed: int = doc("decides every random choice of the fake", 0, minimum=0, maximum=2**63 - 1)
     world: WorldSettings = doc("the fake before anything happens", WorldSettings)
     topics: tuple[Topic, ...] = doc("topics that exist from the start", ())

@@ -22,7 +22,7 @@ class Span:
     high: float
 
     def pick(self, random: Random) -> float:
-        """A value of the range; draws from `random` even when both ends are equal, so editing one number shifts nothing else."""
+        """A value of the range. It draws even when both ends are equal, so editing one number shifts nothing else."""
         return self.low + (self.high - self.low) * random.random()
 
 
