@@ -1,0 +1,55 @@
+"""No matching event is missed."""
+
+from __future__ import annotations
+
+from mockcentral.conformance.checks.evidence import Evidence
+from mockcentral.conformance.checks.finding import Finding, Record, failed, passed, several, unknown
+from mockcentral.scenario.expectations import Complete
+
+
+def judge(evidence: Evidence, settings: Complete) -> Finding:
+    """Everything published for a topic since the client began to watch it has to be had in the end.
+
+    Excused is only what was purged (or lies before the newest sequence of a 410) if the client was told so by a 410.
+    """
+    if not evidence.subscriptions:
+        return unknown("The client never subscribed to a topic.")
+    owed = 0
+    missing: list[Record] = []
+    doubtful: list[Record] = []
+    excused: dict[int, Record] = {}
+    told: list[Record] = []
+    for topic in evidence.subscriptions:
+        wanted = evidence.owed(topic)
+        holdings = evidence.holdings(topic)
+        owed += len(wanted)
+        for sequence, line in wanted.items():
+            if sequence in holdings.had:
+                continue
+            if (gone := evidence.told_gone(topic, line)) is not None:
+                excused[sequence] = line
+                told.append(gone)
+            elif sequence in holdings.unknown:
+                doubtful.append(line)
+            else:
+                missing.append(line)
+    note = f" Not counted: {len(excused)} events purged before it could get them, as a 410 told it." if excused else ""
+    if missing:
+        what = "applied" if evidence.says else "received"
+        return failed(
+            f"{len(missing)} of {owed} never were {what}: {_sequences(missing)}.{note}",
+            missing,
+        )
+    if doubtful:
+        return unknown(
+            f"{len(doubtful)} of {owed} went out on streams that broke, and nothing the client did later shows whether "
+            f"it has them: {_sequences(doubtful)}.{note}",
+            doubtful,
+        )
+    if not owed:
+        return unknown("Nothing was published while the client watched.")
+    return passed(f"All {owed - len(excused)} of {owed} events.{note}" if excused else f"All {owed} events.", *told)
+
+
+def _sequences(lines: list[Record]) -> str:
+    return several(sorted(line["sequence"] for line in lines))

@@ -1,0 +1,275 @@
+"""What a journal proves about a client: its calls, its lives, what it was handed and what it says it applied.
+
+Read once, asked by every check. Two kinds of clients:
+
+* **L1** clients say what they applied (`client.applied`): that is what they have.
+* **L0** clients say nothing, so the wire has to tell. An event counts as received when it went out on a call that is
+  still open or ended in good order, when history returned it, or when the client later asked for history from beyond
+  it. What went out on a call that broke, and was never confirmed in one of these ways, is *unknown*: neither had nor
+  missing.
+
+A `client.stop` line means the harness told the client to go: what its calls do after that says nothing about it.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from mockcentral.conformance.checks.finding import Record
+
+
+def topic_key(link: str) -> str:
+    """A topic's name without its version: `v1` and `v1alpha1` name the same object."""
+    parts = link.split("/")
+    if len(parts) > 3 and not parts[0]:
+        del parts[2]
+    return "/".join(parts)
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One watch call. `topic` is the key of the topic it subscribed to, None until a subscription was accepted."""
+
+    number: int
+    conn: int
+    opened: Record
+    topic: str | None = None
+    subscribed: Record | None = None
+    requests: list[Record] = field(default_factory=list)
+    events: list[Record] = field(default_factory=list)
+    end: Record | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """A `client.applied` line with its place: the life of the client process, and the topic if it can be told."""
+
+    record: Record
+    life: int
+    topics: tuple[str, ...]
+
+    @property
+    def sequence(self) -> int:
+        return int(self.record["sequence"])
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """What the client has of a topic: sequences it surely got, and those nobody can tell about."""
+
+    had: frozenset[int]
+    unknown: frozenset[int]
+
+
+class Evidence:
+    """A journal, sorted by what checks ask for."""
+
+    def __init__(self, journal: Sequence[Record]) -> None:
+        self.whole = not journal or journal[0].get("n") == 1
+        """False when the journal lost its beginning (it is bounded in memory): most checks cannot judge then."""
+        self.now = float(journal[-1]["t"]) if journal else 0.0
+        self.world: Record = {}
+        self.published: dict[int, list[Record]] = defaultdict(list)
+        self.attempts: list[Attempt] = []
+        self.harvests: list[Record] = []
+        self.purges: list[Record] = []
+        self.pings: list[Record] = []
+        """`ping.received`, `ping.acked` and `ping.withheld`, in order."""
+        self.closes: dict[int, Record] = {}
+        self.faults: list[Record] = []
+        self.exits: list[Record] = []
+        self.spawned = False
+        self.stop: Record | None = None
+        self.says: bool = False
+        """Whether the client says what it does (L1)."""
+        self._applied: list[tuple[Record, int]] = []
+        self._by_number: dict[int, Attempt] = {}
+        self._kinds: dict[str, str] = {}
+        for record in journal:
+            self._read(record)
+        self.stop_n: float = self.stop["n"] if self.stop is not None else math.inf
+        self.stop_t: float = float(self.stop["t"]) if self.stop is not None else self.now
+        self.blackholes = self._blackholes()
+
+    def _read(self, record: Record) -> None:
+        kind = record["kind"]
+        if kind == "stream.event":
+            if (attempt := self._by_number.get(record["attempt"])) is not None:
+                attempt.events.append(record)
+        elif kind == "client.applied":
+            self.says = True
+            self._applied.append((record, len(self.exits)))
+        elif kind == "event.published":
+            self.published[record["sequence"]].append(record)
+        elif kind == "http.request":
+            if record.get("topic"):
+                self.harvests.append(record)
+        elif kind.startswith("ping."):
+            self.pings.append(record)
+        elif kind == "stream.open":
+            attempt = Attempt(record["attempt"], record.get("conn", 0), record)
+            self.attempts.append(attempt)
+            self._by_number[attempt.number] = attempt
+        elif kind == "stream.request":
+            if (attempt := self._by_number.get(record["attempt"])) is not None:
+                attempt.requests.append(record)
+                if record["request"] == "subscribe" and record.get("accepted") and attempt.topic is None:
+                    attempt.topic = topic_key(record.get("topic", ""))
+                    attempt.subscribed = record
+        elif kind == "stream.end":
+            if (attempt := self._by_number.get(record["attempt"])) is not None:
+                attempt.end = record
+        elif kind == "conn.close":
+            self.closes[record["conn"]] = record
+        elif kind.startswith("fault."):
+            self.faults.append(record)
+            if "do" in record:
+                self._kinds[record["fault"]] = record["do"]
+        elif kind == "event.purged":
+            self.purges.append(record)
+        elif kind == "client.exit":
+            self.exits.append(record)
+        elif kind == "client.status":
+            self.says = True
+        elif kind == "client.start":
+            self.spawned = True
+        elif kind == "client.stop":
+            self.stop = self.stop or record
+        elif kind == "world.start":
+            self.world = record
+
+    def _blackholes(self) -> dict[int, Record]:
+        """Connection to the line from which on its bytes vanished."""
+        found: dict[int, Record] = {}
+        for record in self.faults:
+            if (
+                record["kind"] == "fault.on_wire"
+                and "conn" in record
+                and self._kinds.get(record["fault"]) == "blackhole"
+            ):
+                found.setdefault(record["conn"], record)
+        return found
+
+    # ------------------------------------------------------------------------------------------ topics
+    @staticmethod
+    def key(harvest: Record) -> str:
+        """The topic a harvester request was about."""
+        return topic_key(harvest["topic"])
+
+    @cached_property
+    def subscriptions(self) -> dict[str, Attempt]:
+        """Topic key to the first call whose subscription to it was accepted."""
+        found: dict[str, Attempt] = {}
+        for attempt in self.attempts:
+            if attempt.topic is not None:
+                found.setdefault(attempt.topic, attempt)
+        return found
+
+    @cached_property
+    def interests(self) -> set[str]:
+        """Every topic the client subscribed to or asked the history of."""
+        return set(self.subscriptions) | {topic_key(record["topic"]) for record in self.harvests}
+
+    def baseline(self, topic: str) -> int:
+        """The line after which everything published for the topic is owed to the client.
+
+        The opening of the first call that subscribed, or that subscription itself, as the world delivers.
+        """
+        first = self.subscriptions[topic]
+        if self.world.get("delivery") == "first_request" and first.subscribed is not None:
+            return int(first.subscribed["n"])
+        return int(first.opened["n"])
+
+    def owed(self, topic: str) -> dict[int, Record]:
+        """Sequence to `event.published` line of everything the client should get of a topic it subscribed to."""
+        start = self.baseline(topic)
+        return {
+            sequence: record
+            for sequence, records in self.published.items()
+            for record in records
+            if record["n"] > start and topic in topics_of(record)
+        }
+
+    # ------------------------------------------------------------------------------------------ what it has
+    @cached_property
+    def applied(self) -> list[Applied]:
+        """What the client says it applied, in its order, each with the topics it can have come from."""
+        interests = self.interests
+        found = []
+        for record, life in self._applied:
+            if record.get("topic"):
+                topics: tuple[str, ...] = (topic_key(record["topic"]),)
+            else:
+                matching = {
+                    key
+                    for line in self.published.get(record["sequence"], ())
+                    for key in topics_of(line)
+                    if key in interests
+                }
+                topics = tuple(sorted(matching))
+            found.append(Applied(record, life, topics))
+        return found
+
+    def holdings(self, topic: str) -> Holdings:
+        """What the client has of a topic; see the module docstring for what counts."""
+        if self.says:
+            return Holdings(frozenset(one.sequence for one in self.applied if topic in one.topics), frozenset())
+        had: set[int] = set()
+        doubtful: dict[int, int] = {}
+        asked: list[tuple[int, int]] = []
+        for attempt in self.attempts:
+            if attempt.topic != topic:
+                continue
+            safe = attempt.end is None or attempt.end.get("graceful", False) or attempt.end["n"] > self.stop_n
+            hole = self.blackholes.get(attempt.conn)
+            for event in attempt.events:
+                if event.get("op") == "PING":
+                    continue
+                if safe and (hole is None or event["n"] < hole["n"]):
+                    had.add(event["sequence"])
+                else:
+                    doubtful.setdefault(event["sequence"], event["n"])
+        for record in self.harvests:
+            if topic_key(record["topic"]) != topic:
+                continue
+            if record.get("status") == 200:
+                had.update(record.get("sequences", ()))
+            if (after := record.get("after")) is not None:
+                asked.append((record["n"], after))
+        # Highest position asked from at or after each request: whoever asks from beyond an event says he has it.
+        highest = -1
+        for place in range(len(asked) - 1, -1, -1):
+            highest = max(highest, asked[place][1])
+            asked[place] = (asked[place][0], highest)
+        lines = [n for n, _ in asked]
+        for sequence, n in doubtful.items():
+            place = bisect_right(lines, n)
+            if place < len(asked) and asked[place][1] >= sequence:
+                had.add(sequence)
+        return Holdings(frozenset(had), frozenset(doubtful.keys() - had))
+
+    def told_gone(self, topic: str, published: Record) -> Record | None:
+        """The 410 that told the client it cannot get this event any more, if there is one (protocol 3.2, 2.3).
+
+        A 410 names only the newest sequence there is, so a client that goes on from there did as it was told, even if a
+        few events before it were still kept.
+        """
+        for record in self.harvests:
+            if record.get("status") != 410 or topic_key(record["topic"]) != topic or record["n"] < published["n"]:
+                continue
+            after = record.get("after")
+            through = max((purge["through"] for purge in self.purges if purge["n"] < record["n"]), default=-1)
+            through = max(through, record.get("max_sequence") or -1)
+            if (after is None or after < published["sequence"]) and published["sequence"] <= through:
+                return record
+        return None
+
+
+def topics_of(published: Record) -> set[str]:
+    """The keys of the topics an `event.published` line matched."""
+    return {topic_key(link) for link in published.get("topics", ())}

@@ -1,0 +1,101 @@
+"""Every check there is: its sentence, where it comes from, how much it binds, and its function.
+
+The sentence of a check is the docstring of its expectation in `mockcentral.scenario.expectations`: one truth for
+scenario authors and for whoever reads a red line.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mockcentral.conformance.checks import (
+    answers_pings,
+    backs_off,
+    complete,
+    filterable,
+    first_message,
+    handles_gone,
+    notices_dead_peer,
+    ordered,
+    receipts,
+    reconnects,
+    refreshes_token,
+    resumes,
+    unique,
+)
+from mockcentral.conformance.checks.evidence import Evidence
+from mockcentral.conformance.checks.finding import Finding, Record, unknown
+from mockcentral.conformance.verdict import Level, Outcome, Verdict
+from mockcentral.scenario.expectations import EXPECTATIONS
+from mockcentral.scenario.schema import Expectation
+
+SENTENCES = {expectation.name: " ".join((inspect.getdoc(expectation) or "").split()) for expectation in EXPECTATIONS}
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A check of the client. `final`: once it fails, nothing that happens later can make it pass."""
+
+    name: str
+    level: Level
+    reference: str
+    examine: Callable[[Evidence, Any], Finding]
+    final: bool
+
+    @property
+    def sentence(self) -> str:
+        """What must hold, in words."""
+        return SENTENCES[self.name]
+
+    def judge(self, journal: Sequence[Record], settings: Expectation) -> Verdict:
+        """Judge a whole journal; `settings` is the check's own expectation."""
+        return self.judge_evidence(Evidence(journal), settings)
+
+    def judge_evidence(self, evidence: Evidence, settings: Expectation) -> Verdict:
+        """The same for several checks over one reading of the journal."""
+        if evidence.whole:
+            finding = self.examine(evidence, settings)
+        else:
+            finding = unknown(
+                "The journal lost its beginning: keep all of it on disk (--journal) to judge a run this long."
+            )
+        message = finding.message
+        if finding.outcome is Outcome.FAIL:
+            message = f"{self.sentence} But {message}"
+        return Verdict(self.name, finding.outcome, self.level, message, finding.evidence, self.reference)
+
+
+CHECKS: tuple[Check, ...] = (
+    Check("ordered", "MUST", "protocol 3.3, 7.1 C17", ordered.judge, final=True),
+    Check("unique", "MUST", "protocol 7.1 C17", unique.judge, final=True),
+    Check("complete", "MUST", "protocol 7.1 C17, C28", complete.judge, final=False),
+    Check("filterable", "MUST", "protocol 5.4", filterable.judge, final=True),
+    Check("reconnects", "MUST", "protocol 7.1 C25", reconnects.judge, final=True),
+    Check("refreshes_token", "MUST", "protocol 2.2, 7.1 C12", refreshes_token.judge, final=True),
+    Check("answers_pings", "MUST", "protocol 7.1 C23, C24", answers_pings.judge, final=True),
+    Check("first_message", "MUST", "protocol 1.4, 1.5, 7.1 C1 to C3", first_message.judge, final=True),
+    Check("notices_dead_peer", "MUST", "protocol 2.1, 7.1 C25, C34", notices_dead_peer.judge, final=True),
+    Check("resumes", "MUST", "protocol 4.3, 7.1 C27, C28", resumes.judge, final=False),
+    Check("backs_off", "SHOULD", "protocol 4.1, 7.1 C26", backs_off.judge, final=True),
+    Check("handles_gone", "MUST", "protocol 2.3, 7.1 C29", handles_gone.judge, final=True),
+)
+
+RECEIPTS = "faults_reached_the_wire"
+"""The name of the verdict about the run itself."""
+
+
+def by_name(name: str) -> Check:
+    """The check of that name. Raises KeyError."""
+    for check in CHECKS:
+        if check.name == name:
+            return check
+    raise KeyError(name)
+
+
+def judge_receipts(evidence: Evidence) -> Verdict:
+    """Whether the faults of the run happened: inconclusive when one did not."""
+    finding = receipts.judge(evidence)
+    return Verdict(RECEIPTS, finding.outcome, "MUST", finding.message, finding.evidence, "design/interfaces, Verdicts")

@@ -1,0 +1,63 @@
+"""After a reconnect the client gets what was published while it was away."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from mockcentral.conformance.checks.evidence import Attempt, Evidence
+from mockcentral.conformance.checks.finding import Finding, Record, failed, passed, several, unknown
+from mockcentral.scenario.expectations import Resumes
+
+
+def judge(evidence: Evidence, settings: Resumes) -> Finding:
+    """For each stream after one that ended: ask history from before the first event missed, or get it all otherwise.
+
+    Asking is enough here even if the answer was an error; whether everything came in the end is `complete`'s business.
+    """
+    reconnects = 0
+    asked = 0
+    behind: list[Record] = []
+    lost: set[int] = set()
+    doubtful: list[Record] = []
+    for topic in evidence.subscriptions:
+        calls = [
+            attempt for attempt in evidence.attempts if attempt.topic == topic and attempt.opened["n"] < evidence.stop_n
+        ]
+        owed = evidence.owed(topic)
+        holdings = evidence.holdings(topic)
+        absent = {sequence: line for sequence, line in owed.items() if sequence not in holdings.had}
+        for old, new in pairwise(calls):
+            if old.end is None:
+                continue
+            reconnects += 1
+            missed = {sequence for sequence, line in absent.items() if line["n"] < new.opened["n"]}
+            if _asked_from(evidence, topic, old, min(missed, default=None)):
+                asked += 1
+            elif missed - holdings.unknown:
+                behind.append(new.opened)
+                lost |= missed - holdings.unknown
+            elif missed:
+                doubtful.append(new.opened)
+    if lost:
+        return failed(
+            f"history was not asked from far enough back, and these never came: {several(sorted(lost))}.", behind
+        )
+    if doubtful:
+        return unknown(
+            "The client never asked for history, and what it got of broken streams cannot be told.", doubtful
+        )
+    if not reconnects:
+        return unknown("No stream of a topic followed another one.")
+    return passed(f"{reconnects} times, {asked} of them with a question to history.")
+
+
+def _asked_from(evidence: Evidence, topic: str, old: Attempt, first_missed: int | None) -> bool:
+    """Whether history was asked after the old stream ended, from no later than the first event that is missing."""
+    assert old.end is not None
+    return any(
+        line["n"] > old.end["n"]
+        and evidence.key(line) == topic
+        and line.get("after") is not None
+        and (first_missed is None or line["after"] < first_missed)
+        for line in evidence.harvests
+    )
