@@ -3,8 +3,8 @@
     python client.py        configured by the MOCKCENTRAL_* variables; plain text only, no TLS
 
 What anybody would write in an afternoon and still get right: open the stream first, read the history after it, join the
-two by sequence, and ask the history again when the stream speaks for the first time and whenever it has been quiet. Prints
-one JSON line an applied event. Exits 0 on SIGTERM and SIGINT, or after MOCKCENTRAL_EXPECT_EVENTS events.
+two by sequence, and ask the history again at the first word of the stream and whenever it has been quiet. Prints a JSON
+line an applied event. Exits 0 on SIGTERM and SIGINT, or after MOCKCENTRAL_EXPECT_EVENTS events.
 """
 
 from __future__ import annotations
