@@ -143,9 +143,10 @@ class Http1Connection:
         if not 200 <= status <= 999:
             status = 500
         try:
-            answer = h11.Response(
-                status_code=status, headers=response_headers(headers, status, body), reason=reason_phrase(status)
-            )
+            head = response_headers(headers, status, body)
+            if self._closed:
+                head.append((b"connection", b"close"))
+            answer = h11.Response(status_code=status, headers=head, reason=reason_phrase(status))
             pieces = [self._h11.send(answer)]
             if body and method != b"HEAD" and status not in (204, 304):
                 pieces.append(self._h11.send(h11.Data(data=body)))

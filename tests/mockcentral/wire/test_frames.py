@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from hyperframe.frame import (
     ContinuationFrame,
     DataFrame,
@@ -14,6 +12,8 @@ from hyperframe.frame import (
     PingFrame,
     SettingsFrame,
 )
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mockcentral.wire import frames
 from mockcentral.wire.frames import PREFACE, FrameSplitter, FrameTooLong, GoAway, HeaderBlockTooLong, Item, Ping
