@@ -264,11 +264,18 @@ class World:
         return self._act(lambda central, now: central.disarm(name))
 
     def faults(self) -> list[dict[str, Any]]:
-        """The armed rules with how often each struck."""
+        """The armed rules with their receipts: how often each struck, and how often that reached the wire."""
 
         def rules(central: Central, now: float) -> list[dict[str, Any]]:
             return [
-                {"name": rule.name, "do": rule.do.name, "on": str(rule.on), "times": rule.times, "fired": central.fired(rule.name)}
+                {
+                    "name": rule.name,
+                    "do": rule.do.name,
+                    "on": str(rule.on),
+                    "times": rule.times,
+                    "triggered": central.fired(rule.name),
+                    "on_wire": central.on_wire(rule.name),
+                }
                 for rule in central.rules
             ]
 
@@ -327,6 +334,15 @@ class World:
         return link
 
     # ------------------------------------------------------------------------------------------ looking
+    @property
+    def listening(self) -> bool:
+        """Whether the front door takes connections: not while the scenario lets it be down."""
+        return self._act(lambda central, now: central.listening)
+
+    def stats(self) -> dict[str, int]:
+        """Counters and gauges, see `servers.control_api.METRICS`."""
+        return self._act(lambda central, now: central.stats())
+
     def journal(self, since: int = 0) -> list[Record]:
         """The journal's records with a number above `since`."""
         if self._portal is None:
@@ -382,7 +398,7 @@ class World:
         """Judge the journal so far: by the scenario's expectations and the four of every watch, or by the named checks."""
         from mockcentral.conformance.judge import judge
 
-        return judge(self.journal(), self.scenario, checks)
+        return judge(self.journal(), self.unscaled, checks)
 
     # ------------------------------------------------------------------------------------------ inside
     def _act(self, work: Callable[[Central, float], T]) -> T:

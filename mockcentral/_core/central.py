@@ -118,6 +118,7 @@ class Central:
         self._last_connection = 0
         self._last_call = 0
         self._issues: list[Issue] = []
+        self._receipts: dict[str, int] = {}
         self._timers: list[tuple[float, int, Callable[[float], None]]] = []
         self._tie = 0
         self._director = Director(seed)
@@ -156,12 +157,21 @@ class Central:
 
     def performed(self, order: Order, rule: str, now: float) -> None:
         """The receipt of an order that came from a fault: it is on the wire."""
-        fields: dict[str, Any] = {"fault": rule}
+        fields: dict[str, Any] = {}
         if (connection := getattr(order, "connection", None)) is not None:
             fields["conn"] = connection
         if (call := getattr(order, "call", None)) is not None:
             fields["attempt"] = call
-        self.journal.add(now, "fault.on_wire", **fields)
+        self._on_wire(rule, now, **fields)
+
+    def _on_wire(self, rule: str | None, now: float, **fields: Any) -> None:
+        if rule is not None:
+            self._receipts[rule] = self._receipts.get(rule, 0) + 1
+            self.journal.add(now, "fault.on_wire", fault=rule, **fields)
+
+    def on_wire(self, name: str) -> int:
+        """How often what a rule asked for reached the wire."""
+        return self._receipts.get(name, 0)
 
     def deadline(self) -> float | None:
         """World time at which `tick` has something to do, None when nothing is planned."""
@@ -249,8 +259,7 @@ class Central:
                     answer, rule = found, name
         if answer.delay is None:
             self.journal.add(now, "ping.withheld", conn=id, nth=nth)
-            if rule is not None:
-                self.journal.add(now, "fault.on_wire", fault=rule, conn=id)
+            self._on_wire(rule, now, conn=id)
         elif answer.delay <= 0:
             self._ack(id, payload, nth, 0.0, rule, now)
         else:
@@ -459,7 +468,7 @@ class Central:
                 for answer, rule in found:
                     if isinstance(answer, AnswerEvent):
                         copies = answer.copies
-                        self.journal.add(now, "fault.on_wire", fault=rule, attempt=call.id)
+                        self._on_wire(rule, now, attempt=call.id)
             for _ in range(copies):
                 batch.append(entry)
                 self._journal_event(call, entry, now)
@@ -601,7 +610,7 @@ class Central:
                     found.headers or answer.headers,
                     found.body or answer.body,
                 )
-                self.journal.add(now, "fault.on_wire", fault=rule, conn=connection)
+                self._on_wire(rule, now, conn=connection)
         return answer
 
     def harvest(self, self_link: str, parameters: Mapping[str, str], now: float) -> Page | Gone | None:
@@ -680,6 +689,19 @@ class Central:
         self._at(now + down_for, back)
 
     # ------------------------------------------------------------------------------------------ time and names
+    def stats(self) -> dict[str, int]:
+        """Numbers for metrics."""
+        return {
+            "events_published_total": self.published,
+            "events_kept": len(self.log),
+            "sequence": self.log.max_sequence,
+            "topics": len(self.topics),
+            "connections": len(self.connections),
+            "streams": len(self.calls),
+            "attempts_total": self._last_call,
+            "journal_records_total": len(self.journal),
+        }
+
     def wall(self, now: float) -> float:
         """Wall time in seconds since 1970 at world time `now`."""
         return self._wall_start + now
@@ -754,10 +776,10 @@ class Central:
                 answers.append((action, rule))
             elif isinstance(action, PurgeLog):
                 self.purge(now, keep=action.keep)
-                self.journal.add(now, "fault.on_wire", fault=rule)
+                self._on_wire(rule, now)
             elif isinstance(action, ExpireTokens):
                 self.expire_tokens(now)
-                self.journal.add(now, "fault.on_wire", fault=rule)
+                self._on_wire(rule, now)
             elif isinstance(action, Restart):
                 self.restart(action.down_for, now, forget=action.forget, rule=rule)
             else:

@@ -1,0 +1,7 @@
+"""`python -m mockcentral`."""
+
+import sys
+
+from mockcentral.cli import main
+
+sys.exit(main())

@@ -1,0 +1,27 @@
+"""Delete a resource of a running fake."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from mockcentral import remote
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What to delete."""
+    parser.add_argument("kind", metavar="KIND", help="such as watchtopic")
+    parser.add_argument("name", metavar="NAME")
+    remote.add_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Delete it; one that does not exist is exit code 1."""
+    answer = remote.Remote(arguments).call("DELETE", remote.path_of(arguments.kind, arguments.name))
+    if answer.status == 404:
+        print(f"mockcentral: {remote.failure(answer)}", file=sys.stderr)
+        return 1
+    if answer.status not in (200, 204):
+        raise remote.failure(answer)
+    print(f"{remote.collection(arguments.kind).removesuffix('s')}/{arguments.name} deleted")
+    return 0

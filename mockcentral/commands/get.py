@@ -1,0 +1,51 @@
+"""Show resources of a running fake."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from mockcentral import remote
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What to show, and how."""
+    parser.add_argument("kind", metavar="KIND", help="such as watchtopic or apiservices")
+    parser.add_argument("name", metavar="NAME", nargs="?", help="one resource; without it all of the kind")
+    parser.add_argument("-o", "--output", choices=["table", "yaml", "json"], default="table")
+    parser.add_argument("--group", default="management")
+    parser.add_argument("--scope", metavar="KIND/NAME", help="such as Environment/sample-env")
+    remote.add_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Fetch and print; a resource that does not exist is exit code 1."""
+    fake = remote.Remote(arguments)
+    path = remote.path_of(arguments.kind, arguments.name, group=arguments.group, scope=arguments.scope)
+    answer = fake.call("GET", path if arguments.name else path + "?pageSize=1000")
+    if answer.status == 404 and arguments.name:
+        import sys
+
+        print(f"mockcentral: {remote.failure(answer)}", file=sys.stderr)
+        return 1
+    if answer.status != 200:
+        raise remote.failure(answer)
+    if arguments.output == "json":
+        print(json.dumps(answer.body, indent=2))
+    elif arguments.output == "yaml":
+        import yaml
+
+        documents = [answer.body] if arguments.name else answer.body
+        print(yaml.safe_dump_all(documents, sort_keys=False, allow_unicode=True), end="")
+    else:
+        _table([answer.body] if arguments.name else answer.body)
+    return 0
+
+
+def _table(resources: list[dict[str, Any]]) -> None:
+    rows = [("NAME", "KIND", "SELFLINK")]
+    rows += [(resource["name"], resource["kind"], resource["metadata"]["selfLink"]) for resource in resources]
+    widths = [max(len(row[column]) for row in rows) for column in range(2)]
+    for row in rows:
+        print(f"{row[0]:<{widths[0]}}  {row[1]:<{widths[1]}}  {row[2]}")

@@ -1,0 +1,191 @@
+"""The control API's door: a port of its own, so that it answers while a world is black-holed.
+
+HTTP/1.x only, loopback by default. Requests run in a worker thread, because creating a world or waiting for a barrier
+takes time that the worlds' loop does not have. Server-sent events are written here; everything else is `control_api`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import queue
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import parse_qs, urlsplit
+
+from mockcentral.servers import wsgi
+from mockcentral.servers.host import bind
+from mockcentral.servers.portal import shared
+from mockcentral.wire.http import HttpRequest
+from mockcentral.wire.http1 import Http1Connection, Http1Error, error_response, sniff, tls_alert
+
+if TYPE_CHECKING:
+    from mockcentral.world import World
+    from mockcentral.worlds import Worlds
+
+WORKERS = 4
+MAX_WAITING = 256
+"""Requests waiting for a worker; beyond it they are answered 503."""
+
+
+class ControlServer:
+    """The control API of some worlds, from construction to `close`. Raises PortInUse."""
+
+    def __init__(self, worlds: Worlds, host: str = "127.0.0.1", port: int = 0) -> None:
+        self.worlds = worlds
+        bound = bind(host, port)
+        name, number = bound.getsockname()[:2]
+        self.address = f"[{name}]:{number}" if ":" in name else f"{name}:{number}"
+        self.url = f"http://{self.address}"
+        self._work: queue.Queue[Callable[[], None] | None] = queue.Queue(MAX_WAITING)
+        self._threads = [threading.Thread(target=self._serve, name="mockcentral-control", daemon=True) for _ in range(WORKERS)]
+        for thread in self._threads:
+            thread.start()
+        self.connections: set[_Connection] = set()
+        self._portal = shared.acquire()
+        self.loop = self._portal.loop
+
+        async def listen() -> asyncio.Server:
+            return await self.loop.create_server(lambda: _Connection(self), sock=bound)
+
+        self._server = self._portal.run(listen())
+
+    def submit(self, work: Callable[[], None]) -> bool:
+        """Hand work to a worker; False when too much is waiting already."""
+        try:
+            self._work.put_nowait(work)
+        except queue.Full:
+            return False
+        return True
+
+    def _serve(self) -> None:
+        while (work := self._work.get()) is not None:
+            work()
+
+    def close(self) -> None:
+        """Stop answering; requests under way are cut."""
+
+        async def stop() -> None:
+            self._server.close()
+            for connection in list(self.connections):
+                connection.close()
+
+        self._portal.run(stop())
+        for _ in self._threads:
+            with contextlib.suppress(queue.Full):
+                self._work.put_nowait(None)
+        shared.release()
+
+
+class _Connection(asyncio.Protocol):
+    """One connection of the control API."""
+
+    def __init__(self, server: ControlServer) -> None:
+        self._control = server
+        self._http = Http1Connection()
+        self._first = bytearray()
+        self._known = False
+        self._transport: asyncio.Transport
+        self._stop_listening: Callable[[], None] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._control.connections.add(self)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._control.connections.discard(self)
+        if self._stop_listening is not None:
+            self._stop_listening()
+
+    def close(self) -> None:
+        self._transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        if self._stop_listening is not None:
+            return  # an event stream: whatever the client says is too late
+        if not self._known:
+            self._first += data
+            protocol = sniff(bytes(self._first[:32]))
+            if protocol is None:
+                return
+            if protocol != "http/1.1":
+                self._transport.write(tls_alert() if protocol == "tls" else error_response(400, "the control API speaks HTTP/1.1"))
+                self._transport.close()
+                return
+            self._known = True
+            data = bytes(self._first)
+        for event in self._http.receive(data):
+            if isinstance(event, Http1Error):
+                self._transport.write(event.response)
+                self._transport.close()
+                return
+            if interim := self._http.data_to_send():
+                self._transport.write(interim)
+            self._answer(event)
+
+    def _answer(self, request: HttpRequest) -> None:
+        if self._stream_events(request):
+            return
+
+        def work() -> None:
+            from mockcentral.servers import control_api
+
+            response = wsgi.call(
+                control_api.application(),
+                request.method,
+                request.path,
+                request.headers,
+                request.body,
+                host=self._control.address,
+                environ_extra={control_api.WORLDS: self._control.worlds, control_api.CONTROL: self._control},
+                on_error=lambda error: self._control.loop.call_soon_threadsafe(
+                    self._control.loop.call_exception_handler, {"message": "a control view failed", "exception": error}
+                ),
+            )
+            with contextlib.suppress(RuntimeError):  # the loop was stopped meanwhile
+                self._control.loop.call_soon_threadsafe(self._respond, response)
+
+        if not self._control.submit(work):
+            self._respond(wsgi.Response(503, (("retry-after", "1"),), b"too many requests are waiting\n"))
+
+    def _respond(self, response: wsgi.Response) -> None:
+        if self._transport.is_closing():
+            return
+        self._transport.write(self._http.respond(response.status, response.headers, response.body))
+        if self._http.close_after:
+            self._transport.close()
+        else:
+            self._control.loop.call_soon(self.data_received, b"")
+
+    # ------------------------------------------------------------------------------------------ server-sent events
+    def _stream_events(self, request: HttpRequest) -> bool:
+        """Answer a journal request that accepts text/event-stream, record by record; False when it is another request."""
+        target = urlsplit(request.path)
+        parts = target.path.strip("/").split("/")
+        accept = next((value for name, value in request.headers if name == "accept"), "")
+        if "text/event-stream" not in accept or request.method != "GET":
+            return False
+        if len(parts) != 4 or parts[:2] != ["v1", "worlds"] or parts[3] != "journal":
+            return False
+        world = self._control.worlds.get(parts[2])
+        since = parse_qs(target.query).get("since", ["0"])[0]
+        if world is None or not since.isdigit():
+            return False
+
+        head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncache-control: no-store\r\nconnection: close\r\n\r\n"
+        self._transport.write(head)
+        self._follow(world, int(since[:18]))
+        return True
+
+    def _follow(self, world: World, since: int) -> None:
+        # Worlds and control connections share one loop, so nothing can be added between the past and the future.
+        def write(record: dict[str, Any]) -> None:
+            if not self._transport.is_closing():
+                line = json.dumps(record, separators=(",", ":"))
+                self._transport.write(f"id: {record['n']}\ndata: {line}\n\n".encode())
+
+        for record in world.journal(since):
+            write(record)
+        self._stop_listening = world.listen(write)
