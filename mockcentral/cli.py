@@ -1,7 +1,7 @@
 """The command line: finds the command, parses its flags, turns every expected error into one line and an exit code.
 
-Exit codes (design/interfaces "Commands"): 0 all as expected; 1 a verdict failed; 2 usage, configuration or scenario invalid;
-3 internal error; 4 only inconclusive; 5 nothing selected; 130 and 143 on SIGINT and SIGTERM.
+Exit codes (design/interfaces "Commands"): 0 all as expected; 1 a verdict failed; 2 usage, configuration or scenario
+invalid; 3 internal error; 4 only inconclusive; 5 nothing selected; 130 and 143 on SIGINT and SIGTERM.
 """
 
 from __future__ import annotations
@@ -76,13 +76,17 @@ def _run(given: list[str]) -> int:
         given = ["serve", *given]
     name = given[0] if given else ""
     parser = argparse.ArgumentParser(
-        prog="mockcentral", description="A scriptable fake Amplify Central that judges the clients that watch it.", allow_abbrev=False
+        prog="mockcentral",
+        description="A scriptable fake Amplify Central that judges the clients that watch it.",
+        allow_abbrev=False,
     )
     parser.add_argument("--version", action="store_true", help="print the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     module = None
     for command, about in COMMANDS.items():
-        sub = commands.add_parser(command, help=about, description=about[0].upper() + about[1:] + ".", allow_abbrev=False)
+        sub = commands.add_parser(
+            command, help=about, description=about[0].upper() + about[1:] + ".", allow_abbrev=False
+        )
         if command == name:  # only the command that runs is imported: start-up time is a feature
             module = importlib.import_module(f"mockcentral.commands.{command}")
             module.add_arguments(sub)

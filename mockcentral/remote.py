@@ -1,7 +1,7 @@
 """A small REST client for a running fake: what `apply`, `get` and `delete` share.
 
-Where the fake is comes from --ready-file or --url, else from the environment a spawned client gets. A token is asked for
-at the token endpoint, so a world that verifies assertions needs --token.
+Where the fake is comes from --ready-file or --url, else from the environment a spawned client gets. A token is asked
+for at the token endpoint, so a world that verifies assertions needs --token.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ TIMEOUT = 30.0
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags that say which fake is meant."""
     parser.add_argument("--ready-file", metavar="PATH", help="the ready file of the fake (or MOCKCENTRAL_READY_FILE)")
-    parser.add_argument("--url", metavar="URL", help="its HTTP address, such as http://127.0.0.1:8080 (or MOCKCENTRAL_HTTP_URL)")
+    parser.add_argument(
+        "--url", metavar="URL", help="its HTTP address, such as http://127.0.0.1:8080 (or MOCKCENTRAL_HTTP_URL)"
+    )
     parser.add_argument("--token", metavar="TOKEN", help="a token instead of a fresh one (or MOCKCENTRAL_TOKEN)")
     parser.add_argument("--ca", metavar="FILE", help="the CA of its certificate (or MOCKCENTRAL_CA_FILE)")
 
@@ -50,7 +52,9 @@ class Remote:
         ready = _ready(ready_file) if ready_file else {}
         url = arguments.url or ready.get("http_url") or os.environ.get("MOCKCENTRAL_HTTP_URL")
         if not url:
-            raise Refused("which fake? give --ready-file (serve writes one with the same flag) or --url http://HOST:PORT")
+            raise Refused(
+                "which fake? give --ready-file (serve writes one with the same flag) or --url http://HOST:PORT"
+            )
         parts = urllib.parse.urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.netloc:
             raise Refused(f"--url {url}: write http://HOST:PORT or https://HOST:PORT")
@@ -63,7 +67,9 @@ class Remote:
             except (OSError, ssl.SSLError) as error:
                 raise Refused(f"{ca}: not a usable CA file: {error}") from None
         # No proxies: the fake is on this machine, whatever HTTP_PROXY says about the rest of the world.
-        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
+        self._opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
+        )
         self._token = arguments.token or ready.get("token") or os.environ.get("MOCKCENTRAL_TOKEN")
         self._given = bool(arguments.token)
 
@@ -78,7 +84,8 @@ class Remote:
         return answer
 
     def _fresh_token(self) -> str:
-        # The fake accepts any assertion while no public key is registered (protocol 6.2); an unsigned one says who we are.
+        # The fake accepts any assertion while no public key is registered (protocol 6.2); an unsigned one says who we
+        # are.
         claims = base64.urlsafe_b64encode(b'{"sub":"mockcentral-cli"}').rstrip(b"=").decode()
         form = {
             "grant_type": "client_credentials",

@@ -42,14 +42,14 @@ EMPTY = Scenario(scenario="empty", about="A world in which nothing happens unles
 class World:
     """A fake Central.
 
-    `scenario` is a built-in name, a path, a `Scenario`, or None for a world where nothing happens by itself. `topics` adds
-    WatchTopics: `Topic` objects or paths of WatchTopic resources. `seed` overrides the scenario's, `time_scale` divides its
-    durations. `port` 0 is a free port. `tls` True makes a CA up (`ca_file`); `cert` and `key` name PEM files instead.
-    `public_keys` maps client ids to PEM public keys: then client assertions are verified. `journal` is a path to write the
-    whole journal to; in memory its newest 200,000 records are kept.
+    `scenario` is a built-in name, a path, a `Scenario`, or None for a world where nothing happens by itself. `topics`
+    adds WatchTopics: `Topic` objects or paths of WatchTopic resources. `seed` overrides the scenario's, `time_scale`
+    divides its durations. `port` 0 is a free port. `tls` True makes a CA up (`ca_file`); `cert` and `key` name PEM
+    files instead. `public_keys` maps client ids to PEM public keys: then client assertions are verified. `journal` is
+    a path to write the whole journal to; in memory its newest 200,000 records are kept.
 
-    Raises ScenarioError for a bad scenario, PortInUse for a taken address, TlsError for unusable certificates: all before
-    anything was started.
+    Raises ScenarioError for a bad scenario, PortInUse for a taken address, TlsError for unusable certificates: all
+    before anything was started.
     """
 
     def __init__(
@@ -158,14 +158,18 @@ class World:
     def __enter__(self) -> World:
         return self.start()
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     async def __aenter__(self) -> World:
         await asyncio.to_thread(self.start)
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         await asyncio.to_thread(self.close)
 
     def reset(self) -> None:
@@ -289,7 +293,9 @@ class World:
         return self._act(lambda central, now: central.expire_tokens(now, mark))
 
     def purge(self, through: int | None = None, keep: int | None = None) -> int:
-        """Forget history up to a sequence, or all but the newest `keep` events (all with neither); returns how many went."""
+        """Forget history up to a sequence, or all but the newest `keep` events (all with neither); returns how many
+        went.
+        """
         if through is None and keep is None:
             keep = 0
         return self._act(lambda central, now: central.purge(now, through=through, keep=keep))
@@ -354,7 +360,9 @@ class World:
         return self._act(lambda central, now: self._journal.add(now, kind, **fields))
 
     def listen(self, listener: Callable[[Record], None]) -> Callable[[], None]:
-        """Call `listener` with each record from now on, on the world's thread: it must be quick. Returns how to end it."""
+        """Call `listener` with each record from now on, on the world's thread: it must be quick. Returns how to end
+        it.
+        """
         return self._act(lambda central, now: self._journal.listen(listener))
 
     def wait_for(self, predicate: Callable[[Record], bool], timeout: float = 10.0, *, since: int = 0) -> Record:
@@ -395,7 +403,9 @@ class World:
             self.wait_for(lambda record: record["kind"] == "event.published" and self.traffic_done, timeout)
 
     def verify(self, checks: Iterable[str] | None = None) -> list[Verdict]:
-        """Judge the journal so far: by the scenario's expectations and the four of every watch, or by the named checks."""
+        """Judge the journal so far: by the scenario's expectations and the four of every watch, or by the named
+        checks.
+        """
         from mockcentral.conformance.judge import judge
 
         return judge(self.journal(), self.unscaled, checks)

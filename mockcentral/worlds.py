@@ -48,8 +48,8 @@ class Worlds:
     def create(self, id: str, body: Mapping[str, Any], control: Any) -> tuple[World, bool]:
         """The world `id` made from `body`, and whether it is new. The same body again changes nothing.
 
-        Raises Conflict when the id is taken by a world made from something else, ValueError (ScenarioError among them) when
-        the body is not understood, PortInUse.
+        Raises Conflict when the id is taken by a world made from something else, ValueError (ScenarioError among them)
+        when the body is not understood, PortInUse.
         """
         from mockcentral.world import World
 
@@ -113,7 +113,13 @@ def _options(body: Mapping[str, Any]) -> dict[str, Any]:
     options = {key: body[key] for key in ("seed", "time_scale", "host", "port", "tls") if key in body}
     given = body.get("scenario")
     # Names only: a path in a request would read files of this machine for whoever can reach the control port.
-    scenario = EMPTY if given is None else load(given, builtin_only=True) if isinstance(given, str) else loads(json.dumps(given))
+    scenario = (
+        EMPTY
+        if given is None
+        else load(given, builtin_only=True)
+        if isinstance(given, str)
+        else loads(json.dumps(given))
+    )
     faults = body.get("faults", [])
     if isinstance(faults, dict):
         faults = [{"name": name, **rule} for name, rule in faults.items()]

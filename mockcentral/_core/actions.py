@@ -6,9 +6,10 @@ which fault it is serving.
 
 Two families:
 
-* **orders** are carried out when they are due, on a target (`call`, `connection`, or the world; id 0 means every open one);
-* **answers** say what happens to the one thing that is being decided right now: a PING that came in, an event about to be
-  sent, an HTTP request about to be answered. Without an answer the pipe does the honest thing.
+* **orders** are carried out when they are due, on a target (`call`, `connection`, or the world; id 0 means every open
+  one);
+* **answers** say what happens to the one thing that is being decided right now: a PING that came in, an event about to
+  be sent, an HTTP request about to be answered. Without an answer the pipe does the honest thing.
 """
 
 from __future__ import annotations
@@ -90,7 +91,9 @@ class BlackHole:
 # ---------------------------------------------------------------- orders on the world
 @dataclass(frozen=True, slots=True)
 class StopListening:
-    """Close the listening socket and every connection with RST, as a crashed server does. Clients get "connection refused"."""
+    """Close the listening socket and every connection with RST, as a crashed server does. Clients get "connection
+    refused".
+    """
 
 
 @dataclass(frozen=True, slots=True)

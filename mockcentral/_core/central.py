@@ -7,13 +7,14 @@
 Rules of the house:
 
 * Every method that observes takes `now` (world time: seconds since the world's start). Wall time is `wall_start + now`.
-* After any observation the shell takes `orders()` and carries them out in order, then calls `performed` for orders that came
-  from a fault: that is the fault's receipt.
+* After any observation the shell takes `orders()` and carries them out in order, then calls `performed` for orders
+  that came from a fault: that is the fault's receipt.
 * `deadline()` says when `tick(now)` has something to do next; calling it early is harmless, late catches up.
-* A thing that is gone (a closed call, a lost connection) is ignored, whatever is said about it: news crosses on the wire.
+* A thing that is gone (a closed call, a lost connection) is ignored, whatever is said about it: news crosses on the
+  wire.
 
-What talks to whom: `log` and `topics` hold history, `tokens` judges tokens, `resources` is the REST store, `director` lets
-faults strike and `traffic` publishes. Only this module knows them all. Protocol sections are named at the rules.
+What talks to whom: `log` and `topics` hold history, `tokens` judges tokens, `resources` is the REST store, `director`
+lets faults strike and `traffic` publishes. Only this module knows them all. Protocol sections are named at the rules.
 """
 
 from __future__ import annotations
@@ -327,7 +328,9 @@ class Central:
         if call is None:
             return
         if request.request_type == AGENT_STATUS:  # may come first, without selfLink (protocol 1.5, .105 to .137)
-            self._journal_request(call, "agent_status", request, True, now, state=request.state, message=request.message)
+            self._journal_request(
+                call, "agent_status", request, True, now, state=request.state, message=request.message
+            )
         elif request.request_type == PING_RESPONSE:
             self._journal_request(call, "ping_response", request, True, now, id=request.ping_id)
         elif call.entry is None:
@@ -341,7 +344,9 @@ class Central:
             self._end(call, Code.INVALID_ARGUMENT, reason, now)
 
     def call_half_closed(self, number: int, now: float) -> None:
-        """The client will send no more: the call is complete. No real client does it (protocol 1.1), so it should notice."""
+        """The client will send no more: the call is complete. No real client does it (protocol 1.1), so it should
+        notice.
+        """
         if (call := self.calls.get(number)) is not None:
             self._end(call, Code.OK, "the client half-closed the stream", now)
 
@@ -389,7 +394,9 @@ class Central:
         if verdict.worth is not Worth.GOOD:
             self._refuse_token(call, verdict, now)
         elif not same_topic:
-            self._end(call, Code.INVALID_ARGUMENT, "a stream watches one topic; open another stream for another topic", now)
+            self._end(
+                call, Code.INVALID_ARGUMENT, "a stream watches one topic; open another stream for another topic", now
+            )
         else:
             call.token_expires = verdict.expires
             call.refreshes += 1
@@ -462,7 +469,9 @@ class Central:
         for entry in entries:
             copies = 1
             if faulty:
-                found = self._observe("event", call.sent + 1, now, connection=call.connection.id, call=call.id, sending=batch)
+                found = self._observe(
+                    "event", call.sent + 1, now, connection=call.connection.id, call=call.id, sending=batch
+                )
                 if call.id not in self.calls:
                     return
                 for answer, rule in found:
@@ -554,7 +563,9 @@ class Central:
 
     def _store(self, change: Change, now: float) -> Change:
         scope = change.scope
-        link = make_link(change.group, change.kind, change.name, scope.kind if scope else None, scope.name if scope else None)
+        link = make_link(
+            change.group, change.kind, change.name, scope.kind if scope else None, scope.name if scope else None
+        )
         if scope is not None:
             block = self.resources.scope_of(scope.kind, scope.name, change.group)
             scope = Scope(scope.kind, scope.name, block["id"], block["selfLink"])
@@ -585,7 +596,9 @@ class Central:
         return resource
 
     def delete_topic(self, name: str, now: float) -> dict[str, Any] | None:
-        """Delete a WatchTopic; streams that watch it end with the status of an unknown topic. None when there is none."""
+        """Delete a WatchTopic; streams that watch it end with the status of an unknown topic. None when there is
+        none.
+        """
         link = make_link("management", "WatchTopic", name)
         entry = self.topics.remove(link)
         if entry is not None:
@@ -735,7 +748,14 @@ class Central:
         self._issues.append((order, rule))
 
     def _observe(
-        self, anchor: str, nth: int, now: float, *, connection: int = 0, call: int = 0, sending: list[TopicEvent] | None = None
+        self,
+        anchor: str,
+        nth: int,
+        now: float,
+        *,
+        connection: int = 0,
+        call: int = 0,
+        sending: list[TopicEvent] | None = None,
     ) -> list[tuple[Any, str]]:
         """A moment of the run: traffic may start, faults may strike. Returns the answers faults gave, with their rules.
 
@@ -757,10 +777,15 @@ class Central:
         return [(answer, rule) for answer, rule in found if isinstance(answer, wanted)]
 
     def _carry_out(self, strike: Strike, now: float) -> list[tuple[Any, str]]:
-        """Do what a strike asks for; returns its answers. A strike whose target is gone counts as not having happened."""
+        """Do what a strike asks for; returns its answers. A strike whose target is gone counts as not having
+        happened.
+        """
         moment, rule = strike.moment, strike.rule.name
         if (moment.call and moment.call not in self.calls) or (
-            moment.connection and not moment.call and moment.anchor != "stream_end" and moment.connection not in self.connections
+            moment.connection
+            and not moment.call
+            and moment.anchor != "stream_end"
+            and moment.connection not in self.connections
         ):
             self._director.missed(strike)
             return []
@@ -794,7 +819,9 @@ class Central:
                     self._end(call, order.code, order.message, now, rule)
                 else:
                     self._issue(replace(order, call=call.id), rule)
-                    code = "UNAVAILABLE" if order.error_code == 7 else "CANCELLED" if order.error_code == 8 else "INTERNAL"
+                    code = (
+                        "UNAVAILABLE" if order.error_code == 7 else "CANCELLED" if order.error_code == 8 else "INTERNAL"
+                    )
                     self._call_is_over(call, now, by="server", code=code, reason=reason, graceful=False)
         elif isinstance(order, CloseConnection):
             for connection in self._targets(order.connection, self.connections):

@@ -1,8 +1,8 @@
 """When faults strike: rules tied to moments of the run.
 
-A rule waits for its anchor, maybe pauses, and then lets its fault say what happens. The director counts, draws and pauses;
-it never carries anything out and does not know what a fault does. Every rule draws from a random stream of its own, named
-by seed and rule, so adding a rule shifts nothing for the others.
+A rule waits for its anchor, maybe pauses, and then lets its fault say what happens. The director counts, draws and
+pauses; it never carries anything out and does not know what a fault does. Every rule draws from a random stream of its
+own, named by seed and rule, so adding a rule shifts nothing for the others.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Resource changes and the events they become.
 
 A `Change` is what a publisher says happened; an `Event` is that change with the id, time and sequence Central gave it
-(protocol 1.2, 3.2); a `TopicEvent` is the event as one topic hands it out, the unit that is encoded once and sent to every
-subscriber of the topic. How they look on the wire is known to `wire.codec` and `_core.harvester`, not here.
+(protocol 1.2, 3.2); a `TopicEvent` is the event as one topic hands it out, the unit that is encoded once and sent to
+every subscriber of the topic. How they look on the wire is known to `wire.codec` and `_core.harvester`, not here.
 """
 
 from __future__ import annotations
@@ -88,7 +88,9 @@ class Event:
 
 
 class TopicEvent:
-    """An event as one topic hands it out; `frame` and `text` hold its gRPC message and its JSON once somebody needed them."""
+    """An event as one topic hands it out; `frame` and `text` hold its gRPC message and its JSON once somebody needed
+    them.
+    """
 
     __slots__ = ("event", "frame", "text", "topic_id", "topic_link")
 
@@ -106,8 +108,8 @@ _OPS = {"created": Op.CREATED, "updated": Op.UPDATED, "deleted": Op.DELETED}
 def parse_change(given: object) -> Change:
     """A change as users write it: `{"kind": "APIService", "name": "x", "scope": "Environment/e", "type": "created"}`.
 
-    `group` is management when absent, `type` is created when absent; a `subresource` makes an update a SubResourceUpdated.
-    Raises ValueError naming the key and what to write there.
+    `group` is management when absent, `type` is created when absent; a `subresource` makes an update a
+    SubResourceUpdated. Raises ValueError naming the key and what to write there.
     """
     if not isinstance(given, Mapping):
         raise ValueError("a change must be an object with kind, name and type")

@@ -76,7 +76,9 @@ def _bounds(text: str) -> tuple[int, int, int | None]:
     for part in text.split(";"):
         condition = _CONDITION.fullmatch(part.strip())
         if condition is None:
-            raise ValueError(f"query holds {part.strip()[:60]!r}: only comparisons such as sequenceID>100 can be asked, joined by ;")
+            raise ValueError(
+                f"query holds {part.strip()[:60]!r}: only comparisons such as sequenceID>100 can be asked, joined by ;"
+            )
         operator, number = condition[2], min(int(condition[3]), _MAX)
         if operator in (">", "=gt="):
             low = number

@@ -1,7 +1,7 @@
 """The journal: everything observed or done, one record after the other (design/interfaces "Journal").
 
-Records are plain dicts so that they are JSON as they stand. The journal knows nothing of what they mean; it numbers them,
-keeps a bounded tail in memory and tells listeners (a file writer, a waiting test) about each one as it is added.
+Records are plain dicts so that they are JSON as they stand. The journal knows nothing of what they mean; it numbers
+them, keeps a bounded tail in memory and tells listeners (a file writer, a waiting test) about each one as it is added.
 """
 
 from __future__ import annotations
@@ -28,7 +28,14 @@ class Journal:
     def add(self, now: float, kind: str, **fields: Any) -> Record:
         """Append a record and tell every listener. `now` is world time, seconds."""
         self._added += 1
-        record: Record = {"v": VERSION, "n": self._added, "t": round(now, 6), "world": self.world, "kind": kind, **fields}
+        record: Record = {
+            "v": VERSION,
+            "n": self._added,
+            "t": round(now, 6),
+            "world": self.world,
+            "kind": kind,
+            **fields,
+        }
         self._records.append(record)
         for listener in self._listeners:
             listener(record)
@@ -51,7 +58,9 @@ class Journal:
         self._added = 0
 
     def listen(self, listener: Callable[[Record], None]) -> Callable[[], None]:
-        """Call `listener` with each record from now on; the returned function ends that (calling it twice is harmless)."""
+        """Call `listener` with each record from now on; the returned function ends that (calling it twice is
+        harmless).
+        """
         self._listeners.append(listener)
 
         def stop() -> None:

@@ -1,9 +1,9 @@
 """The event log: sequence ids, retention, and what each topic's history holds (protocol 3.3).
 
 Sequence ids belong to the world, not to a topic: one int64 counter that only rises, with holes when told so. Each topic
-keeps its own matching events, so a page of history costs what the page holds. Whoever asks from before what was purged has
-missed something and is told so (`Gone`), even when none of the purged events was his: that is what the real service can
-know, too.
+keeps its own matching events, so a page of history costs what the page holds. Whoever asks from before what was purged
+has missed something and is told so (`Gone`), even when none of the purged events was his: that is what the real
+service can know, too.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ class TopicLog:
     def forget(self, through: int) -> None:
         """Drop what has a sequence up to `through`."""
         self._start = bisect_right(self._sequences, through, self._start)
-        # Deleting from the front of a list moves the rest: do it rarely enough that each entry is moved once on average.
+        # Deleting from the front of a list moves the rest: do it rarely enough that each entry is moved once on
+        # average.
         if self._start > 64 and self._start * 2 > len(self._entries):
             del self._sequences[: self._start]
             del self._entries[: self._start]

@@ -21,11 +21,26 @@ _PLURALS = {"IdentityProviderMetadata": "idpmetadatas"}
 """Kinds whose collection is not simply the lower-case kind with an s (protocol 6.1)."""
 _KINDS = {
     kind.lower() + "s": kind
-    for kind in (
-        "APIService APIServiceRevision APIServiceInstance AccessControlList AccessRequest AccessRequestDefinition "
-        "ApplicationProfileDefinition ComplianceAgent ComplianceRuntimeResult Credential CredentialRequestDefinition "
-        "DiscoveryAgent Environment IdentityProvider ManagedApplication ManagedApplicationProfile TraceabilityAgent WatchTopic"
-    ).split()
+    for kind in [
+        "APIService",
+        "APIServiceRevision",
+        "APIServiceInstance",
+        "AccessControlList",
+        "AccessRequest",
+        "AccessRequestDefinition",
+        "ApplicationProfileDefinition",
+        "ComplianceAgent",
+        "ComplianceRuntimeResult",
+        "Credential",
+        "CredentialRequestDefinition",
+        "DiscoveryAgent",
+        "Environment",
+        "IdentityProvider",
+        "ManagedApplication",
+        "ManagedApplicationProfile",
+        "TraceabilityAgent",
+        "WatchTopic",
+    ]
 } | {plural: kind for kind, plural in _PLURALS.items()}
 """Collections of known kinds, for resources that are created through REST; others learn their kind from the body."""
 
@@ -102,7 +117,9 @@ class ResourceStore:
                 yield resource
 
     def put(self, link: str, body: Mapping[str, Any], *, kind: str, now: float) -> Json:
-        """Create or replace the resource at `link`; id and creation time survive a replacement, the rest of `metadata` is ours."""
+        """Create or replace the resource at `link`; id and creation time survive a replacement, the rest of
+        `metadata` is ours.
+        """
         old = self._resources.get(link)
         self._version += 1
         stamp = self._timestamp(now)
@@ -143,7 +160,9 @@ class ResourceStore:
         return resource
 
     def _scope(self, link: str) -> Json:
-        """The scope block for resources inside `link`; an environment nobody created is made up once and keeps its id."""
+        """The scope block for resources inside `link`; an environment nobody created is made up once and keeps its
+        id.
+        """
         if link not in self._resources:
             _, _, collection, name = link.split("/")
             kind = kind_of(collection) or collection.removesuffix("s").capitalize()

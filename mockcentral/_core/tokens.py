@@ -1,8 +1,8 @@
 """Tokens: what is issued, and what a token that comes back is worth (protocol 2.2, 6.2).
 
 Signing is not done here (it needs a key and a cryptography library): `sign` turns claims into a JWT. A token the book
-issued is known by its text, so judging one costs a dictionary look-up. Only fingerprints of tokens may leave this module
-towards a journal or a message.
+issued is known by its text, so judging one costs a dictionary look-up. Only fingerprints of tokens may leave this
+module towards a journal or a message.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 MAX_BOOK = 100_000
-"""Tokens remembered; beyond that the oldest is forgotten and counts as unknown. Bounds what a client can make us keep."""
+"""Tokens remembered; beyond that the oldest is forgotten and counts as unknown. Bounds what a client can make us
+keep.
+"""
 MAX_TOKEN = 32_768
 
 
@@ -74,7 +76,9 @@ def unverified_claims(token: str) -> dict[str, Any] | None:
 
 
 def expiry(claims: Mapping[str, Any]) -> float | None:
-    """The numeric `exp` of claims; None for strings, booleans and other things Go would not read as one (protocol 2.2)."""
+    """The numeric `exp` of claims; None for strings, booleans and other things Go would not read as one (protocol
+    2.2).
+    """
     exp = claims.get("exp")
     if isinstance(exp, bool) or not isinstance(exp, (int, float)) or not math.isfinite(exp):
         return None
@@ -85,7 +89,12 @@ class TokenBook:
     """Every token a world issued."""
 
     def __init__(
-        self, *, tenant: str, accept: Literal["issued", "any"], sign: Callable[[Mapping[str, Any]], str], new_id: Callable[[], str]
+        self,
+        *,
+        tenant: str,
+        accept: Literal["issued", "any"],
+        sign: Callable[[Mapping[str, Any]], str],
+        new_id: Callable[[], str],
     ) -> None:
         self._tenant = tenant
         self._accept = accept
@@ -96,7 +105,8 @@ class TokenBook:
     def issue(self, client_id: str, life: float, wall: float, issuer: str) -> str:
         """A new token that is good for `life` seconds from `wall`.
 
-        Real tokens have whole numbers in `exp`; below 10 seconds rounding would change the life, so fractions are kept there.
+        Real tokens have whole numbers in `exp`; below 10 seconds rounding would change the life, so fractions are kept
+        there.
         """
         expires: float = math.ceil(wall + life) if life >= 10 else round(wall + life, 3)
         claims = {
@@ -136,7 +146,9 @@ class TokenBook:
         return Verdict(Worth.GOOD if wall < expires else Worth.EXPIRED, expires, mark)
 
     def expire(self, mark: str | None = None) -> int:
-        """Every token issued so far, or the one with this fingerprint, is expired from now on; returns how many there were."""
+        """Every token issued so far, or the one with this fingerprint, is expired from now on; returns how many
+        there were.
+        """
         count = 0
         for token, issued in self._issued.items():
             if not issued.revoked and (mark is None or fingerprint(token) == mark):

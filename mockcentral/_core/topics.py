@@ -1,8 +1,8 @@
 """WatchTopics: which events a topic matches, and who that is for a given event (protocol 5.4).
 
-A filter is a conjunction of exact values and `*`, so it is one key of the five fields. An event can only match keys made of
-its own values and stars; looking those up costs the same with ten topics and with a hundred thousand. Only star patterns
-that some registered filter really uses are tried.
+A filter is a conjunction of exact values and `*`, so it is one key of the five fields. An event can only match keys
+made of its own values and stars; looking those up costs the same with ten topics and with a hundred thousand. Only
+star patterns that some registered filter really uses are tried.
 """
 
 from __future__ import annotations
@@ -164,7 +164,9 @@ class TopicIndex:
         values = (change.group, change.kind, change.name, scope.kind if scope else "", scope.name if scope else "")
         found: dict[str, None] = {}
         for stars in self._stars:
-            group, kind, name, scope_kind, scope_name = (ANY if star else value for star, value in zip(stars, values))
+            group, kind, name, scope_kind, scope_name = (
+                ANY if star else value for star, value in zip(stars, values, strict=True)
+            )
             bucket = self._by_key.get((group, kind, name, scope_kind, scope_name))
             if bucket is None:
                 continue

@@ -1,7 +1,7 @@
 """Traffic: where events come from when a scenario says so.
 
-One line of traffic is a small population of resources: things are created before they are updated and updated before they
-are deleted, as a publisher would do it. Types and names are drawn from a random stream of the line's own.
+One line of traffic is a small population of resources: things are created before they are updated and updated before
+they are deleted, as a publisher would do it. Types and names are drawn from a random stream of the line's own.
 """
 
 from __future__ import annotations

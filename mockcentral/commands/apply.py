@@ -10,7 +10,13 @@ from mockcentral import remote
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """`-f FILE`, repeatable, and which fake."""
     parser.add_argument(
-        "-f", "--file", dest="files", action="append", required=True, metavar="FILE", help="WatchTopic resources, YAML or JSON; - is stdin"
+        "-f",
+        "--file",
+        dest="files",
+        action="append",
+        required=True,
+        metavar="FILE",
+        help="WatchTopic resources, YAML or JSON; - is stdin",
     )
     remote.add_arguments(parser)
 

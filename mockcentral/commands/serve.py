@@ -20,27 +20,45 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of design/interfaces that concern a world, and how it tells that it is ready."""
     add_world_arguments(parser)
-    parser.add_argument("--control-port", type=_port, default=0, metavar="PORT", help="port of the control API; 0: a free one")
-    parser.add_argument("--ready-file", metavar="PATH", help="write where everything is to this file, as JSON, when ready")
-    parser.add_argument("--print-ready", choices=["text", "json"], default="text", help="what the first line on stdout is")
+    parser.add_argument(
+        "--control-port", type=_port, default=0, metavar="PORT", help="port of the control API; 0: a free one"
+    )
+    parser.add_argument(
+        "--ready-file", metavar="PATH", help="write where everything is to this file, as JSON, when ready"
+    )
+    parser.add_argument(
+        "--print-ready", choices=["text", "json"], default="text", help="what the first line on stdout is"
+    )
 
 
 def add_world_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags that `serve` and `run` share."""
     parser.add_argument(
-        "--scenario", action="append", default=[], metavar="NAME|FILE", help="what to play; repeat it for several worlds (see `list`)"
+        "--scenario",
+        action="append",
+        default=[],
+        metavar="NAME|FILE",
+        help="what to play; repeat it for several worlds (see `list`)",
     )
-    parser.add_argument("--topic-file", action="append", default=[], metavar="FILE", help="a WatchTopic to create at start (repeatable)")
+    parser.add_argument(
+        "--topic-file", action="append", default=[], metavar="FILE", help="a WatchTopic to create at start (repeatable)"
+    )
     parser.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="address to bind (default 127.0.0.1)")
     parser.add_argument("--port", type=_port, default=0, metavar="PORT", help="port of the front door; 0: a free one")
     parser.add_argument("--seed", type=_seed, default=None, metavar="N", help="overrides the scenario's seed")
-    parser.add_argument("--time-scale", type=_scale, default=1.0, metavar="X", help="divide every duration of the fake by X")
+    parser.add_argument(
+        "--time-scale", type=_scale, default=1.0, metavar="X", help="divide every duration of the fake by X"
+    )
     parser.add_argument("--journal", metavar="PATH", help="write the journal to this file (NDJSON)")
     parser.add_argument("--tls", action="store_true", help="TLS with a self-made CA, its path in the ready file")
     parser.add_argument("--cert", metavar="FILE", help="TLS with this PEM certificate chain")
     parser.add_argument("--key", metavar="FILE", help="the PEM key of --cert")
     parser.add_argument(
-        "--public-key", action="append", default=[], metavar="CLIENT=FILE", help="verify this client's assertions with this PEM public key"
+        "--public-key",
+        action="append",
+        default=[],
+        metavar="CLIENT=FILE",
+        help="verify this client's assertions with this PEM public key",
     )
 
 

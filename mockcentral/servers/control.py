@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from mockcentral.worlds import Worlds
 
 WORKERS = 4
+_EVENT_STREAM = (
+    b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncache-control: no-store\r\nconnection: close\r\n\r\n"
+)
+
 MAX_WAITING = 256
 """Requests waiting for a worker; beyond it they are answered 503."""
 
@@ -40,7 +44,9 @@ class ControlServer:
         self.address = f"[{name}]:{number}" if ":" in name else f"{name}:{number}"
         self.url = f"http://{self.address}"
         self._work: queue.Queue[Callable[[], None] | None] = queue.Queue(MAX_WAITING)
-        self._threads = [threading.Thread(target=self._serve, name="mockcentral-control", daemon=True) for _ in range(WORKERS)]
+        self._threads = [
+            threading.Thread(target=self._serve, name="mockcentral-control", daemon=True) for _ in range(WORKERS)
+        ]
         for thread in self._threads:
             thread.start()
         self.connections: set[_Connection] = set()
@@ -111,7 +117,9 @@ class _Connection(asyncio.Protocol):
             if protocol is None:
                 return
             if protocol != "http/1.1":
-                self._transport.write(tls_alert() if protocol == "tls" else error_response(400, "the control API speaks HTTP/1.1"))
+                self._transport.write(
+                    tls_alert() if protocol == "tls" else error_response(400, "the control API speaks HTTP/1.1")
+                )
                 self._transport.close()
                 return
             self._known = True
@@ -129,6 +137,10 @@ class _Connection(asyncio.Protocol):
         if self._stream_events(request):
             return
 
+        def failed(error: BaseException) -> None:
+            context = {"message": "a view of the control API failed", "exception": error}
+            self._control.loop.call_soon_threadsafe(self._control.loop.call_exception_handler, context)
+
         def work() -> None:
             from mockcentral.servers import control_api
 
@@ -140,9 +152,7 @@ class _Connection(asyncio.Protocol):
                 request.body,
                 host=self._control.address,
                 environ_extra={control_api.WORLDS: self._control.worlds, control_api.CONTROL: self._control},
-                on_error=lambda error: self._control.loop.call_soon_threadsafe(
-                    self._control.loop.call_exception_handler, {"message": "a control view failed", "exception": error}
-                ),
+                on_error=failed,
             )
             with contextlib.suppress(RuntimeError):  # the loop was stopped meanwhile
                 self._control.loop.call_soon_threadsafe(self._respond, response)
@@ -161,7 +171,9 @@ class _Connection(asyncio.Protocol):
 
     # ------------------------------------------------------------------------------------------ server-sent events
     def _stream_events(self, request: HttpRequest) -> bool:
-        """Answer a journal request that accepts text/event-stream, record by record; False when it is another request."""
+        """Answer a journal request that accepts text/event-stream, record by record; False when it is another
+        request.
+        """
         target = urlsplit(request.path)
         parts = target.path.strip("/").split("/")
         accept = next((value for name, value in request.headers if name == "accept"), "")
@@ -174,8 +186,7 @@ class _Connection(asyncio.Protocol):
         if world is None or not since.isdigit():
             return False
 
-        head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncache-control: no-store\r\nconnection: close\r\n\r\n"
-        self._transport.write(head)
+        self._transport.write(_EVENT_STREAM)
         self._follow(world, int(since[:18]))
         return True
 

@@ -1,7 +1,7 @@
 """The control API (design/interfaces "Control API"): what a world can be made to do, over HTTP.
 
-Views read the request, call the same methods Python users call on `World`, and render the answer. Errors are problem+json
-(RFC 9457). Like `http_api`, one application serves everybody and keeps nothing.
+Views read the request, call the same methods Python users call on `World`, and render the answer. Errors are
+problem+json (RFC 9457). Like `http_api`, one application serves everybody and keeps nothing.
 """
 
 from __future__ import annotations
@@ -278,7 +278,9 @@ def problem(status: int, detail: str) -> Response:
     from http import HTTPStatus
 
     title = HTTPStatus(status).phrase
-    return _json({"type": "about:blank", "title": title, "status": status, "detail": detail}, status, "application/problem+json")
+    return _json(
+        {"type": "about:blank", "title": title, "status": status, "detail": detail}, status, "application/problem+json"
+    )
 
 
 def _json(body: Any, status: int = 200, content_type: str = "application/json") -> Response:

@@ -1,7 +1,7 @@
 """One TCP connection of the front door: first bytes, then HTTP/2 or HTTP/1.x; everything it hears goes to Central.
 
-A `Link` moves bytes and nothing else: what they mean is `wire`'s business, what to do about it Central's, and who carries
-out what Central orders is the `Host`.
+A `Link` moves bytes and nothing else: what they mean is `wire`'s business, what to do about it Central's, and who
+carries out what Central orders is the `Host`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     from mockcentral.servers.host import Host
 
 SILENT_LIMIT = 30.0
-"""Seconds a client may stay silent before its first bytes tell a protocol; one that only connects holds a socket, no more."""
+"""Seconds a client may stay silent before its first bytes tell a protocol; one that only connects holds a socket, no
+more.
+"""
 
 HIGH_WATER = 256 * 1024
 """Bytes waiting in the transport above which no more is asked of the HTTP/2 layer."""
@@ -210,7 +212,13 @@ class Link(asyncio.Protocol):
                 host.answer(self, event)
             elif isinstance(event, HttpRefused):
                 host.journal.add(
-                    now, "http.request", conn=self.id, method=event.method, path=event.path[:400], query="", status=event.status
+                    now,
+                    "http.request",
+                    conn=self.id,
+                    method=event.method,
+                    path=event.path[:400],
+                    query="",
+                    status=event.status,
                 )
             elif isinstance(event, ProtocolBroken):
                 central.connection_closed(self.id, now, by="server", reason=f"not HTTP/2 any more: {event.reason}")

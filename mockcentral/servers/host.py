@@ -1,8 +1,8 @@
 """A world on real sockets: carries out what Central orders and keeps its time.
 
-Everything happens on one event loop; no method may be called from elsewhere (`mockcentral.World` is the way in). The order
-of things in `flush` is the only subtle part: orders are carried out, then bytes are written, and only then do faults get
-their receipt "on the wire".
+Everything happens on one event loop; no method may be called from elsewhere (`mockcentral.World` is the way in). The
+order of things in `flush` is the only subtle part: orders are carried out, then bytes are written, and only then do
+faults get their receipt "on the wire".
 """
 
 from __future__ import annotations
@@ -41,7 +41,9 @@ from mockcentral.wire.grpc import HttpRequest
 
 BACKLOG = 1024
 MAX_QUEUED_EVENTS = 1_000_000
-"""Events waiting for one slow reader; beyond that its stream ends RESOURCE_EXHAUSTED. They are references, not copies."""
+"""Events waiting for one slow reader; beyond that its stream ends RESOURCE_EXHAUSTED. They are references, not
+copies.
+"""
 
 
 class PortInUse(OSError):
@@ -277,7 +279,9 @@ class Host:
         if path.startswith("/events/"):
             anchors.append("harvest")
             parameters = dict(parse_qsl(query))
-            facts = http_api.harvest_facts(path[len("/events") :], parameters, self.central.settings.harvester.page_size)
+            facts = http_api.harvest_facts(
+                path[len("/events") :], parameters, self.central.settings.harvester.page_size
+            )
         elif path.startswith("/auth/"):
             anchors.append("token")
         decision = self.central.http_request(anchors, link.id, self.now())
@@ -338,11 +342,13 @@ class Host:
             self.central.send_ping(link.id, payload)
         self.flush()
         if waiting:
-            done, pending = await asyncio.wait(waiting, timeout=timeout)
+            _, pending = await asyncio.wait(waiting, timeout=timeout)
             for future in pending:
                 future.cancel()
             if pending:
-                raise TimeoutError(f"{len(pending)} of {len(waiting)} connections did not ack a PING within {timeout:g} s")
+                raise TimeoutError(
+                    f"{len(pending)} of {len(waiting)} connections did not ack a PING within {timeout:g} s"
+                )
         return len(waiting)
 
     def ping_acked(self, payload: bytes) -> None:

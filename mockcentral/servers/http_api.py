@@ -1,7 +1,7 @@
 """The HTTP side of the front door: harvester, token endpoint, resources (protocol sections 3, 5, 6).
 
-One Flask application serves every world: it keeps nothing, the world a request is for comes with the request (`of`). A view
-reads the request, asks `_core`, renders the answer. Views run on the world's own loop, so they may not block.
+One Flask application serves every world: it keeps nothing, the world a request is for comes with the request (`of`). A
+view reads the request, asks `_core`, renders the answer. Views run on the world's own loop, so they may not block.
 """
 
 from __future__ import annotations
@@ -64,7 +64,9 @@ def harvest(link: str) -> Response:
         return problem(404, "Not Found", f"there is no watch topic {self_link[:200]}")
     if isinstance(page, Gone):
         facts["max_sequence"] = page.max_sequence
-        response = problem(410, "Gone", "the sequence is older than what is kept; X-Axway-Max-Sequence-Id has the newest one")
+        response = problem(
+            410, "Gone", "the sequence is older than what is kept; X-Axway-Max-Sequence-Id has the newest one"
+        )
         response.headers["X-Axway-Max-Sequence-Id"] = str(page.max_sequence)
         return response
     facts["sequences"] = page.sequences

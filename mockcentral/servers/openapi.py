@@ -21,7 +21,8 @@ def document(app: Flask, server: str) -> dict[str, Any]:
                 "operationId": rule.endpoint,
                 "summary": summary,
                 "parameters": [
-                    {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in sorted(rule.arguments)
+                    {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+                    for name in sorted(rule.arguments)
                 ],
                 "responses": {
                     "2XX": {"description": "done"},
@@ -36,7 +37,12 @@ def document(app: Flask, server: str) -> dict[str, Any]:
             paths.setdefault(path, {})[method.lower()] = operation
     problem = {
         "type": "object",
-        "properties": {"type": {"type": "string"}, "title": {"type": "string"}, "status": {"type": "integer"}, "detail": {"type": "string"}},
+        "properties": {
+            "type": {"type": "string"},
+            "title": {"type": "string"},
+            "status": {"type": "integer"},
+            "detail": {"type": "string"},
+        },
         "required": ["title", "status", "detail"],
     }
     return {

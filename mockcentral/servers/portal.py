@@ -1,7 +1,7 @@
 """A background event loop that synchronous code can reach into.
 
-All worlds of a process share one loop in one daemon thread, started with the first world and stopped with the last. A test
-may block as it likes: the fake goes on answering.
+All worlds of a process share one loop in one daemon thread, started with the first world and stopped with the last. A
+test may block as it likes: the fake goes on answering.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The key tokens are signed with, and the check of client assertions (protocol 6.2).
 
-Signing is ten lines on `cryptography` rather than PyJWT: importing PyJWT costs 140 ms, a third of the time a fake may take to
-start. Checking assertions does use PyJWT, and only a world that knows a client's public key pays for it.
+Signing is ten lines on `cryptography` rather than PyJWT: importing PyJWT costs 140 ms, a third of the time a fake may
+take to start. Checking assertions does use PyJWT, and only a world that knows a client's public key pays for it.
 """
 
 from __future__ import annotations
@@ -49,7 +49,14 @@ class Signer:
         def number(value: int) -> str:
             return _b64(value.to_bytes((value.bit_length() + 7) // 8, "big"))
 
-        key = {"kty": "RSA", "use": "sig", "alg": "RS256", "kid": self._kid, "n": number(numbers.n), "e": number(numbers.e)}
+        key = {
+            "kty": "RSA",
+            "use": "sig",
+            "alg": "RS256",
+            "kid": self._kid,
+            "n": number(numbers.n),
+            "e": number(numbers.e),
+        }
         return {"keys": [key]}
 
 
@@ -98,7 +105,12 @@ class Assertions:
         try:
             header = jwt.get_unverified_header(assertion)
             # Times are judged below against the world's clock, not the machine's.
-            options = {"verify_exp": False, "verify_iat": False, "verify_nbf": False, "require": ["exp", "iat", "iss", "jti"]}
+            options = {
+                "verify_exp": False,
+                "verify_iat": False,
+                "verify_nbf": False,
+                "require": ["exp", "iat", "iss", "jti"],
+            }
             claims = jwt.decode(assertion, key=key, algorithms=["RS256"], audience=list(audiences), options=options)  # type: ignore[arg-type]
         except jwt.PyJWTError as error:
             raise ValueError(f"client_assertion does not verify: {error}") from None

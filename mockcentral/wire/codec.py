@@ -1,7 +1,7 @@
 """Protobuf to our own types and back: the only module of the fake that knows what a message looks like.
 
-Events are encoded when somebody first needs them and then kept on their `TopicEvent`, gRPC prefix included, so the number
-of subscribers does not matter.
+Events are encoded when somebody first needs them and then kept on their `TopicEvent`, gRPC prefix included, so the
+number of subscribers does not matter.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def encode_event(entry: TopicEvent) -> bytes:
     event, change = entry.event, entry.event.change
     out = messages.Event(id=event.id, time=event.time, version="v1", product="AmplifyCentral", correlationId=event.id)
     out.organization.id = event.organization
-    out.type = int(change.op)  # type: ignore[assignment]
+    out.type = int(change.op)
     if change.op.name == "PING":
         return out.SerializeToString()
     payload = out.payload
