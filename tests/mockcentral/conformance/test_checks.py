@@ -1,0 +1,657 @@
+"""Every check against journals written by hand: what is right, what is wrong, and what cannot be told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from mockcentral.conformance.checks.registry import CHECKS, by_name
+from mockcentral.conformance.verdict import Outcome
+from mockcentral.scenario import expectations
+from mockcentral.scenario.expectations import EXPECTATIONS
+from mockcentral.scenario.schema import Expectation
+from mockcentral.scenario.types import Duration
+from tests.mockcentral.conformance.journals import OTHER, PATH, TOPIC, Tape
+
+PASS, FAIL, UNKNOWN, SKIPPED = Outcome.PASS, Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.SKIPPED
+V1ALPHA1 = TOPIC.replace("/v1/", "/v1alpha1/")
+
+Case = tuple[str, str, Outcome, Callable[[], Tape]]
+
+
+def calm() -> Tape:
+    """A client that watches from the start and gets three events."""
+    return Tape().watch(1).publish(1, 2, 3).send(1, 1, 2, 3)
+
+
+def broken() -> Tape:
+    """Like `calm`, but the stream broke after the second event, which may have been lost."""
+    return Tape().watch(1).publish(1, 2).send(1, 1, 2).end(1).publish(3).watch(2)
+
+
+CASES: list[Case] = [
+    # ------------------------------------------------------------------------------------ ordered
+    ("ordered", "events applied in order", PASS, lambda: calm().apply(1, 2, 3)),
+    ("ordered", "holes do not matter", PASS, lambda: calm().apply(1, 3)),
+    ("ordered", "two events swapped", FAIL, lambda: calm().apply(1, 3, 2)),
+    ("ordered", "the first one comes last", FAIL, lambda: calm().apply(2, 3, 1)),
+    ("ordered", "a repeated event is not out of order", PASS, lambda: calm().apply(1, 2, 1, 3)),
+    ("ordered", "a new process may begin again", PASS, lambda: calm().apply(1, 2).exit().apply(1, 2, 3)),
+    ("ordered", "a new process is judged too", FAIL, lambda: calm().apply(1).exit().apply(1, 3, 2)),
+    ("ordered", "nothing applied", UNKNOWN, lambda: calm().status()),
+    ("ordered", "a silent client the wire served in order", PASS, calm),
+    (
+        "ordered",
+        "a silent client that was offered events again",
+        SKIPPED,
+        lambda: broken().harvest(0, 1, 2, 3),
+    ),
+    ("ordered", "a silent client that got nothing", UNKNOWN, lambda: Tape().watch(1)),
+    (
+        "ordered",
+        "two topics are two orders",
+        PASS,
+        lambda: Tape().watch(1).watch(2, OTHER).publish(1).publish(2, topics=[OTHER]).apply(2, 1),
+    ),
+    (
+        "ordered",
+        "each of two topics has its own order",
+        FAIL,
+        lambda: Tape().watch(1).watch(2, OTHER).publish(1, 3).publish(2, topics=[OTHER]).apply(3, 2, 1),
+    ),
+    (
+        "ordered",
+        "the line says which topic it was",
+        FAIL,
+        lambda: Tape().watch(1).watch(2, OTHER).publish(1, 2, topics=[TOPIC, OTHER]).apply(2, 1, topic=TOPIC),
+    ),
+    # ------------------------------------------------------------------------------------ unique
+    ("unique", "each event once", PASS, lambda: calm().apply(1, 2, 3)),
+    ("unique", "an event twice", FAIL, lambda: calm().apply(1, 2, 2, 3)),
+    ("unique", "an event again much later", FAIL, lambda: calm().apply(1, 2, 3, 1)),
+    ("unique", "again after the process died", PASS, lambda: calm().apply(1, 2).exit().apply(2, 3)),
+    ("unique", "twice by the second process", FAIL, lambda: calm().apply(1).exit().apply(2, 2)),
+    ("unique", "nothing applied", UNKNOWN, lambda: calm().status()),
+    ("unique", "a silent client that was offered each once", PASS, calm),
+    ("unique", "a silent client that was sent two copies", SKIPPED, lambda: calm().send(1, 3)),
+    (
+        "unique",
+        "once for each of two topics it matches",
+        PASS,
+        lambda: Tape().watch(1).watch(2, OTHER).publish(1, topics=[TOPIC, OTHER]).apply(1, 1),
+    ),
+    (
+        "unique",
+        "three times for two topics",
+        FAIL,
+        lambda: Tape().watch(1).watch(2, OTHER).publish(1, topics=[TOPIC, OTHER]).apply(1, 1, 1),
+    ),
+    (
+        "unique",
+        "a topic that is not watched allows no copy",
+        FAIL,
+        lambda: Tape().watch(1).publish(1, topics=[TOPIC, OTHER]).apply(1, 1),
+    ),
+    (
+        "unique",
+        "twice for the topic the line names",
+        FAIL,
+        lambda: (
+            Tape()
+            .watch(1)
+            .watch(2, OTHER)
+            .publish(1, topics=[TOPIC, OTHER])
+            .apply(1, topic=TOPIC)
+            .apply(1, topic=TOPIC)
+        ),
+    ),
+    # ------------------------------------------------------------------------------------ complete
+    ("complete", "everything applied", PASS, lambda: calm().apply(1, 2, 3)),
+    ("complete", "one missed", FAIL, lambda: calm().apply(1, 3)),
+    ("complete", "sent is not applied", FAIL, lambda: calm().status()),
+    (
+        "complete",
+        "events of another topic are not owed",
+        PASS,
+        lambda: calm().publish(4, topics=[OTHER]).apply(1, 2, 3),
+    ),
+    ("complete", "events of no topic are not owed", PASS, lambda: calm().publish(4, topics=[]).apply(1, 2, 3)),
+    (
+        "complete",
+        "events before the first stream are not owed",
+        PASS,
+        lambda: Tape().publish(1).watch(1).publish(2).apply(2),
+    ),
+    ("complete", "both names of a topic mean it", PASS, lambda: Tape().watch(1, V1ALPHA1).publish(1).apply(1)),
+    (
+        "complete",
+        "both names of a topic mean it, also when one is missed",
+        FAIL,
+        lambda: Tape().watch(1, V1ALPHA1).publish(1).status(),
+    ),
+    (
+        "complete",
+        "owed from the opening of the stream",
+        FAIL,
+        lambda: Tape().open(1).publish(1).subscribe(1).publish(2).apply(2),
+    ),
+    (
+        "complete",
+        "owed from the first message in a world that delivers so",
+        PASS,
+        lambda: Tape("first_request").open(1).publish(1).subscribe(1).publish(2).apply(2),
+    ),
+    (
+        "complete",
+        "a refused subscription owes nothing",
+        PASS,
+        lambda: Tape().open(1).subscribe(1, accepted=False).end(1).publish(1).watch(2).publish(2).apply(2),
+    ),
+    ("complete", "two processes together", PASS, lambda: calm().apply(1).exit().apply(2, 3)),
+    ("complete", "never subscribed", UNKNOWN, lambda: Tape().open(1).publish(1).end(1)),
+    ("complete", "nothing published", UNKNOWN, lambda: Tape().watch(1).status()),
+    ("complete", "a silent client whose stream is open", PASS, calm),
+    ("complete", "a silent client whose stream ended in order", PASS, lambda: calm().end(1, "OK", graceful=True)),
+    ("complete", "a silent client whose stream broke", UNKNOWN, lambda: calm().end(1)),
+    ("complete", "a silent client whose stream broke after it was told to stop", PASS, lambda: calm().stop().end(1)),
+    (
+        "complete",
+        "a silent client that never was sent an event",
+        FAIL,
+        lambda: Tape().watch(1).publish(1, 2).send(1, 2),
+    ),
+    ("complete", "history returned what the stream lost", PASS, lambda: broken().harvest(1, 2, 3)),
+    ("complete", "asking from beyond an event says it was received", PASS, lambda: broken().harvest(2, 3)),
+    (
+        "complete",
+        "asking from before an event says nothing",
+        UNKNOWN,
+        lambda: broken().send(2, 3).harvest(1, status=500),
+    ),
+    (
+        "complete",
+        "asking before the event was sent says nothing",
+        UNKNOWN,
+        lambda: Tape().watch(1).publish(1).harvest(5).send(1, 1).end(1),
+    ),
+    (
+        "complete",
+        "the history of another topic says nothing",
+        UNKNOWN,
+        lambda: broken().send(2, 3).harvest(2, 3, topic=OTHER),
+    ),
+    (
+        "complete",
+        "what went into a black hole is unknown though the stream looks open",
+        UNKNOWN,
+        lambda: (
+            Tape().watch(1).publish(1).fault("hole", "blackhole", "armed", "triggered", "on_wire", conn=1).send(1, 1)
+        ),
+    ),
+    (
+        "complete",
+        "what was sent before the black hole arrived",
+        PASS,
+        lambda: calm().fault("hole", "blackhole", "armed", "triggered", "on_wire", conn=1),
+    ),
+    (
+        "complete",
+        "purged and told so",
+        PASS,
+        lambda: calm().apply(1).end(1).purge(3).watch(2).harvest(1, status=410, max_sequence=3),
+    ),
+    ("complete", "purged and never told", FAIL, lambda: calm().apply(1).end(1).purge(3).watch(2).harvest(None)),
+    (
+        "complete",
+        "told about an older position only",
+        FAIL,
+        lambda: (
+            Tape().watch(1).publish(1, 2).purge(2).harvest(0, status=410, max_sequence=2).publish(3).purge(3).status()
+        ),
+    ),
+    (
+        "complete",
+        "told about another topic",
+        FAIL,
+        lambda: calm().apply(1).end(1).purge(3).watch(2).harvest(1, status=410, max_sequence=3, topic=OTHER),
+    ),
+    (
+        "complete",
+        "asking from beyond a missed event is no excuse",
+        FAIL,
+        lambda: calm().apply(2, 3).purge(3).harvest(3, status=410, max_sequence=3),
+    ),
+    (
+        "complete",
+        "events between the purged ones and the newest are excused by the 410 as well",
+        PASS,
+        lambda: calm().apply(1).end(1).purge(2).watch(2).harvest(1, status=410, max_sequence=3),
+    ),
+    (
+        "complete",
+        "two topics, one with a hole",
+        FAIL,
+        lambda: calm().watch(2, OTHER).publish(4, topics=[OTHER]).apply(1, 2, 3),
+    ),
+    # ------------------------------------------------------------------------------------ filterable
+    ("filterable", "only matching events", PASS, lambda: calm().apply(1, 2, 3)),
+    ("filterable", "an event of another topic", FAIL, lambda: calm().publish(4, topics=[OTHER]).apply(1, 4)),
+    ("filterable", "an event of no topic", FAIL, lambda: calm().publish(4, topics=[]).apply(1, 4)),
+    ("filterable", "an event nobody published", FAIL, lambda: calm().apply(1, 99)),
+    ("filterable", "an event under another id", FAIL, lambda: calm().apply(1, id="id-2")),
+    ("filterable", "a line without an id", PASS, lambda: calm().apply(1, id=None)),
+    ("filterable", "a PING is not an event", FAIL, lambda: calm().ping(1, "p").apply(0, id="p", op="PING")),
+    ("filterable", "a topic that is only harvested counts", PASS, lambda: Tape().publish(1).harvest(0, 1).apply(1)),
+    (
+        "filterable",
+        "the line names a topic the event does not match",
+        FAIL,
+        lambda: calm().watch(2, OTHER).apply(1, topic=OTHER),
+    ),
+    ("filterable", "nothing applied", UNKNOWN, lambda: calm().status()),
+    ("filterable", "a silent client", PASS, calm),
+    ("filterable", "the fake sent something foreign", FAIL, lambda: calm().publish(4, topics=[OTHER]).send(1, 4)),
+    ("filterable", "history returned something foreign", FAIL, lambda: calm().publish(4, topics=[OTHER]).harvest(3, 4)),
+    ("filterable", "a silent client that got nothing", UNKNOWN, lambda: Tape().watch(1)),
+    # ------------------------------------------------------------------------------------ reconnects
+    ("reconnects", "a new stream soon after", PASS, lambda: Tape().watch(1).end(1).wait(9).watch(2)),
+    ("reconnects", "a new stream too late", FAIL, lambda: Tape().watch(1).end(1).wait(11).watch(2)),
+    ("reconnects", "no new stream", FAIL, lambda: Tape().watch(1).end(1).wait(11).publish(1)),
+    ("reconnects", "the run was over too early", UNKNOWN, lambda: Tape().watch(1).end(1).wait(5).publish(1)),
+    ("reconnects", "no stream ended", UNKNOWN, lambda: Tape().watch(1)),
+    ("reconnects", "a refused attempt has to be followed too", FAIL, lambda: Tape().open(1).end(1).wait(11).watch(2)),
+    (
+        "reconnects",
+        "the third one is missing",
+        FAIL,
+        lambda: Tape().watch(1).end(1).watch(2).end(2).wait(11).publish(1),
+    ),
+    ("reconnects", "make before break", PASS, lambda: Tape().watch(1).watch(2).end(1).wait(11).publish(1)),
+    (
+        "reconnects",
+        "a stream of another topic is no successor",
+        FAIL,
+        lambda: Tape().watch(1).watch(2, OTHER).end(1).wait(11).watch(3, OTHER),
+    ),
+    (
+        "reconnects",
+        "the client ended it and left",
+        UNKNOWN,
+        lambda: Tape().watch(1).end(1, "CANCELLED", "client").wait(11).publish(1),
+    ),
+    (
+        "reconnects",
+        "a client we spawned ended it and stayed away",
+        FAIL,
+        lambda: Tape(spawned=True).watch(1).end(1, "CANCELLED", "client").wait(11).publish(1),
+    ),
+    (
+        "reconnects",
+        "a client we spawned had enough and exited with 0",
+        UNKNOWN,
+        lambda: Tape(spawned=True).watch(1).end(1, "CANCELLED", "client").exit(0).wait(11).publish(1),
+    ),
+    ("reconnects", "it exited instead", FAIL, lambda: Tape(spawned=True).watch(1).end(1).exit(1)),
+    ("reconnects", "it was told to stop", UNKNOWN, lambda: Tape(spawned=True).watch(1).stop().end(1).wait(11).exit(0)),
+    # ------------------------------------------------------------------------------------ refreshes_token
+    (
+        "refreshes_token",
+        "a newer token in time",
+        PASS,
+        lambda: Tape().watch(1, life=10).wait(8).refresh(1, life=10).wait(5).publish(1),
+    ),
+    ("refreshes_token", "the token ran out", FAIL, lambda: Tape().watch(1, life=10).wait(11).publish(1)),
+    (
+        "refreshes_token",
+        "the server ended the stream when the token ran out",
+        FAIL,
+        lambda: Tape().watch(1, life=10).wait(9.9).end(1, "UNAUTHENTICATED", graceful=True),
+    ),
+    ("refreshes_token", "a newer token too late", FAIL, lambda: Tape().watch(1, life=10).wait(11).refresh(1, life=10)),
+    (
+        "refreshes_token",
+        "the second refresh is missing",
+        FAIL,
+        lambda: Tape().watch(1, life=10).wait(8).refresh(1, life=10).wait(11).publish(1),
+    ),
+    (
+        "refreshes_token",
+        "the same token once more is allowed",
+        PASS,
+        lambda: Tape().watch(1, life=10).wait(7.9).refresh(1, life=2).wait(1).refresh(1, life=10).wait(5).publish(1),
+    ),
+    (
+        "refreshes_token",
+        "the same token once more is not enough",
+        FAIL,
+        lambda: Tape().watch(1, life=10).wait(7.9).refresh(1, life=2).wait(3).publish(1),
+    ),
+    (
+        "refreshes_token",
+        "a refused refresh is none",
+        FAIL,
+        lambda: Tape().watch(1, life=10).wait(8).refresh(1, life=10, accepted=False).wait(5).publish(1),
+    ),
+    (
+        "refreshes_token",
+        "the stream ended before",
+        UNKNOWN,
+        lambda: Tape().watch(1, life=10).wait(5).end(1).wait(20).publish(1),
+    ),
+    ("refreshes_token", "the run was over before", UNKNOWN, lambda: Tape().watch(1, life=10).wait(5).publish(1)),
+    ("refreshes_token", "it was told to stop before", UNKNOWN, lambda: Tape().watch(1, life=10).stop().wait(20).end(1)),
+    ("refreshes_token", "no stream", UNKNOWN, Tape),
+    (
+        "refreshes_token",
+        "what went into a black hole cannot be known",
+        UNKNOWN,
+        lambda: Tape().watch(1, life=10).fault("hole", "blackhole", "triggered", "on_wire", conn=1).wait(20).publish(1),
+    ),
+    # ------------------------------------------------------------------------------------ answers_pings
+    ("answers_pings", "answered", PASS, lambda: Tape().watch(1).ping(1, "a").pong(1, "a")),
+    (
+        "answers_pings",
+        "answered in another order",
+        PASS,
+        lambda: Tape().watch(1).ping(1, "a").ping(1, "b").pong(1, "b").pong(1, "a"),
+    ),
+    (
+        "answers_pings",
+        "one unanswered",
+        FAIL,
+        lambda: Tape().watch(1).ping(1, "a").ping(1, "b").pong(1, "b").wait(6).publish(1),
+    ),
+    ("answers_pings", "answered too late", FAIL, lambda: Tape().watch(1).ping(1, "a").wait(6).pong(1, "a")),
+    ("answers_pings", "an id no PING had", FAIL, lambda: Tape().watch(1).ping(1, "a").pong(1, "a").pong(1, "x")),
+    (
+        "answers_pings",
+        "answered on another stream",
+        FAIL,
+        lambda: Tape().watch(1).watch(2).ping(1, "a").pong(2, "a").wait(6).publish(1),
+    ),
+    ("answers_pings", "not due yet", UNKNOWN, lambda: Tape().watch(1).ping(1, "a").wait(2).publish(1)),
+    (
+        "answers_pings",
+        "the stream ended before it was due",
+        UNKNOWN,
+        lambda: Tape().watch(1).ping(1, "a").end(1).wait(6).publish(1),
+    ),
+    (
+        "answers_pings",
+        "it went into a black hole",
+        UNKNOWN,
+        lambda: (
+            Tape().watch(1).fault("hole", "blackhole", "triggered", "on_wire", conn=1).ping(1, "a").wait(6).publish(1)
+        ),
+    ),
+    (
+        "answers_pings",
+        "the client does not offer it",
+        SKIPPED,
+        lambda: Tape().watch(1, capabilities=None).wait(60).publish(1),
+    ),
+    ("answers_pings", "none was sent", UNKNOWN, lambda: Tape().watch(1)),
+    # ------------------------------------------------------------------------------------ first_message
+    ("first_message", "as it should be", PASS, lambda: Tape().watch(1)),
+    ("first_message", "TOKEN_REFRESH written out is tolerated", PASS, lambda: Tape().watch(1, request_type=0)),
+    ("first_message", "also after a refusal", PASS, lambda: Tape().open(1).end(1).watch(2)),
+    (
+        "first_message",
+        "an AGENT_STATUS comes first",
+        FAIL,
+        lambda: Tape().open(1).request(1, "agent_status").subscribe(1),
+    ),
+    ("first_message", "a request type", FAIL, lambda: Tape().watch(1, request_type=7)),
+    ("first_message", "no selfLink", FAIL, lambda: Tape().watch(1, "", accepted=False)),
+    ("first_message", "a bare name", FAIL, lambda: Tape().watch(1, "sample-watch-topic", accepted=False)),
+    ("first_message", "no token", FAIL, lambda: Tape().watch(1, life=None, accepted=False)),
+    ("first_message", "an expired token", FAIL, lambda: Tape().watch(1, life=-5.0, accepted=False)),
+    ("first_message", "another path", FAIL, lambda: Tape().open(1, path=PATH.upper()).subscribe(1)),
+    ("first_message", "another tenant", FAIL, lambda: Tape().open(1, tenant="999").end(1)),
+    ("first_message", "no token in the metadata", FAIL, lambda: Tape().open(1, token="").end(1)),
+    ("first_message", "only the second stream is wrong", FAIL, lambda: Tape().watch(1).end(1).watch(2, request_type=2)),
+    ("first_message", "no message yet", UNKNOWN, lambda: Tape().open(1)),
+    # ------------------------------------------------------------------------------------ notices_dead_peer
+    (
+        "notices_dead_peer",
+        "it closed the connection",
+        PASS,
+        lambda: Tape().watch(1).http2_ping(1, 1, "withheld").wait(20).close(1),
+    ),
+    (
+        "notices_dead_peer",
+        "it opened a stream elsewhere",
+        PASS,
+        lambda: Tape().watch(1).http2_ping(1, 1, "withheld").wait(20).watch(2),
+    ),
+    (
+        "notices_dead_peer",
+        "it kept waiting",
+        FAIL,
+        lambda: Tape().watch(1).http2_ping(1, 1, "withheld").wait(66).publish(1),
+    ),
+    (
+        "notices_dead_peer",
+        "it noticed too late",
+        FAIL,
+        lambda: Tape().watch(1).http2_ping(1, 1, "withheld").wait(66).close(1),
+    ),
+    (
+        "notices_dead_peer",
+        "a stream on the same connection is no sign",
+        FAIL,
+        lambda: Tape().watch(1).http2_ping(1, 1, "withheld").open(2, conn=1).wait(66).publish(1),
+    ),
+    (
+        "notices_dead_peer",
+        "the run was over too early",
+        UNKNOWN,
+        lambda: Tape().watch(1).http2_ping(1, 1, "withheld").wait(20).publish(1),
+    ),
+    (
+        "notices_dead_peer",
+        "acks came back",
+        UNKNOWN,
+        lambda: Tape().watch(1).http2_ping(1, 1, "withheld").http2_ping(1, 2, "acked").wait(66).publish(1),
+    ),
+    ("notices_dead_peer", "no silence", UNKNOWN, lambda: Tape().watch(1).http2_ping(1, 1, "acked").wait(66).close(1)),
+    (
+        "notices_dead_peer",
+        "the server closed it",
+        UNKNOWN,
+        lambda: Tape().watch(1).http2_ping(1, 1, "withheld").close(1, "server"),
+    ),
+    (
+        "notices_dead_peer",
+        "a black hole, left in time",
+        PASS,
+        lambda: Tape().watch(1).fault("hole", "blackhole", "triggered", "on_wire", conn=1).wait(50).watch(2),
+    ),
+    (
+        "notices_dead_peer",
+        "a black hole, never left",
+        FAIL,
+        lambda: Tape().watch(1).fault("hole", "blackhole", "triggered", "on_wire", conn=1).wait(66).publish(1),
+    ),
+    (
+        "notices_dead_peer",
+        "the silence began with the first withheld ack",
+        FAIL,
+        lambda: Tape().watch(1).http2_ping(1, 1, "withheld").wait(40).http2_ping(1, 2, "withheld").wait(40).close(1),
+    ),
+    # ------------------------------------------------------------------------------------ resumes
+    ("resumes", "it asked from its last event", PASS, lambda: broken().apply(1, 2).harvest(2, 3).apply(3)),
+    ("resumes", "it asked from before its last event", PASS, lambda: broken().apply(1, 2).harvest(0, 1, 2, 3).apply(3)),
+    (
+        "resumes",
+        "it asked before it opened the stream",
+        PASS,
+        lambda: Tape().watch(1).publish(1).end(1).publish(2).harvest(0, 1, 2).watch(2).apply(1, 2),
+    ),
+    ("resumes", "it asked from beyond what it missed", FAIL, lambda: broken().apply(1).harvest(2, 3).apply(3)),
+    ("resumes", "it never asked", FAIL, lambda: broken().apply(1, 2)),
+    (
+        "resumes",
+        "it asked only before the stream ended",
+        FAIL,
+        lambda: Tape().harvest(0).watch(1).publish(1).end(1).publish(2).watch(2).apply(1),
+    ),
+    ("resumes", "it asked about another topic", FAIL, lambda: broken().apply(1, 2).harvest(2, 3, topic=OTHER)),
+    ("resumes", "it had everything otherwise", PASS, lambda: broken().send(2, 3).apply(1, 2, 3)),
+    (
+        "resumes",
+        "asking is enough though the answer was an error",
+        PASS,
+        lambda: broken().apply(1, 2).harvest(2, status=500),
+    ),
+    ("resumes", "the newest event is no question", FAIL, lambda: broken().apply(1, 2).harvest(None, 3)),
+    (
+        "resumes",
+        "what comes after the reconnect is not its business",
+        PASS,
+        lambda: broken().apply(1, 2).harvest(2, 3).apply(3).publish(4),
+    ),
+    ("resumes", "a silent client that asked", PASS, lambda: broken().harvest(2, 3)),
+    ("resumes", "a silent client that skipped", FAIL, lambda: broken().harvest(3)),
+    (
+        "resumes",
+        "a silent client that never asked",
+        UNKNOWN,
+        lambda: Tape().watch(1).publish(1).send(1, 1).end(1).watch(2),
+    ),
+    ("resumes", "one stream", UNKNOWN, lambda: calm().apply(1, 2, 3)),
+    (
+        "resumes",
+        "a refused stream between them",
+        PASS,
+        lambda: Tape().watch(1).end(1).open(2).end(2).publish(1).watch(3).harvest(0, 1).apply(1),
+    ),
+    # ------------------------------------------------------------------------------------ backs_off
+    ("backs_off", "ten attempts in a second", PASS, lambda: _attempts(10)),
+    ("backs_off", "eleven attempts in a second", FAIL, lambda: _attempts(11)),
+    ("backs_off", "eleven attempts, spaced out", PASS, lambda: _attempts(11, pause=0.2)),
+    ("backs_off", "a burst after a long calm", FAIL, lambda: _attempts(11, Tape().watch(1).wait(100))),
+    (
+        "backs_off",
+        "two topics may attempt twice as often",
+        PASS,
+        lambda: _attempts(15, Tape().watch(1).watch(2, OTHER).wait(100)),
+    ),
+    ("backs_off", "no attempt", UNKNOWN, Tape),
+    # ------------------------------------------------------------------------------------ handles_gone
+    (
+        "handles_gone",
+        "it went on from the newest",
+        PASS,
+        lambda: Tape().watch(1).harvest(5, status=410, max_sequence=9).harvest(9),
+    ),
+    (
+        "handles_gone",
+        "it asked the same again",
+        FAIL,
+        lambda: Tape().watch(1).harvest(5, status=410, max_sequence=9).harvest(5, status=410, max_sequence=9),
+    ),
+    (
+        "handles_gone",
+        "it asked from before",
+        FAIL,
+        lambda: Tape().watch(1).harvest(5, status=410, max_sequence=9).harvest(4, status=410, max_sequence=9),
+    ),
+    (
+        "handles_gone",
+        "it asked for the newest event",
+        PASS,
+        lambda: Tape().watch(1).harvest(5, status=410, max_sequence=9).harvest(None, 9),
+    ),
+    (
+        "handles_gone",
+        "another topic may ask the same",
+        PASS,
+        lambda: Tape().watch(1).harvest(5, status=410, max_sequence=9).harvest(5, topic=OTHER),
+    ),
+    (
+        "handles_gone",
+        "a new process may ask once",
+        PASS,
+        lambda: Tape().watch(1).harvest(5, status=410, max_sequence=9).exit().harvest(5, status=410, max_sequence=9),
+    ),
+    ("handles_gone", "it stopped", PASS, lambda: Tape().watch(1).harvest(5, status=410, max_sequence=9)),
+    ("handles_gone", "nothing was gone", UNKNOWN, lambda: Tape().watch(1).harvest(5, 6)),
+]
+
+
+def _attempts(count: int, tape: Tape | None = None, *, pause: float = 0.0) -> Tape:
+    tape = tape or Tape()
+    for number in range(count):
+        tape.open(100 + number)
+        tape.t -= 0.05  # two a tape tick
+        tape.wait(pause)
+    return tape
+
+
+def settings(name: str) -> Expectation:
+    kind = expectations.by_name(name)
+    assert kind is not None
+    return kind()
+
+
+@pytest.mark.parametrize(
+    ("name", "story", "outcome", "tape"), CASES, ids=[f"{name}: {story}" for name, story, *_ in CASES]
+)
+def test_the_check_tells(name: str, story: str, outcome: Outcome, tape: Callable[[], Tape]) -> None:
+    lines = tape().lines
+    verdict = by_name(name).judge(lines, settings(name))
+    assert verdict.outcome is outcome, verdict.message
+    assert verdict.check == name
+    assert verdict.message
+    known = {line["n"] for line in lines}
+    assert set(verdict.evidence) <= known
+    if outcome is FAIL:
+        assert verdict.evidence, "a failure names the lines that prove it"
+        assert verdict.message.startswith(by_name(name).sentence), "a red line teaches"
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
+def test_every_check_has_a_right_and_a_wrong_journal(check: object) -> None:
+    outcomes = {outcome for name, _, outcome, _ in CASES if name == check.name}  # type: ignore[attr-defined]
+    assert {PASS, FAIL, UNKNOWN} <= outcomes
+
+
+def test_there_is_a_check_for_every_expectation() -> None:
+    assert [check.name for check in CHECKS] == [kind.name for kind in EXPECTATIONS]
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
+def test_a_journal_that_lost_its_beginning_judges_nobody(check: object) -> None:
+    tail = calm().apply(1, 2, 3).lines[2:]
+    verdict = check.judge(tail, settings(check.name))  # type: ignore[attr-defined]
+    assert verdict.outcome is UNKNOWN
+    assert "--journal" in verdict.message
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
+def test_an_empty_journal_judges_nobody(check: object) -> None:
+    assert check.judge([], settings(check.name)).outcome is UNKNOWN  # type: ignore[attr-defined]
+
+
+def test_bounds_are_settings() -> None:
+    tape = Tape().watch(1).end(1).wait(3).watch(2)
+    strict = expectations.Reconnects(within=Duration(2.0))
+    assert by_name("reconnects").judge(tape.lines, strict).outcome is FAIL
+    lax = expectations.BacksOff(at_most=20)
+    assert by_name("backs_off").judge(_attempts(11).lines, lax).outcome is PASS
+
+
+def test_the_evidence_of_a_missed_event_is_its_publication() -> None:
+    tape = calm().apply(1, 3)
+    verdict = by_name("complete").judge(tape.lines, settings("complete"))
+    assert [line["sequence"] for line in tape.lines if line["n"] in verdict.evidence] == [2]
+    assert "1 of 3" in verdict.message
+
+
+def test_the_message_says_that_purged_events_were_not_counted() -> None:
+    tape = calm().apply(1).end(1).purge(3).watch(2).harvest(1, status=410, max_sequence=3)
+    message = by_name("complete").judge(tape.lines, settings("complete")).message
+    assert "2 events purged" in message
+    assert "410" in message
