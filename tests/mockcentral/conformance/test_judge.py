@@ -1,0 +1,88 @@
+"""Which checks a run is judged by, with which bounds, and whether the run proves anything."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from mockcentral.conformance.judge import expected, judge, patience
+from mockcentral.conformance.verdict import Outcome
+from mockcentral.scenario.expectations import BacksOff, Complete, NoticesDeadPeer, Reconnects
+from mockcentral.scenario.schema import Scenario
+from mockcentral.scenario.types import Duration
+from tests.mockcentral.conformance.journals import Tape
+
+PLAIN = Scenario(scenario="test", about="test")
+RECEIPTS = "faults_reached_the_wire"
+
+
+def test_every_run_is_judged_by_the_four_of_every_watch_and_by_its_receipts() -> None:
+    assert expected(PLAIN) == ("ordered", "unique", "complete", "filterable", RECEIPTS)
+
+
+def test_a_scenario_adds_its_own_checks_once() -> None:
+    scenario = replace(PLAIN, expect=(Complete(), Reconnects(), BacksOff()))
+    assert expected(scenario) == ("ordered", "unique", "complete", "filterable", "reconnects", "backs_off", RECEIPTS)
+    names = [verdict.check for verdict in judge(Tape().lines, scenario)]
+    assert names == list(expected(scenario))
+
+
+def test_bounds_come_from_the_scenario() -> None:
+    journal = Tape().watch(1).end(1).wait(3).watch(2).lines
+    strict = replace(PLAIN, expect=(Reconnects(within=Duration(1.0)),))
+    assert judge(journal, strict, ["reconnects"])[0].outcome is Outcome.FAIL
+    assert judge(journal, PLAIN, ["reconnects"])[0].outcome is Outcome.PASS, "without a bound the default holds"
+
+
+def test_the_longest_bound_says_how_patient_to_be() -> None:
+    assert patience(PLAIN) == 0.0
+    assert patience(replace(PLAIN, expect=(Complete(), Reconnects(), NoticesDeadPeer()))) == 65.0
+
+
+def test_an_unknown_check_is_answered_with_the_nearest_one() -> None:
+    with pytest.raises(ValueError, match="no check `odered`; did you mean `ordered`"):
+        judge([], PLAIN, ["odered"])
+    with pytest.raises(ValueError, match="there are ordered, unique"):
+        judge([], PLAIN, ["xyz"])
+
+
+@pytest.mark.parametrize(
+    ("stages", "outcome", "words"),
+    [
+        ((), Outcome.PASS, "No fault was planned"),
+        (("armed", "triggered", "on_wire"), Outcome.PASS, "1 faults"),
+        (("armed",), Outcome.INCONCLUSIVE, "never struck: cut"),
+        (("armed", "triggered"), Outcome.INCONCLUSIVE, "never reached the wire: cut"),
+        (("armed", "triggered", "triggered", "on_wire"), Outcome.PASS, "1 faults"),
+    ],
+)
+def test_a_fault_that_did_not_happen_makes_the_run_inconclusive(
+    stages: tuple[str, ...], outcome: Outcome, words: str
+) -> None:
+    verdict = judge(Tape().fault("cut", "reset", *stages).lines, PLAIN, [RECEIPTS])[0]
+    assert verdict.outcome is outcome
+    assert words in verdict.message
+    assert bool(verdict.evidence) is (outcome is Outcome.INCONCLUSIVE)
+
+
+def test_one_of_two_faults_is_not_enough() -> None:
+    tape = Tape().fault("one", "reset", "armed", "triggered", "on_wire").fault("two", "close", "armed")
+    verdict = judge(tape.lines, PLAIN, [RECEIPTS])[0]
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert "two (on stream_open)" in verdict.message
+    assert "one" not in verdict.message
+
+
+def test_a_verdict_is_json() -> None:
+    import json
+
+    verdict = judge(Tape().watch(1).publish(1, 2).apply(2).lines, PLAIN, ["complete"])[0]
+    assert json.loads(json.dumps(verdict.as_dict())) == {
+        "check": "complete",
+        "outcome": "fail",
+        "level": "MUST",
+        "message": verdict.message,
+        "evidence": [4],
+        "reference": "protocol 7.1 C17, C28",
+    }
