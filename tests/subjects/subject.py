@@ -1,7 +1,7 @@
 """A client under test as a child process of a test: its environment, its JSON lines, its end.
 
-Knows nothing of what the client is written in. For users there is `python -m mockcentral run`; here a test holds the world
-in its hands while the client runs.
+Knows nothing of what the client is written in. For users there is `python -m mockcentral run`; here a test holds the
+world in its hands while the client runs.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any
 
 from mockcentral import World
 
@@ -24,7 +23,7 @@ PATIENCE = 90.0
 
 
 class Subject:
-    """Starts `command` against `world` on enter and ends it on exit. `applied` holds what it said it applied, in order."""
+    """Starts `command` against `world` on enter, ends it on exit. `applied`: what it said it applied, in order."""
 
     def __init__(self, world: World, command: Sequence[str], **variables: str) -> None:
         context = world.context
@@ -47,7 +46,7 @@ class Subject:
             **variables,
         }
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        self._errors = tempfile.TemporaryFile("w+", encoding="utf-8")
+        self._errors = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 closed in __exit__
 
     def __enter__(self) -> Subject:
         self.process = subprocess.Popen(
@@ -57,7 +56,9 @@ class Subject:
         self._reader.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.process.kill()
         self.process.wait()
         self._reader.join(PATIENCE)
@@ -72,7 +73,10 @@ class Subject:
         self._lines.put(None)
 
     def wait_until(self, satisfied: Callable[[], bool]) -> None:
-        """Take the client's lines until `satisfied()`. AssertionError with its stderr when it ends or PATIENCE does first."""
+        """Take the client's lines until `satisfied()`.
+
+        AssertionError with the client's stderr when it or PATIENCE ends first.
+        """
         until = time.monotonic() + PATIENCE
         while not satisfied():
             try:
@@ -94,7 +98,9 @@ class Subject:
     def wait_connected(self) -> None:
         """Until a subscription of the client was accepted."""
         self.world.wait_for(
-            lambda record: record["kind"] == "stream.request" and record["request"] == "subscribe" and record["accepted"],
+            lambda record: (
+                record["kind"] == "stream.request" and record["request"] == "subscribe" and record["accepted"]
+            ),
             timeout=PATIENCE,
         )
 
@@ -124,4 +130,6 @@ class Subject:
         self._errors.seek(0)
         words = self._errors.read()[-2000:]
         missing = sorted(self.owed() - set(self.applied))[:10]
-        return f"exit code {self.process.poll()}, {len(self.applied)} applied, first missing {missing}, stderr:\n{words}"
+        return (
+            f"exit code {self.process.poll()}, {len(self.applied)} applied, first missing {missing}, stderr:\n{words}"
+        )
