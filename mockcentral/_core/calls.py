@@ -44,7 +44,9 @@ class Connection:
 
 
 class Call:
-    """A watch call. Its id is its attempt number: watch calls of the world, counted from 1."""
+    """A watch call. Its id is its attempt number: watch calls of the world, counted from 1; negative for other
+    methods.
+    """
 
     __slots__ = (
         "abort_at_events",
@@ -57,6 +59,7 @@ class Call:
         "script",
         "sent",
         "stream",
+        "token",
         "token_expires",
         "wants_pings",
     )
@@ -71,8 +74,10 @@ class Call:
         self.abort_at_events = script.abort_after.events if script and script.abort_after else None
         self.entry: TopicEntry | None = None
         """The topic, known with the first message."""
+        self.token = ""
+        """Fingerprint of the newest token seen on the call."""
         self.token_expires: float | None = None
-        """Wall time at which the newest token seen on the call expires."""
+        """Wall time at which that token expires."""
         self.wants_pings = False
         self.sent = 0
         self.pings = 0

@@ -118,6 +118,7 @@ class Central:
         self._counts: dict[str, int] = {}
         self._last_connection = 0
         self._last_call = 0
+        self._last_stray = 0
         self._issues: list[Issue] = []
         self._receipts: dict[str, int] = {}
         self._timers: list[tuple[float, int, Callable[[float], None]]] = []
@@ -276,14 +277,19 @@ class Central:
     def call_opened(self, id: int, stream: int, path: str, metadata: Mapping[str, str], now: float) -> int | None:
         """A gRPC call was opened: headers only. Returns the call's id, also when it was refused at once.
 
-        None: the connection is gone. Metadata rules: protocol 1.4; refusals: `world.status`.
+        A call of another method gets a negative id and ends UNIMPLEMENTED. None: the connection is gone. Metadata
+        rules: protocol 1.4; refusals: `world.status`.
         """
         connection = self.connections.get(id)
         if connection is None:
             return None
-        self._last_call += 1
-        number = self._last_call
-        script = self.scenario.attempts[number - 1] if number <= len(self.scenario.attempts) else None
+        if path == WATCH_PATH:
+            self._last_call += 1
+            number = self._last_call
+        else:  # no attempt to watch: it must not use up a line of the scenario's script
+            self._last_stray -= 1
+            number = self._last_stray
+        script = self.scenario.attempts[number - 1] if 0 < number <= len(self.scenario.attempts) else None
         call = Call(number, connection, stream, self.log.max_sequence, script)
         self.calls[number] = connection.calls[number] = call
         verdict = self.tokens.judge(metadata.get("authorization"), self.wall(now))
@@ -315,7 +321,7 @@ class Central:
         elif tenant != self.settings.tenant:
             self._end(call, self.settings.status.foreign_tenant, f"tenant {tenant[:80]!r} is not served here", now)
         else:
-            call.token_expires = verdict.expires
+            call.token, call.token_expires = verdict.fingerprint, verdict.expires
             self._watch_expiry(call, now)
             if script is not None and script.abort_after is not None and script.abort_after.time is not None:
                 pause = script.abort_after.time.pick(self._steps)
@@ -376,7 +382,7 @@ class Central:
             return
         call.entry = entry
         entry.calls[call.id] = None
-        call.token_expires = verdict.expires
+        call.token, call.token_expires = verdict.fingerprint, verdict.expires
         self._watch_expiry(call, now)
         call.wants_pings = PING_CAPABILITY in request.capabilities  # only those may be sent PING (protocol 1.7)
         self._plan_ping(call, now)
@@ -398,7 +404,7 @@ class Central:
                 call, Code.INVALID_ARGUMENT, "a stream watches one topic; open another stream for another topic", now
             )
         else:
-            call.token_expires = verdict.expires
+            call.token, call.token_expires = verdict.fingerprint, verdict.expires
             call.refreshes += 1
             self._watch_expiry(call, now)
             self._observe("token_refresh", call.refreshes, now, connection=call.connection.id, call=call.id)
@@ -665,8 +671,8 @@ class Central:
     def expire_tokens(self, now: float, fingerprint: str | None = None) -> int:
         """Every token issued so far (or one) is expired; streams that live on one end. Returns how many tokens."""
         count = self.tokens.expire(fingerprint)
-        if self.settings.token.on_expiry == "end" and fingerprint is None:
-            for call in list(self.calls.values()):
+        if self.settings.token.on_expiry == "end":
+            for call in [call for call in self.calls.values() if fingerprint in (None, call.token)]:
                 self._end(call, self.settings.status.expired_token, "the token of this stream has expired", now)
         return count
 

@@ -141,9 +141,11 @@ class Link(asyncio.Protocol):
         self._transport.abort()
 
     def blackhole(self) -> None:
-        """Neither read nor write from now on; the peer sees an open connection that is silent."""
+        """Whatever comes is dropped and nothing is written from now on; the peer sees an open, silent connection.
+
+        Reading goes on, because the moment the client gives up is worth knowing.
+        """
         self.blackholed = True
-        self._transport.pause_reading()
 
     # ------------------------------------------------------------------------------------------ first bytes
     def _listen_first(self, data: bytes) -> None:

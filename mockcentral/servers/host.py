@@ -12,6 +12,7 @@ import contextlib
 import secrets
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -44,6 +45,12 @@ MAX_QUEUED_EVENTS = 1_000_000
 """Events waiting for one slow reader; beyond that its stream ends RESOURCE_EXHAUSTED. They are references, not
 copies.
 """
+
+
+def _warm_up() -> None:
+    from mockcentral.servers import http_api
+
+    http_api.application()
 
 
 class PortInUse(OSError):
@@ -117,6 +124,8 @@ class Host:
     async def start(self, **about: Any) -> None:
         """Listen, then let the scenario begin."""
         await self._listen()
+        # Importing Flask takes longer than anything a world does: not while a client's PING waits on this loop.
+        threading.Thread(target=_warm_up, name="mockcentral-import", daemon=True).start()
         self._started = time.monotonic()
         self.central.start(0.0, **about)
         self.flush()
