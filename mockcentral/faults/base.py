@@ -1,12 +1,12 @@
 """What a fault is: a frozen dataclass of settings with one method that says what to do when its rule fires.
 
-A fault knows settings and one moment; it never knows when it fires (`on`, `after`, `times` belong to the rule that holds
-it), what else is broken, a clock or a socket. See `docs/write-a-fault.md`.
+A fault knows settings and one moment; it never knows when it fires (`on`, `after`, `times` belong to the rule that
+holds it), what else is broken, a clock or a socket. See `docs/write-a-fault.md`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from random import Random
 from typing import ClassVar
@@ -16,7 +16,7 @@ from mockcentral._core.actions import Action
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """Where a rule fired. An id is 0, "every open one", where the anchor has no such thing (a PING belongs to no call)."""
+    """Where a rule fired. An id is 0, "every open one", where the anchor has none: a PING belongs to no call."""
 
     anchor: str
     nth: int
@@ -34,6 +34,14 @@ class Fault:
     """The anchors it can act at; None means any."""
     shorthand: ClassVar[str | None] = None
     """The field a bare value sets: `end_status: UNAVAILABLE` sets `code`."""
+    words: ClassVar[Mapping[str, Mapping[str, object]]] = {}
+    """Bare words that stand for settings: `ping_ack: withhold` means `delay` None."""
+    answers: ClassVar[bool] = False
+    """It answers what is being decided right now, so its rule cannot have a pause (`after`)."""
+
+    def problem(self) -> str | None:
+        """What is wrong with the settings, as one sentence, where a field's type and bounds cannot say it."""
+        return None
 
     def actions(self, moment: Moment, random: Random) -> Iterable[Action]:
         """What happens at `moment`. All randomness comes from `random`."""

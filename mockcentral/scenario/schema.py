@@ -76,7 +76,7 @@ class WorldSettings:
 
     tenant: str = doc("the organization id clients must name", "1234567890", minimum=1)
     delivery: Literal["stream_open", "first_request"] = doc(
-        "from when on a stream receives events: everything published since the call was opened, or since its first message",
+        "from when on a stream receives events: everything published since the call was opened, or its first message",
         "stream_open",
     )
     token: TokenSettings = doc("tokens", TokenSettings)

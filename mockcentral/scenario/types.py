@@ -60,6 +60,32 @@ class Code(enum.IntEnum):
     UNAUTHENTICATED = 16
 
 
+ErrorCode = NewType("ErrorCode", int)
+"""An HTTP/2 error code (RFC 9113, section 7). In YAML its name, `INTERNAL_ERROR`, or any 32-bit number."""
+
+ERROR_CODES: dict[str, ErrorCode] = {
+    name: ErrorCode(number)
+    for number, name in enumerate(
+        (
+            "NO_ERROR",
+            "PROTOCOL_ERROR",
+            "INTERNAL_ERROR",
+            "FLOW_CONTROL_ERROR",
+            "SETTINGS_TIMEOUT",
+            "STREAM_CLOSED",
+            "FRAME_SIZE_ERROR",
+            "REFUSED_STREAM",
+            "CANCEL",
+            "COMPRESSION_ERROR",
+            "CONNECT_ERROR",
+            "ENHANCE_YOUR_CALM",
+            "INADEQUATE_SECURITY",
+            "HTTP_1_1_REQUIRED",
+        )
+    )
+}
+
+
 ANCHORS: dict[str, str] = {
     "start": "the world has started; happens once",
     "connect": "a TCP connection was accepted (n counts connections of the world)",

@@ -1,0 +1,24 @@
+"""The server closes a TCP connection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from random import Random
+from typing import ClassVar
+
+from mockcentral._core.actions import Action, CloseConnection
+from mockcentral.faults.base import Fault, Moment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Close(Fault):
+    """FIN after what is queued, without GOAWAY or trailers; without a connection at the anchor, on every open one.
+
+    The client should feel a connection that ended.
+    """
+
+    name: ClassVar[str] = "close"
+
+    def actions(self, moment: Moment, random: Random) -> Iterable[Action]:
+        return (CloseConnection(moment.connection),)

@@ -1,0 +1,31 @@
+"""An HTTP request is answered late."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from random import Random
+from typing import ClassVar
+
+from mockcentral._core.actions import Action, AnswerHttp
+from mockcentral.faults.base import Fault, Moment
+from mockcentral.scenario.fields import doc
+from mockcentral.scenario.types import Span
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpDelay(Fault):
+    """Answer truthfully, but only after a pause.
+
+    The client should feel a slow server: it waits, or gives up at its own timeout and asks again.
+    """
+
+    name: ClassVar[str] = "http_delay"
+    anchors: ClassVar[frozenset[str] | None] = frozenset({"harvest", "http", "token"})
+    shorthand: ClassVar[str | None] = "delay"
+    answers: ClassVar[bool] = True
+
+    delay: Span = doc("pause before the answer")
+
+    def actions(self, moment: Moment, random: Random) -> Iterable[Action]:
+        return (AnswerHttp(delay=self.delay.pick(random)),)
