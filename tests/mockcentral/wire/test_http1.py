@@ -244,7 +244,7 @@ def client_hello() -> bytes:
         (b"POST / HTTP/1.1\r\n", "http/1.1"),
         (b"GET / HTTP/1.0\r\n\r\n", "http/1.1"),
         (b"M-SEARCH * HTTP/1.1\r\n", "http/1.1"),
-        (client_hello(), "tls"),
+        pytest.param(client_hello(), "tls", id="a client hello"),  # random bytes: no id to collect by
         (b"\x16\x03\x09", "unknown"),
         (b"\x16\x02", "unknown"),
         (b"hello\n", "unknown"),
