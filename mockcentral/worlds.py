@@ -102,7 +102,7 @@ def _options(body: Mapping[str, Any]) -> dict[str, Any]:
     """World's keyword arguments out of a PUT body. `scenario` is a built-in name or a whole scenario object."""
     from dataclasses import replace
 
-    from mockcentral.scenario.load import load, loads, parse_fault, parse_topic
+    from mockcentral.scenario.load import load, parse_fault, parse_scenario, parse_topic
     from mockcentral.world import EMPTY
 
     for key, value in body.items():
@@ -114,11 +114,7 @@ def _options(body: Mapping[str, Any]) -> dict[str, Any]:
     given = body.get("scenario")
     # Names only: a path in a request would read files of this machine for whoever can reach the control port.
     scenario = (
-        EMPTY
-        if given is None
-        else load(given, builtin_only=True)
-        if isinstance(given, str)
-        else loads(json.dumps(given))
+        EMPTY if given is None else load(given, builtin_only=True) if isinstance(given, str) else parse_scenario(given)
     )
     faults = body.get("faults", [])
     if isinstance(faults, dict):

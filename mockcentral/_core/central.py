@@ -64,7 +64,7 @@ from mockcentral._core.log import EventLog, Gone, TopicLog
 from mockcentral._core.resources import ResourceStore, make_link, unversioned, versioned
 from mockcentral._core.tokens import TokenBook, Worth, bearer
 from mockcentral._core.tokens import Verdict as TokenVerdict
-from mockcentral._core.topics import Topic, TopicEntry, TopicIndex, filters_of
+from mockcentral._core.topics import Topic, TopicEntry, TopicIndex, filters_of, resource_of
 from mockcentral._core.traffic import TrafficLine
 from mockcentral.scenario.schema import FaultRule, Scenario
 from mockcentral.scenario.types import Code
@@ -133,11 +133,7 @@ class Central:
     def start(self, now: float, **about: Any) -> None:
         """Create the scenario's topics, arm its faults and let the traffic begin."""
         for spec in self.scenario.topics:
-            body = {
-                "title": spec.title or spec.name,
-                "spec": {"filters": [_filter_json(entry) for entry in spec.filters], "description": spec.description},
-            }
-            self.put_topic(spec.name, body, now)
+            self.put_topic(spec.name, resource_of(spec), now)
         self.journal.add(
             now,
             "world.start",
@@ -857,15 +853,3 @@ def _page(log: TopicLog, query: harvester.Query) -> tuple[TopicEvent, ...]:
     if query.newest_first:
         bounded.reverse()
     return tuple(bounded[offset : offset + query.page_size])
-
-
-def _filter_json(filter: Any) -> dict[str, Any]:
-    shown: dict[str, Any] = {
-        "group": filter.group,
-        "kind": filter.kind,
-        "name": filter.name,
-        "type": list(filter.type),
-    }
-    if filter.scope is not None:
-        shown["scope"] = {"kind": filter.scope.kind, "name": filter.scope.name}
-    return shown

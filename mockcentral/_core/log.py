@@ -116,7 +116,8 @@ class EventLog:
 
     def check(self, after: int) -> Gone | None:
         """Whether history can still answer "everything after this sequence" (410 otherwise, protocol 3.2)."""
-        return Gone(self.max_sequence) if after < self.purged_through else None
+        # No event has a sequence below 1: `sequenceID>=0` (after -1) asks for no more than 0 does.
+        return Gone(self.max_sequence) if max(after, 0) < self.purged_through else None
 
     def __len__(self) -> int:
         return len(self._kept)

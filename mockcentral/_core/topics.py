@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from mockcentral._core.events import FILTER_WORD, Change
 from mockcentral._core.log import TopicLog
 from mockcentral.scenario.schema import ALL_TYPES, Filter, FilterScope
+from mockcentral.scenario.schema import Topic as TopicSpec
 
 ANY = "*"
 
@@ -59,6 +61,25 @@ def filters_of(spec: object) -> tuple[Filter, ...]:
     if not isinstance(filters, (list, tuple)) or not filters:
         raise ValueError("spec.filters must be a list with at least one filter")
     return tuple(_filter(entry, f"spec.filters[{position}]") for position, entry in enumerate(filters))
+
+
+def resource_of(topic: TopicSpec) -> dict[str, Any]:
+    """The WatchTopic resource of a scenario's or a file's topic: what `filters_of` reads back (protocol 5.1)."""
+    return {
+        "group": "management",
+        "apiVersion": "v1",
+        "kind": "WatchTopic",
+        "name": topic.name,
+        "title": topic.title or topic.name,
+        "spec": {"filters": [_filter_json(entry) for entry in topic.filters], "description": topic.description},
+    }
+
+
+def _filter_json(filter: Filter) -> dict[str, Any]:
+    shown: dict[str, Any] = {"group": filter.group, "kind": filter.kind, "name": filter.name, "type": list(filter.type)}
+    if filter.scope is not None:
+        shown["scope"] = {"kind": filter.scope.kind, "name": filter.scope.name}
+    return shown
 
 
 def _filter(entry: object, where: str) -> Filter:

@@ -23,8 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Apply every topic of every file; nothing is sent before all files were read."""
+    from mockcentral._core.topics import resource_of
     from mockcentral.scenario.load import load_topic
-    from mockcentral.scenario.topics import resource_of
 
     topics = [topic for file in arguments.files for topic in load_topic(file)]
     fake = remote.Remote(arguments)
