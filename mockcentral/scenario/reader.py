@@ -149,7 +149,7 @@ class _Reader:
                 self.wrong(key, f"{what} has no key {shown(name)}{nearest(name, fields)}")
         given = {key.text for key, _ in node.entries}
         for name, field in fields.items():
-            if name not in given and _required(field):
+            if name not in given and is_required(field):
                 self.wrong(node, f"{what} needs `{name}`: {FieldDoc.of(field).text}")
         self._check_together(node, kind, values)
         if len(self.problems) > before:
@@ -265,7 +265,8 @@ class _None:
 _NONE = _None()
 
 
-def _required(field: dataclasses.Field[Any]) -> bool:
+def is_required(field: dataclasses.Field[Any]) -> bool:
+    """Whether a file must give this field."""
     return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 

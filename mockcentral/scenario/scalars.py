@@ -18,7 +18,7 @@ UNITS: dict[str, float] = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 8
 
 _NUMBER = r"[0-9]+(?:\.[0-9]+)?"
 DURATION = rf"{_NUMBER}(?:ms|s|m|h|d)"
-SPAN = rf"(?:0|{DURATION})(?:\.\.(?:{DURATION}))?"
+SPAN = rf"(?:0|{DURATION})(?:\.\.(?:0|{DURATION}))?"
 COUNT_SPAN = r"[0-9]+(?:\.\.[0-9]+)?"
 ANCHOR = rf"(?:start(?:\(1\+?\))?|(?:{'|'.join(name for name in ANCHORS if name != 'start')})(?:\([1-9][0-9]*\+?\))?)"
 MAX_COUNT = 2**63 - 1
@@ -97,7 +97,7 @@ def write_duration(seconds: float) -> str:
 def read_span(text: str, value: Value) -> Span:
     """`2s`, or a range `1s..3s`."""
     if isinstance(value, str) and ".." in value:
-        low_text, _, high_text = (part.strip() for part in value.partition(".."))
+        low_text, _, high_text = value.partition("..")
         low, high = (read_duration(part, 0 if part == "0" else part) for part in (low_text, high_text))
         if low > high:
             raise Wrong(f"the range {shown(text)} runs backwards: write {high_text}..{low_text}")
@@ -115,7 +115,7 @@ def write_span(span: Span) -> str:
 def read_count_span(text: str, value: Value) -> CountSpan:
     """`3`, or a range `1..50`."""
     if isinstance(value, str):
-        found = re.fullmatch(r"\s*([0-9]{1,19})\s*(?:\.\.\s*([0-9]{1,19})\s*)?", value)
+        found = re.fullmatch(r"([0-9]{1,19})(?:\.\.([0-9]{1,19}))?", value)
         if found is not None:
             low, high = int(found[1]), int(found[2] or found[1])
             if low > high:
@@ -140,6 +140,8 @@ def read_anchor(text: str, value: Value) -> Anchor:
     if name not in ANCHORS:
         raise Wrong(f"there is no moment {shown(name)}{nearest(name, ANCHORS)}")
     if number is None:
+        if name != value:
+            raise Wrong(f"{shown(text)} is written {name}")
         return Anchor(name)
     if len(number) > 18:
         raise Wrong(f"{shown(text)} will never come: the number is too large")
@@ -148,7 +150,10 @@ def read_anchor(text: str, value: Value) -> Anchor:
         raise Wrong(f"{shown(text)} never happens: the first one is {name}(1)")
     if name == "start" and nth > 1:
         raise Wrong(f"{shown(text)} never happens: a world starts once, write start")
-    return Anchor(name, nth, onwards)
+    anchor = Anchor(name, nth, onwards)
+    if str(anchor) != value:
+        raise Wrong(f"{shown(text)} is written {anchor}")
+    return anchor
 
 
 def read_code(text: str, value: Value) -> Code:

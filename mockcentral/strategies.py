@@ -1,0 +1,273 @@
+"""Hypothesis strategies for scenarios and their parts: valid objects of the schema, small enough to run.
+
+    from hypothesis import given
+    from mockcentral import strategies
+
+    @given(strategies.scenarios())
+    def test_something(scenario): ...
+
+All durations are whole milliseconds. The only module that imports hypothesis: `pip install 'watchmanager[test]'`.
+"""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Mapping
+from typing import Any
+
+from hypothesis import strategies as st
+
+from mockcentral.faults import registry
+from mockcentral.faults.base import Fault
+from mockcentral.scenario import expectations as checks
+from mockcentral.scenario.schema import (
+    ALL_TYPES,
+    AbortAfter,
+    Attempt,
+    EventType,
+    Expectation,
+    FaultRule,
+    Filter,
+    FilterScope,
+    HarvesterSettings,
+    LogSettings,
+    PingSettings,
+    Publish,
+    Scenario,
+    StatusSettings,
+    TokenSettings,
+    Topic,
+    Traffic,
+    WorldSettings,
+)
+from mockcentral.scenario.types import ANCHORS, ERROR_CODES, Anchor, Code, CountSpan, Duration, ErrorCode, Span
+
+KINDS = ("APIService", "APIServiceInstance", "AccessRequest", "Environment")
+SCOPES = ("Environment/sample-env", "Environment/other-env", "IdentityProvider/idp")
+GROUPS = ("management", "catalog")
+
+
+# ------------------------------------------------------------------------------------------------ small parts
+def words() -> st.SearchStrategy[str]:
+    """Names that can stand in a link."""
+    return st.text(string.ascii_lowercase + string.digits, min_size=1, max_size=8)
+
+
+def texts() -> st.SearchStrategy[str]:
+    """Free text, with all that YAML finds hard."""
+    hard = st.sampled_from(
+        ["yes", "on", "0x10", "1e5", "null", "~", "- a", "a: b", "# no", "<<", " x ", "a\nb", "12:30", "*"]
+    )
+    return st.one_of(
+        hard, st.text(st.characters(exclude_categories=("Cs", "Cc"), include_characters="\n\t"), max_size=40)
+    )
+
+
+def durations(low: float = 0.0, high: float = 10.0) -> st.SearchStrategy[Duration]:
+    """Durations in seconds, whole milliseconds."""
+    return st.integers(round(low * 1000), round(high * 1000)).map(lambda millis: Duration(millis / 1000))
+
+
+def spans(low: float = 0.0, high: float = 5.0) -> st.SearchStrategy[Span]:
+    """Ranges of durations."""
+    return st.tuples(durations(low, high), durations(low, high)).map(lambda ends: Span(min(ends), max(ends)))
+
+
+def codes() -> st.SearchStrategy[Code]:
+    """gRPC statuses."""
+    return st.sampled_from(Code)
+
+
+def error_codes() -> st.SearchStrategy[ErrorCode]:
+    """HTTP/2 error codes, named ones first."""
+    return st.one_of(st.sampled_from(list(ERROR_CODES.values())), st.integers(0, 2**32 - 1).map(ErrorCode))
+
+
+def anchors(names: frozenset[str] | None = None) -> st.SearchStrategy[Anchor]:
+    """Moments of a run, of these names."""
+    numbered = st.builds(
+        Anchor,
+        st.sampled_from(sorted((names or ANCHORS.keys()) - {"start"}) or ["start"]),
+        st.integers(1, 20),
+        st.booleans(),
+    )
+    return st.one_of(st.sampled_from(sorted(names or ANCHORS)).map(Anchor), numbered)
+
+
+def event_types() -> st.SearchStrategy[tuple[EventType, ...]]:
+    """At least one event type, each once."""
+    return st.lists(st.sampled_from(ALL_TYPES), min_size=1, unique=True).map(tuple)
+
+
+# ------------------------------------------------------------------------------------------------ topics and changes
+def filters() -> st.SearchStrategy[Filter]:
+    """Filters over a small world of kinds and scopes, so that they match now and then."""
+    names = st.one_of(st.just("*"), words())
+    scopes = st.sampled_from(SCOPES).map(lambda scope: FilterScope(kind=scope.split("/")[0], name=scope.split("/")[1]))
+    wild = st.sampled_from([FilterScope(kind="*"), FilterScope(kind="Environment")])
+    return st.builds(
+        Filter,
+        group=st.sampled_from((*GROUPS, "*")),
+        kind=st.sampled_from((*KINDS, "*")),
+        name=names,
+        type=event_types(),
+        scope=st.one_of(st.none(), scopes, wild),
+    )
+
+
+def topics() -> st.SearchStrategy[Topic]:
+    """WatchTopics with up to four filters."""
+    return st.builds(
+        Topic,
+        name=words(),
+        filters=st.lists(filters(), min_size=1, max_size=4).map(tuple),
+        title=st.one_of(st.none(), texts()),
+        description=texts(),
+    )
+
+
+def changes() -> st.SearchStrategy[Mapping[str, Any]]:
+    """Resource changes as `World.publish` and the control API take them."""
+    return st.fixed_dictionaries(
+        {"kind": st.sampled_from(KINDS), "name": words(), "type": st.sampled_from(ALL_TYPES)},
+        optional={
+            "group": st.sampled_from(GROUPS),
+            "scope": st.sampled_from(SCOPES),
+            "subresource": st.sampled_from(("status", "x-agent-details")),
+        },
+    )
+
+
+def traffic(max_count: int = 50) -> st.SearchStrategy[Traffic]:
+    """Traffic lines of at most `max_count` events."""
+    publish = st.builds(
+        Publish,
+        group=st.sampled_from(GROUPS),
+        kind=st.sampled_from(KINDS),
+        scope=st.one_of(st.none(), st.sampled_from(SCOPES)),
+        name=st.one_of(st.none(), words()),
+        type=event_types(),
+        subresource=st.one_of(st.none(), st.sampled_from(("status", "x-agent-details"))),
+    )
+    return st.builds(
+        Traffic,
+        publish=publish,
+        count=st.integers(1, max_count),
+        every=spans(),
+        burst=st.integers(1, 20),
+        on=anchors(),
+        after=spans(),
+    )
+
+
+# ------------------------------------------------------------------------------------------------ faults
+def faults() -> st.SearchStrategy[Fault]:
+    """Faults of every kind with any settings."""
+    return st.sampled_from(registry.FAULTS).flatmap(_fault)
+
+
+def _fault(kind: type[Fault]) -> st.SearchStrategy[Fault]:
+    return st.builds(kind, **_SETTINGS.get(kind.name, {}))
+
+
+_SETTINGS: Mapping[str, Mapping[str, st.SearchStrategy[Any]]] = {
+    "end_status": {"code": codes(), "message": texts()},
+    "refuse": {"code": codes(), "message": texts()},
+    "reset": {"error_code": error_codes()},
+    "goaway": {"error_code": error_codes(), "last_stream": st.one_of(st.none(), st.integers(0, 2**31 - 1))},
+    "ping_ack": {"delay": st.one_of(st.none(), durations())},
+    "duplicate": {"copies": st.integers(2, 5)},
+    "http_error": {
+        "status": st.one_of(st.just(200), st.integers(400, 599)),
+        "retry_after": st.one_of(st.none(), durations()),
+        "body": texts(),
+    },
+    "http_delay": {"delay": spans()},
+    "purge": {"keep": st.integers(0, 100)},
+    "restart": {"down_for": spans(), "forget": st.booleans()},
+}
+"""Settings by fault; a fault that is missing here has none."""
+
+
+def fault_rules() -> st.SearchStrategy[FaultRule]:
+    """Fault rules that a scenario may hold: the fault can act where the rule is tied to."""
+    return faults().flatmap(
+        lambda fault: st.builds(
+            FaultRule,
+            name=words(),
+            on=anchors(fault.anchors),
+            after=st.just(Span(0.0, 0.0)) if fault.answers else spans(),
+            times=st.one_of(st.none(), st.integers(1, 5)),
+            probability=st.one_of(st.just(1.0), st.floats(0.0, 1.0)),
+            ttl=st.one_of(st.none(), durations(0.01)),
+            do=st.just(fault),
+        )
+    )
+
+
+def attempts() -> st.SearchStrategy[Attempt]:
+    """What happens to one watch call."""
+    aborts = st.one_of(
+        st.builds(AbortAfter, events=st.integers(0, 50), code=codes()),
+        st.builds(AbortAfter, events=st.one_of(st.none(), st.integers(0, 50)), time=spans(), code=codes()),
+    )
+    return st.one_of(st.just(Attempt()), st.builds(Attempt, refuse=codes()), st.builds(Attempt, abort_after=aborts))
+
+
+# ------------------------------------------------------------------------------------------------ whole scenarios
+def world_settings() -> st.SearchStrategy[WorldSettings]:
+    """The fake before anything happens."""
+    steps = st.tuples(st.integers(1, 50), st.integers(1, 50)).map(lambda ends: CountSpan(min(ends), max(ends)))
+    return st.builds(
+        WorldSettings,
+        tenant=words(),
+        delivery=st.sampled_from(("stream_open", "first_request")),
+        token=st.builds(
+            TokenSettings,
+            life=durations(0.05, 3600.0),
+            accept=st.sampled_from(("issued", "any")),
+            on_expiry=st.sampled_from(("end", "ignore")),
+        ),
+        log=st.builds(
+            LogSettings,
+            first_sequence=st.integers(1, 2**62),
+            step=steps,
+            keep=st.integers(1, 10_000),
+            keep_for=durations(0.01, 86400.0),
+        ),
+        ping=st.builds(PingSettings, every=st.one_of(st.none(), durations(0.05, 60.0))),
+        status=st.builds(
+            StatusSettings, bad_token=codes(), expired_token=codes(), unknown_topic=codes(), foreign_tenant=codes()
+        ),
+        harvester=st.builds(HarvesterSettings, page_size=st.integers(1, 200)),
+    )
+
+
+def expectations() -> st.SearchStrategy[Expectation]:
+    """Checks with any settings."""
+    within = durations(0.05, 100.0)
+    return st.one_of(
+        st.sampled_from([kind() for kind in checks.EXPECTATIONS]),
+        st.builds(checks.Reconnects, within=within),
+        st.builds(checks.AnswersPings, within=within),
+        st.builds(checks.NoticesDeadPeer, within=within),
+        st.builds(checks.BacksOff, at_most=st.integers(1, 50), within=within),
+    )
+
+
+def scenarios(*, max_events: int = 50) -> st.SearchStrategy[Scenario]:
+    """Whole scenarios: up to two topics, three traffic lines of at most `max_events`, three rules, three attempts."""
+    return st.builds(
+        Scenario,
+        scenario=words(),
+        about=texts().filter(bool),
+        seed=st.integers(0, 2**63 - 1),
+        world=world_settings(),
+        topics=st.lists(topics(), max_size=2, unique_by=lambda topic: topic.name).map(tuple),
+        traffic=st.lists(traffic(max_events), max_size=3).map(tuple),
+        faults=st.lists(fault_rules(), max_size=3, unique_by=lambda rule: rule.name).map(tuple),
+        attempts=st.lists(attempts(), max_size=3).map(tuple),
+        expect=st.lists(expectations(), max_size=4, unique_by=lambda check: check.name).map(tuple),
+        level=st.sampled_from(("core", "extended")),
+        needs=st.sampled_from(((), ("wire",))),
+    )
