@@ -36,6 +36,9 @@ SILENT_LIMIT = 30.0
 more.
 """
 
+LINGER = 1.0
+"""Seconds a refused client has to read why, while whatever it still sends is dropped."""
+
 HIGH_WATER = 256 * 1024
 """Bytes waiting in the transport above which no more is asked of the HTTP/2 layer."""
 
@@ -169,11 +172,17 @@ class Link(asyncio.Protocol):
             self._refuse("a TLS client on a plain port: start the fake with --tls, or use the client without TLS")
         else:
             self._transport.write(error_response(400, "neither HTTP/2 nor HTTP/1.1"))
-            self._refuse("neither HTTP/2 nor HTTP/1.1")
+            self._refuse("neither HTTP/2 nor HTTP/1.1", linger=True)
 
-    def _refuse(self, reason: str) -> None:
+    def _refuse(self, reason: str, *, linger: bool = False) -> None:
         self.host.central.connection_closed(self.id, self.host.now(), by="server", reason=reason)
-        self.close()
+        if linger and self._transport.can_write_eof():
+            # A client still sending would get RST from a close, which may swallow the answer it has not read yet.
+            self._closing = True
+            self._transport.write_eof()
+            self._impatience = self.host.loop.call_later(LINGER, self._transport.abort)
+        else:
+            self.close()
 
     def _lost_patience(self) -> None:
         self._impatience = None
@@ -243,7 +252,7 @@ class Link(asyncio.Protocol):
         for event in self.http1.receive(data):
             if isinstance(event, Http1Error):
                 self._transport.write(event.response)
-                self._refuse(f"bad HTTP request: {event.reason}")
+                self._refuse(f"bad HTTP request: {event.reason}", linger=True)
                 return
             if interim := self.http1.data_to_send():
                 self._transport.write(interim)
