@@ -7,9 +7,26 @@ from typing import Any
 import pytest
 
 from mockcentral import World
+from mockcentral.conformance.verdict import Outcome
+from mockcentral.faults.abort import Abort
+from mockcentral.faults.base import Fault
+from mockcentral.faults.close import Close
+from mockcentral.faults.end_status import EndStatus
 from mockcentral.faults.refuse import Refuse
-from mockcentral.scenario.schema import FaultRule, Filter, PingSettings, Scenario, TokenSettings, Topic, WorldSettings
-from mockcentral.scenario.types import Anchor, Code, Duration
+from mockcentral.faults.reset import Reset
+from mockcentral.scenario.expectations import Reconnects, Resumes
+from mockcentral.scenario.schema import (
+    FaultRule,
+    Filter,
+    PingSettings,
+    Publish,
+    Scenario,
+    TokenSettings,
+    Topic,
+    Traffic,
+    WorldSettings,
+)
+from mockcentral.scenario.types import Anchor, Code, Duration, Span
 from tests.subjects.subject import PATIENCE, Subject
 
 pytestmark = pytest.mark.go
@@ -19,6 +36,28 @@ BUSY = Scenario(
     about="Short-lived tokens and frequent PINGs; events only when the test publishes them.",
     world=WorldSettings(token=TokenSettings(life=Duration(4.0)), ping=PingSettings(every=Duration(0.5))),
     topics=(Topic(name="apis", filters=(Filter(kind="APIService"),)),),
+)
+
+BREAKS: tuple[Fault, ...] = (EndStatus(code=Code.UNAVAILABLE), Reset(), Close(), Abort(), EndStatus(code=Code.OK))
+BUMPY = Scenario(
+    scenario="bumpy",
+    about="Ten streams break, each a moment after its subscription; the events come in bursts with quiet between them.",
+    seed=3,
+    topics=BUSY.topics,
+    traffic=(
+        Traffic(
+            publish=Publish(kind="APIService", scope="Environment/sample-env"),
+            on=Anchor("stream_open"),
+            count=200,
+            burst=8,
+            every=Span(0.5, 0.5),
+        ),
+    ),
+    faults=tuple(
+        FaultRule(name=f"break-{nth}", on=Anchor("subscribe", nth), after=Span(0.1, 0.6), do=BREAKS[nth % len(BREAKS)])
+        for nth in range(1, 11)
+    ),
+    expect=(Resumes(), Reconnects(within=Duration(10.0))),
 )
 
 
@@ -34,9 +73,24 @@ def _wait_request(world: World, request: str, **having: Any) -> dict[str, Any]:
     return dict(world.wait_for(is_it, timeout=PATIENCE))
 
 
-@pytest.mark.parametrize("scenario", ["calm", "flaky", "token-expiry"])
-def test_the_sdk_gets_every_event_once_and_in_order(go_watch: str, scenario: str) -> None:
+@pytest.mark.parametrize("scenario", ["calm", "token-expiry", BUMPY], ids=["calm", "token-expiry", "bumpy"])
+def test_the_sdk_gets_every_event_once_and_in_order(go_watch: str, scenario: str | Scenario) -> None:
     with World(scenario=scenario) as world, Subject(world, [go_watch]) as subject:
+        subject.wait_applied_everything()
+        assert subject.stop() == 0
+        assert subject.applied == sorted(set(subject.applied))
+        assert len(subject.applied) >= len(subject.owed()) > 0
+        assert [verdict for verdict in world.verify() if verdict.outcome is Outcome.FAIL] == []
+        if scenario is BUMPY:
+            # As many streams broke as were meant to, after the subscription, and one more is open.
+            subscribed = [record for record in world.journal() if record.get("request") == "subscribe"]
+            assert len(subscribed) >= len(BUMPY.faults) + 1
+
+
+def test_the_sdk_gets_every_event_of_a_topic_too_busy_to_subscribe_to(go_watch: str) -> None:
+    # It subscribes when history has nothing new, and looks every 100 ms. `flaky` publishes every 30 ms, so the SDK reads
+    # all of it as history while its streams open and break behind its back (protocol 1.6, 2.3).
+    with World(scenario="flaky") as world, Subject(world, [go_watch]) as subject:
         subject.wait_applied_everything()
         assert subject.stop() == 0
         assert subject.applied == sorted(set(subject.applied))

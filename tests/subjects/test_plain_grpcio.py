@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from mockcentral import World
+from mockcentral.conformance.verdict import Outcome
 from tests.subjects.subject import Subject
 
 pytest.importorskip("grpc_tools", reason="the client makes its classes with grpcio-tools")
@@ -22,6 +23,9 @@ def test_a_client_that_only_read_the_protocol_gets_every_event_once_and_in_order
         assert subject.stop() == 0
         assert subject.applied == sorted(set(subject.applied))
         assert len(subject.applied) >= len(subject.owed()) > 0
+        assert [verdict for verdict in world.verify() if verdict.outcome is Outcome.FAIL] == []
+        streams = [record for record in world.journal() if record["kind"] == "stream.open"]
+        assert len(streams) > {"flaky": 12}.get(scenario, 0)
 
 
 def test_it_says_when_it_has_seen_enough() -> None:
