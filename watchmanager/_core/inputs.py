@@ -1,0 +1,168 @@
+"""What the machine is told: one frozen dataclass for each thing that can happen to a watch.
+
+Inputs born on a stream carry the number of its attempt; those of history carry the number of the request. The machine
+drops what belongs to an attempt or a request it no longer waits for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from watchmanager._core.token import Credential
+from watchmanager.errors import WatchError
+from watchmanager.events import Event
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Begin. `position` is the sequence to go on after; None fixes it at the newest event, or at the oldest kept."""
+
+    position: int | None = None
+    earliest: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time passed; due timers fire. Early or late is harmless."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenFetched:
+    """The provider answered. `expires_in` is the remaining life in seconds, None when nobody knows it."""
+
+    credential: Credential
+    expires_in: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenFailed:
+    """The provider failed, or its token is of no use."""
+
+    error: WatchError
+
+
+@dataclass(frozen=True, slots=True)
+class StreamOpened:
+    """The call stands and the subscribe message was handed over. That the server read it is not known yet."""
+
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class EventReceived:
+    """An event came over the stream."""
+
+    attempt: int
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class PingReceived:
+    """A PING event came over the stream; it wants its id back."""
+
+    attempt: int
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class StreamBroken:
+    """A message came that is no event; the stream still stands."""
+
+    attempt: int
+    error: WatchError
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEnded:
+    """The call is over: gRPC status number and text."""
+
+    attempt: int
+    code: int
+    details: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryFetched:
+    """A page of history, in the order the server gave it."""
+
+    request: int
+    events: Sequence[Event]
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryGone:
+    """410: what was asked for is no longer kept; `server_max` is the newest sequence, None if the server did not say."""
+
+    request: int
+    server_max: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryFailed:
+    """No page: the error tells status, whether to retry and how long to wait at least."""
+
+    request: int
+    error: WatchError
+
+
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """The consumer took items while the machine waited for room (`Machine.starved`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resynced:
+    """The user's resync is done; go on after `position`, or where the server said when None."""
+
+    position: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointSaved:
+    """The store has it."""
+
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointFailed:
+    """The store failed to save."""
+
+    sequence: int
+    error: WatchError
+
+
+@dataclass(frozen=True, slots=True)
+class Crashed:
+    """The driver cannot go on: a user callback raised, or a bug."""
+
+    error: BaseException
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """The user is done."""
+
+
+Input: TypeAlias = (
+    Start
+    | Tick
+    | TokenFetched
+    | TokenFailed
+    | StreamOpened
+    | EventReceived
+    | PingReceived
+    | StreamBroken
+    | StreamEnded
+    | HistoryFetched
+    | HistoryGone
+    | HistoryFailed
+    | Drained
+    | Resynced
+    | CheckpointSaved
+    | CheckpointFailed
+    | Crashed
+    | Close
+)

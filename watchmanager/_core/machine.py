@@ -1,0 +1,1194 @@
+"""The rules of one watch.
+
+How a stream and a history become one sequence without a hole
+------------------------------------------------------------- The server does not acknowledge a subscription, so there
+is no moment at which "everything from here on comes over the stream" is known. The order of things makes up for it:
+
+    position     fixed before the first stream: the checkpoint, a number, or the newest event there is (asked for)
+    subscribe    the stream opens; what it brings is buffered, PINGs are answered at once catch up     history is read
+    by keyset (`sequence > last`, always the first page) until a page is empty; it is emitted confirm      a page asked
+    for *after* the server's first word on this stream is empty: whatever was published before that
+                 word is emitted, whatever is published later comes over the stream
+    merge        the buffer is emitted in order, what history had already brought is dropped
+    LIVE         events are emitted as they come
+
+If the server says nothing, a grace period stands in for its first word; the word is then caught up with by an audit. An
+audit is the same reading of history while LIVE: it must bring nothing new. What it does bring is emitted as
+`recovered`, or, when it is newer than everything the stream brought, becomes a debt of the stream: a stream that does
+not pay is replaced.
+
+What holds the parts together
+-----------------------------
+* Inputs of a stream carry its attempt number, answers of history their request number; others are dropped.
+* One request to history at a time. Its answer is used even when the stream it was asked for is gone: progress is
+  progress.
+* `verified` is the sequence up to which history has confirmed that nothing is missing. A rejoin starts there, or at the
+  highest sequence when too much came since.
+* Memory is bounded: history is read only while the outbox is at most half full (`starved` otherwise), and a stream that
+  brings more than fits is closed ("spilled"): history still has it all.
+* The position moves forward on purpose only. 410 and a server that counts lower than before are the user's decision.
+* Tokens: one request at a time, whoever needs it; a new token goes to the stream when one is open.
+
+Nothing here knows what time it is (`now` is given and rises), what a socket is, or how bytes become events.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, Final, Literal
+
+from watchmanager._core import effects as do
+from watchmanager._core import inputs as happened
+from watchmanager._core.backoff import Pacer
+from watchmanager._core.classify import Remedy, classify
+from watchmanager._core.effects import Effect
+from watchmanager._core.inputs import Input
+from watchmanager._core.outbox import Outbox
+from watchmanager._core.status import State, WatchStatus
+from watchmanager._core.timers import Timer, Timers
+from watchmanager._core.token import Credential, refresh_after, retry_after
+from watchmanager._core.trace import Trace
+from watchmanager._core.watermark import Watermark
+from watchmanager.errors import (
+    ConnectTimeout,
+    HistoryError,
+    HistoryProtocolError,
+    PeerUnresponsive,
+    SequenceExpired,
+    SequenceRegressed,
+    TokenExpired,
+    Unauthenticated,
+    WatchError,
+)
+from watchmanager.events import Event, Gap, GapReason, Item
+from watchmanager.policy import Backoff, Buffer, History, Keepalive
+
+NONE: Final[tuple[Effect, ...]] = ()
+Effects = Sequence[Effect]
+
+CONNECT_FAILURES_PER_CHANNEL = 3
+"""After so many streams that never stood the channel is renewed: fresh DNS, proxy, sockets."""
+OWED_AFTER = 10.0
+"""A stream gets this long to bring what history has shown."""
+REGRESSION_CHECKS = 3
+"""History may lag behind the stream for a moment; only so many answers in a row, `REGRESSION_PAUSE` apart, prove a
+regression.
+"""
+REGRESSION_PAUSE = 2.0
+YOUNG_REFUSAL = 1.0
+"""A token refused on a stream younger than this gets no immediate retry, or the retries could go round without a pause.
+"""
+CHECKPOINT_TRIES = 4
+TOKEN_MARGIN = 0.5
+"""A token with less life than this is not worth opening a stream with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a machine needs to know; see `policy` for the groups. `on_gone` "ask" hands the decision to a resync
+    callback.
+    """
+
+    topic: str
+    backoff: Backoff = field(default_factory=Backoff)
+    keepalive: Keepalive = field(default_factory=Keepalive)
+    buffer: Buffer = field(default_factory=Buffer)
+    history: History | None = field(default_factory=History)
+    on_gone: Literal["raise", "skip", "earliest", "ask"] = "raise"
+    transient: frozenset[str] = frozenset()
+    connect_timeout: float = 20.0
+    subscribe_grace: float = 1.0
+    auth_attempts: int | None = 20
+    checkpointing: bool = False
+    checkpoint_interval: float = 1.0
+    checkpoint_every: int = 100
+
+
+class _Stream(enum.Enum):
+    NONE = "no stream"
+    OPENING = "opening"
+    OPEN = "open"
+
+
+class _Asked(enum.Enum):
+    """What history was asked, and therefore what its answer means."""
+
+    POSITION = "where to begin"
+    CATCH_UP = "what is missing"
+    REGRESSION = "whether the server counts lower than we do"
+    GONE = "where the server is, after a 410 that did not say"
+    AUDIT = "whether anything was missed"
+
+
+class Machine:
+    """One watch: tell it what happened, do what it asks, wake it at `deadline()`; take items from `outbox`."""
+
+    def __init__(self, settings: Settings, random: Random) -> None:
+        self._settings = settings
+        self._random = random
+        self.state = State.IDLE
+        self.watermark = Watermark()
+        self.outbox = Outbox(settings.buffer.recent, self.watermark)
+        self.trace = Trace()
+        self.error: BaseException | None = None
+        """Why the machine failed; the consumer gets it after what is still in the outbox."""
+        self.starved = False
+        """History waits for room: tell `Drained` once the outbox is down to `low_water`."""
+        self.blocked = False
+        """The outbox is full and nothing may be spilled: do not read on until this is False again."""
+        self.low_water = settings.buffer.max_events // 2
+        self.attempt = 0
+        self.ever_live = False
+
+        self._timers = Timers()
+        self._why = "not started"
+        self._since = 0.0
+        self._last_error: BaseException | None = None
+        self._effects: list[Effect] = []
+
+        # stream
+        self._stream = _Stream.NONE
+        self._heard = False
+        self._opened_at: float | None = None
+        self._alive_at: float | None = None
+        self._pacer = Pacer(settings.backoff, random)
+        self._connect_failures = 0
+        self._keepalive_factor = 1.0
+        self._reconnects = 0
+        self._pings = 0
+        self._ping_at: float | None = None
+        self._ping_gaps: list[float] = []
+        self._owed: set[int] = set()
+
+        # joining
+        self._known = False  # whether the position is
+        self._earliest = False  # the next page starts at the oldest kept event
+        self._gap_after: int | None = None  # a gap whose end the next page will tell
+        self._verified = 0
+        self._since_verified = 0
+        self._buffer: dict[int, Event] = {}
+        self._unnumbered: list[Event] = []
+        self._buffer_bytes = 0
+        self._graced = False
+        self._awaiting_word = False
+        self._reopen_when_drained = False
+        self._unconfirmed = False
+        self._regression_checked = False
+        self._regression_seen = 0
+        self._regression_suspected = False
+        self._position_is_fresh = False  # the server itself has just named it
+
+        # history
+        page = settings.history.page_size if settings.history else 1
+        self._page_size = max(1, min(page, self.low_water))
+        self._request = 0
+        self._asked: _Asked | None = None
+        self._in_flight = False
+        self._cursor: int | None = None
+        self._signed = False  # the page in flight was asked for after the server's word
+        self._audit_until = 0
+        self._history_pacer = Pacer(settings.backoff, random)
+        self._history_refusals = 0
+        self._history_waits = False  # for a token
+        self._server_max = 0
+        self._audits = 0
+        self._gaps = 0
+        self._resyncing = False
+
+        # token
+        self._credential: Credential | None = None
+        self._credential_expires: float | None = None
+        self._useless: Credential | None = None
+        self._token_asked = False
+        self._sent: Credential | None = None
+        self._refusals = 0
+        self._token_failures = 0
+        self._token_pacer = Pacer(settings.backoff, random)
+
+        # consumer
+        self._ticket = 0
+        self._delivered: int | None = None
+        self._saved: int | None = None
+        self._saving = False
+        self._save_failures = 0
+        self._unsaved = 0
+
+        self._handlers: dict[type[Any], Callable[[Any, float], None]] = {
+            happened.Start: self._on_start,
+            happened.Tick: self._on_tick,
+            happened.TokenFetched: self._on_token,
+            happened.TokenFailed: self._on_token_failed,
+            happened.StreamOpened: self._on_opened,
+            happened.EventReceived: self._on_event,
+            happened.PingReceived: self._on_ping,
+            happened.StreamBroken: self._on_broken,
+            happened.StreamEnded: self._on_ended,
+            happened.HistoryFetched: self._on_history,
+            happened.HistoryGone: self._on_gone,
+            happened.HistoryFailed: self._on_history_failed,
+            happened.Drained: self._on_drained,
+            happened.Resynced: self._on_resynced,
+            happened.CheckpointSaved: self._on_saved,
+            happened.CheckpointFailed: self._on_save_failed,
+            happened.Crashed: self._on_crashed,
+            happened.Close: self._on_close,
+        }
+
+    # ------------------------------------------------------------ the outside
+    def handle(self, input: Input, now: float) -> Effects:
+        """What to do about what happened. Never raises for anything a peer can cause."""
+        if self.state is State.CLOSED or (self.state is State.FAILED and type(input) not in _AFTERLIFE):
+            return NONE
+        self._handlers[type(input)](input, now)
+        if not self._effects:
+            return NONE
+        effects, self._effects = self._effects, []
+        return effects
+
+    def deadline(self) -> float | None:
+        """When to send a `Tick` at the latest; None for never."""
+        return self._timers.deadline
+
+    def receive(self, attempt: int, event: Event, now: float) -> Effects:
+        """`handle(EventReceived(attempt, event), now)` without the wrapping: events come in thousands a second."""
+        if (
+            self.state is State.LIVE
+            and attempt == self.attempt
+            and self._heard
+            and event.sequence > self.outbox.highest
+            and len(self.outbox.items) < self._settings.buffer.max_events
+            and self.outbox.bytes < self._settings.buffer.max_bytes
+        ):
+            self._alive_at = now
+            self._since_verified += 1
+            self.outbox.accept(event)
+            return NONE
+        return self.handle(happened.EventReceived(attempt, event), now)
+
+    def take(self) -> tuple[Item, int]:
+        """The next item for the consumer and its ticket; IndexError when there is none."""
+        item = self.outbox.pop()
+        self._ticket = ticket = self._ticket + 1
+        sequence = item.sequence
+        if sequence > 0:
+            self._delivered = sequence
+            self.watermark.begin(ticket, sequence)
+        return item, ticket
+
+    def processed(self, ticket: int, now: float, *, all_before: bool = True) -> None:
+        """The consumer is done with an item, and with all handed out before it unless told otherwise."""
+        moved = self.watermark.through(ticket) if all_before else self.watermark.done(ticket)
+        if moved and self._settings.checkpointing and self.state is not State.CLOSED:
+            self._unsaved += 1
+            if self._saving:
+                return
+            if self._unsaved >= self._settings.checkpoint_every:
+                self._timers.set(Timer.CHECKPOINT, now)
+            elif self._timers.at(Timer.CHECKPOINT) is None:
+                self._timers.set(Timer.CHECKPOINT, now + self._settings.checkpoint_interval)
+
+    def status(self, wall_minus_now: float = 0.0) -> WatchStatus:
+        """A picture; `wall_minus_now` turns times of `now` into whatever the caller counts in."""
+
+        def wall(at: float | None) -> float | None:
+            return None if at is None else at + wall_minus_now
+
+        outbox = self.outbox
+        return WatchStatus(
+            topic=self._settings.topic,
+            state=self.state,
+            since=self._since + wall_minus_now,
+            why=self._why,
+            attempt=self.attempt,
+            proven_alive_at=wall(self._alive_at),
+            connected_at=wall(self._opened_at),
+            next_retry_at=wall(self._timers.at(Timer.RETRY) or self._timers.at(Timer.HISTORY)),
+            token_expires_at=wall(self._credential_expires),
+            last_error=self._last_error,
+            received=outbox.highest,
+            delivered=self._delivered,
+            committed=self.watermark.value,
+            server_max=max(self._server_max, outbox.highest),
+            lag=len(outbox.items) + len(self._buffer),
+            buffered_bytes=outbox.bytes + self._buffer_bytes,
+            events=outbox.entered,
+            duplicates=outbox.duplicates,
+            recovered=outbox.recovered,
+            gaps=self._gaps,
+            reconnects=self._reconnects,
+            audits=self._audits,
+            pings=self._pings,
+            ping_interval=self._ping_interval,
+            keepalive=self._settings.keepalive.interval * self._keepalive_factor,
+            dead_peer_bound=self._dead_peer_bound,
+        )
+
+    @property
+    def caught_up(self) -> bool:
+        """LIVE, and the consumer has been given everything."""
+        return self.state is State.LIVE and not self.outbox.items
+
+    # ------------------------------------------------------------ small words
+    def _do(self, effect: Effect) -> None:
+        self._effects.append(effect)
+
+    def _enter(self, state: State, why: str, now: float) -> None:
+        if state is not self.state:
+            self.trace.moved(now, self.state.value, state.value, why)
+            self.state = state
+            self._since = now
+        self._why = why
+        self._do(do.Entered(state.value, why))
+
+    def _fail(self, error: BaseException, now: float) -> None:
+        self._drop_stream()
+        self.error = self._last_error = error
+        self._timers.clear_all(but=Timer.CHECKPOINT)
+        self._enter(State.FAILED, str(error) or type(error).__name__, now)
+        self.starved = self.blocked = False
+        self._do(do.Finished(error))
+
+    @property
+    def _dead_peer_bound(self) -> float:
+        keepalive = self._settings.keepalive
+        bound = keepalive.interval * self._keepalive_factor + keepalive.timeout
+        silence = self._silence_limit
+        return bound if silence is None else min(bound, silence)
+
+    @property
+    def _ping_interval(self) -> float | None:
+        return max(self._ping_gaps) if self._ping_gaps else None
+
+    @property
+    def _silence_limit(self) -> float | None:
+        keepalive = self._settings.keepalive
+        if keepalive.silence != "auto":
+            return keepalive.silence
+        interval = self._ping_interval
+        return None if interval is None else max(keepalive.silence_minimum, 2.5 * interval)
+
+    # ------------------------------------------------------------ begin and end
+    def _on_start(self, start: happened.Start, now: float) -> None:
+        if self.state is not State.IDLE:
+            return
+        if start.position is not None:
+            self._set_position(start.position)
+        elif self._settings.history is None:
+            self._set_position(0)
+        elif start.earliest:
+            self._known = self._earliest = True
+        self._begin(now, "starting")
+
+    def _on_close(self, _: happened.Close, now: float) -> None:
+        self._drop_stream()
+        self._timers.clear_all()
+        if self._settings.checkpointing and self.watermark.value not in (None, self._saved):
+            self._do(do.SaveCheckpoint(self.watermark.value))
+        self._enter(State.CLOSED, "closed", now)
+        self._do(do.Finished(None))
+
+    def _on_crashed(self, crashed: happened.Crashed, now: float) -> None:
+        self._fail(crashed.error, now)
+
+    def _set_position(self, sequence: int) -> None:
+        """Go on after `sequence`, whatever was before."""
+        self._known = True
+        self._earliest = False
+        self.outbox.begin_after(sequence)
+        self._verified = sequence
+        self._since_verified = 0
+        self._cursor = sequence
+
+    def _fix_position(self, sequence: int, now: float) -> None:
+        """A position that was found, not given: worth saving, so that a restart does not look for it anew."""
+        self._set_position(sequence)
+        if self.watermark.value is None:
+            self.watermark.move(sequence)
+            if self._settings.checkpointing:
+                self._timers.set(Timer.CHECKPOINT, now)
+
+    # ------------------------------------------------------------ stream
+    def _begin(self, now: float, why: str) -> None:
+        """One more attempt at a stream: token, position, call."""
+        self.attempt += 1
+        self._reconnects = self.attempt - 1
+        self._timers.clear(Timer.RETRY)
+        self._reopen_when_drained = False
+        self._enter(State.CONNECTING, why, now)
+        if self._credential_is_good(now):
+            self._connect(now)
+        else:
+            self._ask_token()
+
+    def _connect(self, now: float) -> None:
+        if self._stream is not _Stream.NONE:
+            return
+        assert self._credential is not None
+        if not self._known:
+            if not self._in_flight:
+                self._ask(_Asked.POSITION, now)
+            return
+        self._stream = _Stream.OPENING
+        self._heard = self._graced = self._awaiting_word = self._unconfirmed = False
+        self._signed = self._regression_suspected = False
+        self._opened_at = None
+        self._regression_checked = self._position_is_fresh
+        self._position_is_fresh = False
+        self._sent = self._credential
+        self._timers.set(Timer.CONNECT, now + self._settings.connect_timeout)
+        self._do(do.OpenStream(self.attempt, self._credential))
+
+    def _on_opened(self, opened: happened.StreamOpened, now: float) -> None:
+        if opened.attempt != self.attempt or self._stream is not _Stream.OPENING:
+            return
+        self._stream = _Stream.OPEN
+        self._opened_at = now
+        self._ping_at = None
+        self._connect_failures = 0
+        self._timers.clear(Timer.CONNECT)
+        limit = self._silence_limit
+        if limit is not None:
+            self._timers.set(Timer.SILENCE, now + limit)
+        if self._credential is not None and self._credential != self._sent:
+            self._send_token()
+        if self._settings.history is None:
+            self._go_live(now)
+            return
+        self._timers.set(Timer.GRACE, now + self._settings.subscribe_grace)
+        self._enter(State.CATCHING_UP, f"reading history after sequence {self._resume_after()}", now)
+        if self._in_flight or self._history_waits or self._resyncing or self._timers.at(Timer.HISTORY) is not None:
+            # What is under way goes on; an audit that outlived its stream is a catch-up now.
+            if self._asked is _Asked.AUDIT:
+                self._asked = _Asked.CATCH_UP
+            return
+        self._catch_up(now)
+
+    def _is_current(self, attempt: int) -> bool:
+        return attempt == self.attempt and self._stream is not _Stream.NONE
+
+    def _word(self, now: float) -> None:
+        """The server said something on this stream."""
+        self._alive_at = now
+        if self._heard:
+            return
+        self._heard = True
+        self._refusals = 0
+        self._timers.clear(Timer.GRACE)
+        if self.state is State.CATCHING_UP and self._awaiting_word:
+            self._awaiting_word = False
+            self._continue(now)
+        elif self.state is State.LIVE and self._unconfirmed:
+            self._unconfirmed = False
+            self._timers.set(Timer.AUDIT, now)
+
+    def _on_event(self, received: happened.EventReceived, now: float) -> None:
+        if not self._is_current(received.attempt):
+            return
+        event = received.event
+        if self.state is State.LIVE:
+            self._word(now)
+            self._since_verified += 1
+            if not self.outbox.accept(event):
+                self.outbox.duplicates += 1
+                self._owed.discard(event.sequence)
+                if event.sequence <= self.outbox.window.floor:
+                    self._suspect_regression(now)
+            self._check_room(now)
+            return
+        if event.sequence <= 0:
+            self._unnumbered.append(event)
+            self._buffer_bytes += event.size
+        elif event.sequence in self._buffer:
+            self.outbox.duplicates += 1
+        else:
+            self._buffer[event.sequence] = event
+            self._buffer_bytes += event.size
+        self._word(now)
+        if self._stream is not _Stream.NONE:
+            self._check_room(now)
+
+    def _on_ping(self, ping: happened.PingReceived, now: float) -> None:
+        if not self._is_current(ping.attempt):
+            return
+        self._pings += 1
+        self._do(do.SendPong(ping.attempt, ping.id))
+        if self._ping_at is not None and now > self._ping_at:
+            self._ping_gaps = [*self._ping_gaps[-4:], now - self._ping_at]
+        self._ping_at = now
+        self._word(now)
+        limit = self._silence_limit
+        if limit is not None and self._timers.at(Timer.SILENCE) is None:
+            self._timers.set(Timer.SILENCE, now + limit)
+
+    def _on_broken(self, broken: happened.StreamBroken, now: float) -> None:
+        if self._is_current(broken.attempt):
+            # History may have the same event in a readable form, so the stream is given up, not the event.
+            self._replace_stream(broken.error, now)
+
+    def _on_ended(self, ended: happened.StreamEnded, now: float) -> None:
+        if not self._is_current(ended.attempt):
+            return
+        connected = self._stream is _Stream.OPEN
+        lived = now - self._opened_at if self._opened_at is not None else 0.0
+        heard = self._heard
+        self._forget_stream()
+        verdict = classify(
+            ended.code,
+            ended.details,
+            topic=self._settings.topic,
+            attempt=ended.attempt,
+            connected=connected,
+            heard=heard,
+            transient=self._settings.transient,
+        )
+        self._last_error = verdict.error
+        if verdict.remedy is Remedy.STOP:
+            self._fail(verdict.error, now)
+            return
+        if verdict.eager_pings:
+            self._keepalive_factor = min(self._keepalive_factor * 2.0, 64.0)
+            self._do(do.Log("stream", "warning", f"{verdict.error}; pinging half as often from now on"))
+            self._do(do.RenewChannel(self._keepalive_factor))
+        if verdict.remedy is Remedy.TOKEN:
+            self._token_refused(verdict.error, now, lived=lived, heard=heard)
+            return
+        if not connected:
+            self._connect_failed()
+        self._back_off(self._pacer.ended(heard=heard, lived=lived), verdict.error, now)
+
+    def _connect_failed(self) -> None:
+        self._connect_failures += 1
+        if self._connect_failures % CONNECT_FAILURES_PER_CHANNEL == 0:
+            self._do(do.RenewChannel(self._keepalive_factor))
+
+    def _replace_stream(self, error: WatchError, now: float) -> None:
+        """Give up a stream that still stands."""
+        lived = now - self._opened_at if self._opened_at is not None else 0.0
+        heard = self._heard
+        self._drop_stream()
+        self._last_error = error
+        self._back_off(self._pacer.ended(heard=heard, lived=lived), error, now)
+
+    def _drop_stream(self) -> None:
+        if self._stream is not _Stream.NONE:
+            self._do(do.CloseStream(self.attempt))
+            self._forget_stream()
+
+    def _forget_stream(self) -> None:
+        self._stream = _Stream.NONE
+        self._opened_at = None
+        self._awaiting_word = False
+        self.blocked = False
+        # What the stream brought and history did not yet confirm is still in history.
+        self._buffer.clear()
+        self._unnumbered.clear()
+        self._buffer_bytes = 0
+        self._owed.clear()
+        self._timers.clear(Timer.CONNECT, Timer.GRACE, Timer.SILENCE, Timer.OWED, Timer.AUDIT)
+
+    def _back_off(self, delay: float, error: BaseException, now: float) -> None:
+        self._timers.set(Timer.RETRY, now + delay)
+        self._enter(State.BACKING_OFF, f"next try in {delay:.1f} s (attempt {self.attempt} ended): {error}", now)
+
+    # ------------------------------------------------------------ room
+    def _check_room(self, now: float) -> None:
+        buffer = self._settings.buffer
+        outbox = self.outbox
+        waiting = len(outbox.items) + len(self._buffer) + len(self._unnumbered)
+        if waiting < buffer.max_events and outbox.bytes + self._buffer_bytes < buffer.max_bytes:
+            return
+        if buffer.on_overflow == "block" or self._settings.history is None:
+            self.blocked = True
+            return
+        held = len(self._buffer)
+        self._drop_stream()
+        self._enter(
+            State.SPILLING,
+            f"{waiting} events wait for the consumer: the stream is closed, history is read as there is room "
+            f"({held} dropped for now)",
+            now,
+        )
+        self._do(do.Log("flow", "warning", self._why))
+        if self._asked is _Asked.AUDIT:
+            self._asked = _Asked.CATCH_UP
+        if not (
+            self._in_flight or self._history_waits or self._resyncing or self._timers.at(Timer.HISTORY) is not None
+        ):
+            self._catch_up(now)
+
+    def _has_room(self) -> bool:
+        return len(self.outbox.items) <= self.low_water and (
+            self.outbox.bytes <= self._settings.buffer.max_bytes // 2 or not self.outbox.items
+        )
+
+    def _on_drained(self, _: happened.Drained, now: float) -> None:
+        if not self._has_room():
+            return
+        self.starved = self.blocked = False
+        if self.state is State.SPILLING and self._reopen_when_drained:
+            self._begin(now, "the consumer has caught up; opening a stream again")
+        elif self.state in (State.CATCHING_UP, State.SPILLING) and not self._awaiting_word:
+            self._continue(now)
+
+    # ------------------------------------------------------------ history
+    def _resume_after(self) -> int | None:
+        """Where to read on: None from the oldest event kept."""
+        if self._earliest:
+            return None
+        assert self._settings.history is not None
+        if self._since_verified <= self._settings.history.overlap:
+            return self._verified
+        return self.outbox.highest
+
+    def _catch_up(self, now: float) -> None:
+        self._cursor = self._resume_after()
+        self._continue(now)
+
+    def _continue(self, now: float) -> None:
+        """Ask for the next page, or wait for room."""
+        if self._in_flight or self._history_waits or self._resyncing:
+            return
+        if self.state not in (State.CATCHING_UP, State.SPILLING):
+            return
+        if not self._has_room():
+            self.starved = True
+            return
+        self._ask(_Asked.CATCH_UP, now)
+
+    def _ask(self, what: _Asked, now: float) -> None:
+        if not self._credential_is_good(now):
+            self._asked = what
+            self._history_waits = True
+            self._ask_token()
+            return
+        assert self._credential is not None
+        self._asked = what
+        self._in_flight = True
+        self._request += 1
+        self._signed = self._heard or self._graced
+        newest = what in (_Asked.POSITION, _Asked.REGRESSION, _Asked.GONE)
+        self._do(
+            do.FetchHistory(
+                request=self._request,
+                after=None if newest else self._cursor,
+                page_size=1 if newest else self._page_size,
+                newest=newest,
+                credential=self._credential,
+            )
+        )
+
+    def _answered(self, request: int) -> _Asked | None:
+        """What the request was about; None when nobody waits for it any more."""
+        if not self._in_flight or request != self._request:
+            return None
+        self._in_flight = False
+        return self._asked
+
+    def _on_history(self, fetched: happened.HistoryFetched, now: float) -> None:
+        asked = self._answered(fetched.request)
+        if asked is None:
+            return
+        self._history_pacer.succeeded()
+        self._history_refusals = 0
+        events = fetched.events
+        if asked in (_Asked.POSITION, _Asked.REGRESSION, _Asked.GONE):
+            newest = max((event.sequence for event in events), default=None)
+            if newest is not None:
+                self._server_max = max(self._server_max, newest)
+            if asked is _Asked.POSITION:
+                self._fix_position(newest or 0, now)
+                self._position_is_fresh = True
+                if self.state is State.CONNECTING:
+                    self._connect(now)
+            elif asked is _Asked.GONE:
+                self._expired(newest, now)
+            else:
+                self._judge_regression(newest, now)
+            return
+        ordered = self._ordered(events, now)
+        if ordered is None:
+            return
+        if asked is _Asked.AUDIT and self.state is State.LIVE:
+            self._audit_page(ordered, now)
+            return
+        for event in ordered:
+            self._emit_from_history(event)
+        if ordered:
+            self._cursor = self._verified = max(self._cursor or 0, ordered[-1].sequence)
+            self._since_verified = 0
+            self._earliest = False
+            self._regression_checked = True
+            self._server_max = max(self._server_max, self._cursor)
+            self._continue(now)
+        else:
+            self._reached_end(now)
+
+    def _ordered(self, events: Sequence[Event], now: float) -> list[Event] | None:
+        """The page in rising order, nothing at or below the cursor; None after a failure. A server that answers a
+        keyset query with old events only would be asked for ever, so that is an error.
+        """
+        floor = self._cursor if self._cursor is not None else 0
+        fresh = sorted((event for event in events if event.sequence > floor), key=lambda event: event.sequence)
+        if events and not fresh:
+            self._history_trouble(
+                HistoryProtocolError(
+                    f"history was asked for events after {floor} and answered with {len(events)} that are not newer",
+                    status=200,
+                ),
+                now,
+            )
+            return None
+        return fresh
+
+    def _emit_from_history(self, event: Event) -> None:
+        if self._gap_after is not None:
+            if event.sequence - 1 > self._gap_after:
+                self._put_gap(self._gap_after, event.sequence - 1, GapReason.EXPIRED)
+            self._gap_after = None
+        if not self._known or self._earliest:
+            # The first event of all: everything before it is gone or never was.
+            self._fix_position_quietly(event.sequence - 1)
+        buffered = self._buffer.pop(event.sequence, None)
+        if buffered is not None:
+            self._buffer_bytes -= buffered.size
+            self.outbox.duplicates += 1
+        self.outbox.accept(event)
+
+    def _fix_position_quietly(self, sequence: int) -> None:
+        cursor = self._cursor
+        self._set_position(sequence)
+        self._cursor = cursor
+        if self.watermark.value is None:
+            self.watermark.move(sequence)
+
+    def _reached_end(self, now: float) -> None:
+        """History has nothing more right now."""
+        if self._earliest:
+            # From the oldest event, and there is none.
+            if self._gap_after is not None:
+                after = self._gap_after
+                self._gap_after = None
+                self._put_gap(after, max(self._server_max, after), GapReason.EXPIRED)
+                self._set_position(max(self._server_max, after))
+            else:
+                self._fix_position(0, now)
+        if not self._regression_checked and self.outbox.highest > 0:
+            self._ask(_Asked.REGRESSION, now)
+            return
+        if self.state is State.SPILLING:
+            self._reopen_when_drained = True
+            if self._has_room():
+                self._begin(now, "history is read; opening a stream again")
+            else:
+                self.starved = True
+        elif self.state is State.CATCHING_UP:
+            if self._signed:
+                self._go_live(now)
+            elif self._heard or self._graced:
+                self._continue(now)
+            else:
+                self._awaiting_word = True
+                self._enter(State.CATCHING_UP, "history is read; waiting for the server's first word", now)
+
+    def _go_live(self, now: float) -> None:
+        for sequence in sorted(self._buffer):
+            self._since_verified += 1
+            if not self.outbox.accept(self._buffer[sequence]):
+                self.outbox.duplicates += 1
+        for event in self._unnumbered:
+            self.outbox.accept(event)
+        self._buffer.clear()
+        self._unnumbered.clear()
+        self._buffer_bytes = 0
+        self._unconfirmed = not self._heard
+        self.ever_live = True
+        self._enter(State.LIVE, "events are delivered as they come", now)
+        history = self._settings.history
+        if history is not None and history.audit_interval is not None:
+            self._timers.set(Timer.AUDIT, now + history.audit_interval * self._random.uniform(0.9, 1.1))
+            if self.outbox.highest > self._verified and self._since_verified > history.overlap:
+                self._timers.set(Timer.AUDIT, now)
+
+    # ------------------------------------------------------------ audit
+    def _start_audit(self, now: float) -> None:
+        history = self._settings.history
+        if history is None or self.state is not State.LIVE:
+            return
+        if history.audit_interval is not None:
+            self._timers.set(Timer.AUDIT, now + history.audit_interval * self._random.uniform(0.9, 1.1))
+        if self._in_flight or self._history_waits or not self._has_room():
+            return
+        # Sequences that fell out of the window cannot be told from missed ones any more.
+        self._cursor = max(self._verified, self.outbox.window.floor)
+        self._audit_until = self.outbox.highest
+        self._ask(_Asked.AUDIT, now)
+
+    def _audit_page(self, events: list[Event], now: float) -> None:
+        outbox = self.outbox
+        news = 0
+        for event in events:
+            ahead = event.sequence > outbox.highest
+            recovered = outbox.recovered
+            if not outbox.accept(event):
+                continue
+            news += 1
+            if ahead:
+                # The stream's own copy may be a moment behind. If it never comes, the stream is not worth keeping.
+                self._owed.add(event.sequence)
+                if self._timers.at(Timer.OWED) is None:
+                    self._timers.set(Timer.OWED, now + OWED_AFTER)
+            elif outbox.recovered > recovered:
+                self._do(
+                    do.Log(
+                        "flow",
+                        "warning",
+                        f"sequence {event.sequence} was missing on the stream; recovered from history",
+                    )
+                )
+        if events:
+            self._cursor = self._verified = max(self._verified, events[-1].sequence)
+            self._since_verified = 0
+            if (self._cursor < self._audit_until or news) and self._has_room():
+                self._ask(_Asked.AUDIT, now)
+                return
+        self._audits += 1
+
+    def _check_owed(self, now: float) -> None:
+        if self._owed and self.state is State.LIVE:
+            count = len(self._owed)
+            self.outbox.recovered += count
+            self._replace_stream(PeerUnresponsive(f"history shows {count} events that the stream did not deliver"), now)
+
+    # ------------------------------------------------------------ gone
+    def _suspect_regression(self, now: float) -> None:
+        """The stream brought something older than everything remembered: a copy, or the server counts anew. History
+        knows.
+        """
+        if self._settings.history is None or self._regression_suspected or self._in_flight or self._history_waits:
+            return
+        self._regression_suspected = True
+        self._ask(_Asked.REGRESSION, now)
+
+    def _judge_regression(self, newest: int | None, now: float) -> None:
+        position = max(self._verified, 0)
+        if newest is None or newest >= position:
+            self._regression_checked = True
+            self._regression_seen = 0
+            self._reached_end(now)
+            return
+        if self.state is State.LIVE:
+            self._replace_stream(SequenceRegressed(position, newest), now)
+            return
+        self._regression_seen += 1
+        if self._regression_seen < REGRESSION_CHECKS:
+            self._timers.set(Timer.HISTORY, now + REGRESSION_PAUSE)
+            return
+        self._regression_seen = 0
+        self._regression_checked = True
+        self._decide(SequenceRegressed(position, newest), now)
+
+    def _on_gone(self, gone: happened.HistoryGone, now: float) -> None:
+        asked = self._answered(gone.request)
+        if asked is None:
+            return
+        if asked is _Asked.AUDIT and self.state is State.LIVE:
+            # Too old to be compared. Nothing says that something was missed.
+            self._verified = self.outbox.highest
+            self._since_verified = 0
+            self._do(do.Log("history", "info", "the part of history to be audited is no longer kept"))
+            return
+        if asked not in (_Asked.CATCH_UP, _Asked.AUDIT) or self._cursor is None:
+            self._history_trouble(
+                HistoryError("history answers 410 to a question without a lower bound", status=410), now
+            )
+            return
+        if self._cursor < self.outbox.highest:
+            # Only the overlap is gone, not what we need.
+            self._verified = self._cursor = self.outbox.highest
+            self._since_verified = 0
+            self._continue(now)
+            return
+        if gone.server_max is None:
+            self._ask(_Asked.GONE, now)
+            return
+        self._expired(gone.server_max, now)
+
+    def _expired(self, server_max: int | None, now: float) -> None:
+        requested = self.outbox.highest
+        if server_max is not None and server_max < requested:
+            self._decide(SequenceRegressed(requested, server_max), now)
+        else:
+            self._decide(SequenceExpired(requested, server_max), now)
+
+    def _decide(self, expired: SequenceExpired, now: float) -> None:
+        expired.topic = self._settings.topic
+        self._last_error = expired
+        policy = self._settings.on_gone
+        if policy == "raise":
+            self._fail(expired, now)
+        elif policy == "ask":
+            self._resyncing = True
+            self._do(do.Resync(expired))
+            self._enter(self.state, f"waiting for the resync: {expired}", now)
+        elif policy == "earliest":
+            self._restart_from_oldest(expired, now)
+        else:
+            self._skip_to(expired, now)
+
+    def _skip_to(self, expired: SequenceExpired, now: float) -> None:
+        target = expired.server_max if expired.server_max is not None else expired.requested
+        reason = GapReason.EXPIRED
+        if isinstance(expired, SequenceRegressed):
+            reason = GapReason.REGRESSED
+        elif self._buffer:
+            # What the stream brought meanwhile is in hand and not part of the gap.
+            target = min(target, min(self._buffer) - 1)
+        self._put_gap(expired.requested, target, reason)
+        self._set_position(target)
+        self._continue(now)
+
+    def _restart_from_oldest(self, expired: SequenceExpired, now: float) -> None:
+        self._server_max = expired.server_max or 0
+        if isinstance(expired, SequenceRegressed):
+            self._put_gap(expired.requested, expired.requested, GapReason.REGRESSED)
+            self._set_position(0)
+        else:
+            self._gap_after = expired.requested
+        self._earliest = True
+        self._cursor = None
+        self._continue(now)
+
+    def _put_gap(self, after: int, through: int, reason: GapReason) -> None:
+        self._gaps += 1
+        self.outbox.put(Gap(after, through, reason))
+        self._do(do.Log("history", "warning", f"events after {after} up to {through} may be missing ({reason.value})"))
+
+    def _on_resynced(self, resynced: happened.Resynced, now: float) -> None:
+        if not self._resyncing:
+            return
+        self._resyncing = False
+        expired = self._last_error
+        position = resynced.position
+        if position is None:
+            position = expired.server_max if isinstance(expired, SequenceExpired) else None
+        self._set_position(position if position is not None else self.outbox.highest)
+        self.watermark.move(self.outbox.highest)
+        if self._settings.checkpointing:
+            self._timers.set(Timer.CHECKPOINT, now)
+        self._regression_checked = True
+        self._continue(now)
+
+    # ------------------------------------------------------------ trouble with history
+    def _on_history_failed(self, failed: happened.HistoryFailed, now: float) -> None:
+        if self._answered(failed.request) is None:
+            return
+        error = failed.error
+        if isinstance(error, Unauthenticated):
+            self._history_refusals += 1
+            self._last_error = error
+            attempts = self._settings.auth_attempts
+            if attempts is not None and self._history_refusals >= attempts and self._asked is not _Asked.AUDIT:
+                self._fail(error, now)
+                return
+            self._useless = self._credential
+            if self._history_refusals == 1:
+                self._history_waits = True
+                self._ask_token()
+                return
+        self._history_trouble(error, now)
+
+    def _history_trouble(self, error: WatchError, now: float) -> None:
+        self._last_error = error
+        self._do(do.Log("history", "info", f"history: {error}"))
+        if self._asked is _Asked.AUDIT and self.state is State.LIVE:
+            return  # the next audit will tell; the stream is not to blame
+        retryable = error.retryable or (error.code or "") in self._settings.transient
+        if not retryable:
+            self._fail(error, now)
+            return
+        delay = self._history_pacer.failed()
+        if isinstance(error, HistoryError) and error.retry_after is not None:
+            delay = max(delay, error.retry_after)
+        if self._asked is _Asked.POSITION and self.state is State.CONNECTING:
+            self._back_off(delay, error, now)
+            return
+        self._timers.set(Timer.HISTORY, now + delay)
+        self._enter(self.state, f"history is asked again in {delay:.1f} s: {error}", now)
+
+    def _retry_history(self, now: float) -> None:
+        if self._asked is _Asked.REGRESSION and self.state in (State.CATCHING_UP, State.SPILLING):
+            self._ask(_Asked.REGRESSION, now)
+        elif self._asked is _Asked.GONE and self.state in (State.CATCHING_UP, State.SPILLING):
+            self._ask(_Asked.GONE, now)
+        elif self.state in (State.CATCHING_UP, State.SPILLING):
+            if self._cursor is None and not self._earliest:
+                self._cursor = self._resume_after()
+            self._continue(now)
+
+    # ------------------------------------------------------------ token
+    def _credential_is_good(self, now: float) -> bool:
+        if self._credential is None or self._credential == self._useless:
+            return False
+        return self._credential_expires is None or self._credential_expires - now > TOKEN_MARGIN
+
+    def _ask_token(self) -> None:
+        if not self._token_asked:
+            self._token_asked = True
+            self._do(do.FetchToken(instead_of=self._useless or self._credential))
+
+    def _on_token(self, fetched: happened.TokenFetched, now: float) -> None:
+        self._token_asked = False
+        life = fetched.expires_in
+        if life is not None and life <= 0:
+            self._token_trouble(TokenExpired("the token provider returned a token that has already ended"), now)
+            return
+        self._token_failures = 0
+        self._token_pacer.succeeded()
+        self._credential = fetched.credential
+        self._credential_expires = None if life is None else now + life
+        # The provider may know no other; then the server has to be asked again, at the pace of the refusals.
+        self._useless = None
+        self._timers.clear(Timer.REFRESH, Timer.EXPIRY)
+        if life is not None:
+            self._timers.set(Timer.REFRESH, now + refresh_after(life, self._random))
+            self._timers.set(Timer.EXPIRY, now + life)
+        if self._stream is _Stream.OPEN and self._credential != self._sent:
+            self._send_token()
+        waited, self._history_waits = self._history_waits, False
+        if self.state is State.CONNECTING and self._stream is _Stream.NONE:
+            self._connect(now)
+        elif waited and self._asked is not None and not self._in_flight:
+            if self._asked in (_Asked.CATCH_UP, _Asked.AUDIT) and self.state is not State.LIVE:
+                self._continue(now)
+            elif self.state not in (State.BACKING_OFF, State.IDLE):
+                self._ask(self._asked, now)
+
+    def _send_token(self) -> None:
+        assert self._credential is not None
+        self._sent = self._credential
+        self._do(do.SendToken(self.attempt, self._credential))
+
+    def _on_token_failed(self, failed: happened.TokenFailed, now: float) -> None:
+        self._token_asked = False
+        self._token_trouble(failed.error, now)
+
+    def _token_trouble(self, error: WatchError, now: float) -> None:
+        self._last_error = error
+        self._do(do.Log("auth", "warning", str(error)))
+        if not error.retryable:
+            self._fail(error, now)
+            return
+        if self._history_waits:
+            self._history_waits = False
+            if self.state is not State.CONNECTING:
+                self._timers.set(Timer.HISTORY, now + self._token_pacer.failed())
+        if self.state is State.CONNECTING and self._stream is _Stream.NONE:
+            self._back_off(self._token_pacer.failed(), error, now)
+            return
+        if self._credential_expires is not None and now < self._credential_expires:
+            wait = retry_after(self._token_failures, self._credential_expires - now, self._random)
+            self._token_failures += 1
+            self._timers.set(Timer.REFRESH, now + wait)
+
+    def _token_refused(self, error: WatchError, now: float, *, lived: float, heard: bool) -> None:
+        self._refusals += 1
+        self._useless = self._credential
+        attempts = self._settings.auth_attempts
+        if attempts is not None and self._refusals >= attempts:
+            error.retryable = False
+            self._fail(error, now)
+        elif self._refusals == 1 and not (heard and lived < YOUNG_REFUSAL):
+            self._begin(now, f"with a new token: {error}")
+        else:
+            self._back_off(self._pacer.failed(), error, now)
+
+    def _token_ended(self, now: float) -> None:
+        """No new token came in time."""
+        if self._stream is _Stream.NONE:
+            return
+        error = TokenExpired("the token ended and the provider gave no new one")
+        self._useless = self._credential
+        self._drop_stream()
+        self._last_error = error
+        self._begin(now, str(error))
+
+    # ------------------------------------------------------------ time
+    def _on_tick(self, _: happened.Tick, now: float) -> None:
+        while (timer := self._timers.due(now)) is not None:
+            if self.state is State.FAILED and timer is not Timer.CHECKPOINT:
+                continue
+            self._fire(timer, now)
+
+    def _fire(self, timer: Timer, now: float) -> None:
+        if timer is Timer.RETRY:
+            self._begin(now, "trying again")
+        elif timer is Timer.CONNECT:
+            if self._stream is _Stream.OPENING:
+                self._connect_failed()
+                self._replace_stream(ConnectTimeout(f"no stream within {self._settings.connect_timeout:g} s"), now)
+        elif timer is Timer.GRACE:
+            self._graced = True
+            if self.state is State.CATCHING_UP and self._awaiting_word:
+                self._awaiting_word = False
+                self._continue(now)
+        elif timer is Timer.HISTORY:
+            if not self._in_flight and not self._history_waits and not self._resyncing:
+                self._retry_history(now)
+        elif timer is Timer.REFRESH:
+            self._ask_token()
+        elif timer is Timer.EXPIRY:
+            self._token_ended(now)
+        elif timer is Timer.SILENCE:
+            self._check_silence(now)
+        elif timer is Timer.AUDIT:
+            self._start_audit(now)
+        elif timer is Timer.OWED:
+            self._check_owed(now)
+        elif timer is Timer.CHECKPOINT:
+            self._save(now)
+
+    def _check_silence(self, now: float) -> None:
+        limit = self._silence_limit
+        if limit is None or self._stream is not _Stream.OPEN:
+            return
+        last = max(self._alive_at or 0.0, self._opened_at or 0.0)
+        if self.blocked:
+            # While we do not read we cannot hear.
+            self._timers.set(Timer.SILENCE, now + limit)
+        elif now - last >= limit:
+            self._replace_stream(PeerUnresponsive(f"the server has said nothing for {now - last:.1f} s"), now)
+        else:
+            self._timers.set(Timer.SILENCE, last + limit)
+
+    # ------------------------------------------------------------ checkpoint
+    def _save(self, now: float) -> None:
+        value = self.watermark.value
+        if self._saving or value is None or value == self._saved or not self._settings.checkpointing:
+            return
+        self._saving = True
+        self._unsaved = 0
+        self._do(do.SaveCheckpoint(value))
+
+    def _on_saved(self, saved: happened.CheckpointSaved, now: float) -> None:
+        self._saving = False
+        self._saved = saved.sequence
+        self._save_failures = 0
+        if self.watermark.value != self._saved:
+            self._timers.set(Timer.CHECKPOINT, now + self._settings.checkpoint_interval)
+
+    def _on_save_failed(self, failed: happened.CheckpointFailed, now: float) -> None:
+        self._saving = False
+        self._save_failures += 1
+        self._do(do.Log("checkpoint", "error", str(failed.error)))
+        if self._save_failures >= CHECKPOINT_TRIES:
+            if self.state is not State.FAILED:
+                self._fail(failed.error, now)
+            return
+        self._timers.set(Timer.CHECKPOINT, now + 2.0 ** (self._save_failures - 1))
+
+
+_AFTERLIFE = frozenset({happened.Tick, happened.Close, happened.CheckpointSaved, happened.CheckpointFailed})
+"""What still counts after a failure: the consumer is reading what is left, and its progress is worth saving."""

@@ -1,0 +1,67 @@
+"""What a watch tells about itself: one frozen picture."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+
+class State(enum.Enum):
+    """Where a watch is."""
+
+    IDLE = "IDLE"
+    CONNECTING = "CONNECTING"
+    CATCHING_UP = "CATCHING_UP"
+    LIVE = "LIVE"
+    SPILLING = "SPILLING"
+    BACKING_OFF = "BACKING_OFF"
+    FAILED = "FAILED"
+    CLOSED = "CLOSED"
+
+    def __repr__(self) -> str:
+        return f"State.{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class WatchStatus:
+    """A picture of a watch. Times are seconds since the epoch, None when it has not happened (or is not planned).
+
+    `why` is a sentence about the present state. `proven_alive_at` is when the server application last said anything on
+    the stream: an open connection proves nothing. Sequences: `received` (highest that came in), `delivered` (last
+    handed out), `committed` (restart point), `server_max` (highest known to exist). `lag` is the number of items
+    waiting for the consumer. `recovered` counts events that came late, `duplicates` copies that were dropped.
+    `dead_peer_bound` is within how many seconds a silent peer is noticed while a stream stands. `keepalive` is the ping
+    interval in use.
+    """
+
+    topic: str
+    state: State
+    since: float
+    why: str
+    attempt: int
+    proven_alive_at: float | None
+    connected_at: float | None
+    next_retry_at: float | None
+    token_expires_at: float | None
+    last_error: BaseException | None
+    received: int
+    delivered: int | None
+    committed: int | None
+    server_max: int
+    lag: int
+    buffered_bytes: int
+    events: int
+    duplicates: int
+    recovered: int
+    gaps: int
+    reconnects: int
+    audits: int
+    pings: int
+    ping_interval: float | None
+    keepalive: float
+    dead_peer_bound: float
+
+    @property
+    def healthy(self) -> bool:
+        """The stream stands: everything the server publishes is on its way."""
+        return self.state in (State.LIVE, State.CATCHING_UP, State.SPILLING)

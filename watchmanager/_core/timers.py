@@ -1,0 +1,57 @@
+"""The machine's timers: each says when to do something; arming is one assignment, firing early or late is harmless."""
+
+from __future__ import annotations
+
+import enum
+
+
+class Timer(enum.Enum):
+    """When to ..."""
+
+    CONNECT = "give up a stream that is not standing yet"
+    GRACE = "stop waiting for the server's first word and ask history anyway"
+    RETRY = "try the next stream"
+    HISTORY = "ask history again after a failure"
+    REFRESH = "get the next token"
+    EXPIRY = "give up a stream whose token has ended"
+    SILENCE = "look whether the server has been silent for too long"
+    AUDIT = "compare history with what was delivered"
+    OWED = "look whether the stream delivered what history showed"
+    CHECKPOINT = "save the position"
+
+
+class Timers:
+    """Due times by timer. `deadline` is the earliest, kept up to date so that asking costs nothing."""
+
+    __slots__ = ("_due", "deadline")
+
+    def __init__(self) -> None:
+        self._due: dict[Timer, float] = {}
+        self.deadline: float | None = None
+
+    def set(self, timer: Timer, at: float) -> None:
+        """Arm, or move."""
+        self._due[timer] = at
+        self.deadline = min(self._due.values())
+
+    def clear(self, *timers: Timer) -> None:
+        """Disarm; unknown ones are fine."""
+        for timer in timers:
+            self._due.pop(timer, None)
+        self.deadline = min(self._due.values()) if self._due else None
+
+    def clear_all(self, *, but: Timer | None = None) -> None:
+        """Disarm all of them, except one."""
+        self.clear(*(timer for timer in Timer if timer is not but))
+
+    def at(self, timer: Timer) -> float | None:
+        """When it is due; None when it is not armed."""
+        return self._due.get(timer)
+
+    def due(self, now: float) -> Timer | None:
+        """The earliest timer that is due, disarmed; None when none is."""
+        if self.deadline is None or self.deadline > now:
+            return None
+        timer = min(self._due, key=lambda each: (self._due[each], each.name))
+        self.clear(timer)
+        return timer

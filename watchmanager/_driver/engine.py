@@ -1,0 +1,425 @@
+"""One machine, driven: effects become I/O, I/O becomes inputs, time becomes ticks. Lives in one event loop.
+
+Nothing is decided here. Every task that does I/O ends in one input; the consumer takes items straight out of the
+machine's outbox.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import os
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeAlias
+
+from watchmanager._core import effects as do
+from watchmanager._core import inputs as happened
+from watchmanager._core.machine import Effects, Machine
+from watchmanager._core.status import State, WatchStatus
+from watchmanager._driver.history import HistoryClient
+from watchmanager._driver.transport import Stream, Transport
+from watchmanager.auth import TokenSource
+from watchmanager.checkpoints import CheckpointStore
+from watchmanager.errors import (
+    CheckpointError,
+    CheckpointWriteFailed,
+    ForkedProcessError,
+    HandlerError,
+    LifecycleError,
+    SequenceExpired,
+    TokenProviderError,
+    WatchError,
+    WrongLoopError,
+)
+from watchmanager.events import Event, Item
+
+ResyncFunction: TypeAlias = Callable[[SequenceExpired], "int | Awaitable[int | None] | None"]
+StateFunction: TypeAlias = Callable[[State, str], None]
+
+_STATUS_UNKNOWN = 2
+CLOSE_TIMEOUT = 5.0
+_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+_LOGGERS = {
+    name: logging.getLogger(f"watchmanager.{name}") for name in ("stream", "history", "auth", "checkpoint", "flow")
+}
+
+
+class Engine:
+    """Drives one watch. `start_at` is "latest", "earliest", "checkpoint" or a sequence."""
+
+    def __init__(
+        self,
+        machine: Machine,
+        topic: str,
+        *,
+        transport: Transport,
+        history: HistoryClient | None,
+        tokens: TokenSource,
+        store: CheckpointStore | None,
+        start_at: str | int,
+        fallback: str = "latest",
+        resync: ResyncFunction | None = None,
+        on_state: StateFunction | None = None,
+    ) -> None:
+        self.machine = machine
+        self.topic = topic
+        self._transport = transport
+        self._history = history
+        self._tokens = tokens
+        self._store = store
+        self._start_at = start_at
+        self._fallback = fallback
+        self._resync = resync
+        self._on_state = on_state
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._pid = os.getpid()
+        self._items = machine.outbox.items
+        self._stream: Stream | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at: float | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._saves: asyncio.Task[None] | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._room: asyncio.Future[None] | None = None
+        self._watchers: list[asyncio.Future[None]] = []
+        self._closing: asyncio.Task[None] | None = None
+        self._perform: dict[type[Any], Callable[[Any], None]] = {
+            do.FetchToken: self._fetch_token,
+            do.OpenStream: self._open_stream,
+            do.SendToken: self._send_token,
+            do.SendPong: self._send_pong,
+            do.CloseStream: self._close_stream,
+            do.RenewChannel: lambda effect: self._transport.renew(effect.keepalive),
+            do.FetchHistory: self._fetch_history,
+            do.SaveCheckpoint: self._save_checkpoint,
+            do.Resync: self._run_resync,
+            do.Entered: self._entered,
+            do.Log: lambda effect: _LOGGERS[effect.concern].log(
+                _LEVELS[effect.level], "%s: %s", self.topic, effect.text
+            ),
+            do.Finished: self._finished,
+        }
+
+    # ------------------------------------------------------------ life
+    @property
+    def started(self) -> bool:
+        return self._loop is not None
+
+    def start(self) -> None:
+        """Begin in the running loop. Twice is once."""
+        self.check()
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+            self._spawn(self._begin())
+
+    def check(self) -> None:
+        """Raises when this is the wrong process or loop."""
+        if os.getpid() != self._pid:
+            raise ForkedProcessError(
+                f"this watch belongs to process {self._pid}, and this is its child {os.getpid()}: "
+                "make a new manager after the fork"
+            )
+        if self._loop is not None and asyncio.get_running_loop() is not self._loop:
+            raise WrongLoopError(
+                "this watch was started in another event loop: use it there, or use WatchManager from threads"
+            )
+
+    async def _begin(self) -> None:
+        try:
+            position, earliest = await self._position()
+        except CheckpointError as error:
+            self.feed(happened.Crashed(error))
+        except Exception as error:
+            failure = CheckpointError(
+                f"the checkpoint of {self.topic} cannot be loaded: {type(error).__name__}: {error}"
+            )
+            failure.__cause__ = error
+            self.feed(happened.Crashed(failure))
+        else:
+            self.feed(happened.Start(position, earliest))
+
+    async def _position(self) -> tuple[int | None, bool]:
+        start = self._start_at
+        if start == "checkpoint":
+            assert self._store is not None
+            found: int | None = await self._call_store(self._store.load, self.topic)
+            if found is not None:
+                return found, False
+            start = self._fallback
+        elif self._store is not None:
+            # Not needed for where to begin, but a lock or a damaged file has to show now and not at the first save.
+            await self._call_store(self._store.load, self.topic)
+        if isinstance(start, int):
+            return start, False
+        return None, start == "earliest"
+
+    async def close(self) -> None:
+        """Stop, save the position, give back everything. Twice is once."""
+        if self._loop is None:
+            # Never started: nothing to give back.
+            self._loop = asyncio.get_running_loop()
+            self.machine.handle(happened.Close(), self._loop.time())
+            return
+        if self._closing is None:
+            self._closing = asyncio.ensure_future(self._close())
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
+        stream = self._stream
+        self.feed(happened.Close())
+        if self._saves is not None:
+            await asyncio.wait([self._saves], timeout=CLOSE_TIMEOUT)
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if stream is not None:
+            await asyncio.wait([asyncio.ensure_future(stream.wait_closed())], timeout=CLOSE_TIMEOUT)
+
+    # ------------------------------------------------------------ what happened
+    def feed(self, input: happened.Input) -> None:
+        """Tell the machine, do what it says."""
+        assert self._loop is not None
+        try:
+            self._carry_out(self.machine.handle(input, self._loop.time()))
+        except Exception as error:
+            # A bug here or there: the consumer shall see it rather than wait for ever.
+            _LOGGERS["stream"].exception("%s: internal error", self.topic)
+            self._carry_out(self.machine.handle(happened.Crashed(error), self._loop.time()))
+        self._settle()
+
+    def _deliver(self, attempt: int, event: Event) -> None:
+        effects = self.machine.receive(attempt, event, self._loop.time())  # type: ignore[union-attr]
+        if effects:
+            self._carry_out(effects)
+            self._settle()
+        elif self._waiter is not None:
+            self._wake()
+
+    def _carry_out(self, effects: Effects) -> None:
+        for effect in effects:
+            self._perform[type(effect)](effect)
+
+    def _settle(self) -> None:
+        """After anything: the timer, and whoever waits."""
+        machine = self.machine
+        deadline = machine.deadline()
+        if deadline != self._timer_at:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = None if deadline is None else self._loop.call_at(deadline, self._tick)  # type: ignore[union-attr]
+            self._timer_at = deadline
+        if self._waiter is not None and (self._items or machine.state in (State.CLOSED, State.FAILED)):
+            self._wake()
+        if self._room is not None and not machine.blocked:
+            room, self._room = self._room, None
+            if not room.done():
+                room.set_result(None)
+
+    def _tick(self) -> None:
+        self._timer = self._timer_at = None
+        self.feed(happened.Tick())
+
+    def _wake(self) -> None:
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    # ------------------------------------------------------------ what to do
+    def _fetch_token(self, effect: do.FetchToken) -> None:
+        self._spawn(self._get_token(effect))
+
+    async def _get_token(self, effect: do.FetchToken) -> None:
+        try:
+            credential, life = await self._tokens.get(effect.instead_of)
+        except WatchError as error:
+            self.feed(happened.TokenFailed(error))
+        except Exception as error:
+            failure = TokenProviderError(f"the token provider failed: {type(error).__name__}")
+            failure.__cause__ = error
+            self.feed(happened.TokenFailed(failure))
+        else:
+            self.feed(happened.TokenFetched(credential, life))
+
+    def _open_stream(self, effect: do.OpenStream) -> None:
+        try:
+            self._stream = Stream(
+                self._transport,
+                self.topic,
+                effect.attempt,
+                effect.credential.reveal(),
+                feed=self.feed,
+                deliver=self._deliver,
+                room=self._wait_room,
+            )
+        except Exception as error:
+            ended = happened.StreamEnded(
+                effect.attempt, _STATUS_UNKNOWN, f"{type(error).__name__} when opening the call"
+            )
+            self._loop.call_soon(self.feed, ended)  # type: ignore[union-attr]
+
+    def _wait_room(self) -> asyncio.Future[None] | None:
+        if not self.machine.blocked:
+            return None
+        if self._room is None:
+            self._room = self._loop.create_future()  # type: ignore[union-attr]
+        return self._room
+
+    def _send_token(self, effect: do.SendToken) -> None:
+        if self._stream is not None:
+            self._stream.send_token(effect.credential.reveal())
+
+    def _send_pong(self, effect: do.SendPong) -> None:
+        if self._stream is not None:
+            self._stream.send_pong(effect.id)
+
+    def _close_stream(self, _: do.CloseStream) -> None:
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.close()
+
+    def _fetch_history(self, effect: do.FetchHistory) -> None:
+        self._spawn(self._get_history(effect))
+
+    async def _get_history(self, effect: do.FetchHistory) -> None:
+        assert self._history is not None
+        self.feed(await self._history.fetch(self.topic, effect))
+
+    def _save_checkpoint(self, effect: do.SaveCheckpoint) -> None:
+        # Not in `_tasks`: a save under way is waited for when closing, not cancelled.
+        self._saves = asyncio.ensure_future(self._save(effect.sequence, self._saves))
+
+    async def _save(self, sequence: int, before: asyncio.Task[None] | None) -> None:
+        if before is not None and not before.done():
+            await asyncio.wait([before])
+        assert self._store is not None
+        try:
+            await self._call_store(self._store.save, self.topic, sequence)
+        except CheckpointError as error:
+            self.feed(happened.CheckpointFailed(sequence, error))
+        except Exception as error:
+            failure = CheckpointWriteFailed(
+                f"the checkpoint of {self.topic} cannot be saved: {type(error).__name__}: {error}"
+            )
+            failure.__cause__ = error
+            self.feed(happened.CheckpointFailed(sequence, failure))
+        else:
+            self.feed(happened.CheckpointSaved(sequence))
+
+    async def _call_store(self, method: Callable[..., Any], *arguments: Any) -> Any:
+        if getattr(self._store, "blocking", False) and not inspect.iscoroutinefunction(method):
+            return await asyncio.to_thread(method, *arguments)
+        found = method(*arguments)
+        return await found if inspect.isawaitable(found) else found
+
+    def _run_resync(self, effect: do.Resync) -> None:
+        self._spawn(self._call_resync(effect.expired))
+
+    async def _call_resync(self, expired: SequenceExpired) -> None:
+        assert self._resync is not None
+        try:
+            if inspect.iscoroutinefunction(self._resync):
+                position = await self._resync(expired)
+            else:
+                position = await asyncio.to_thread(self._resync, expired)
+                if inspect.isawaitable(position):
+                    position = await position
+        except Exception as error:
+            failure = HandlerError(f"the resync function raised {type(error).__name__}", None)
+            failure.__cause__ = error
+            self.feed(happened.Crashed(failure))
+        else:
+            if position is not None and (isinstance(position, bool) or not isinstance(position, int) or position < 0):
+                wrong = HandlerError(f"the resync function returned {position!r}: it must be a sequence or None", None)
+                self.feed(happened.Crashed(wrong))
+            else:
+                self.feed(happened.Resynced(position))
+
+    def _entered(self, effect: do.Entered) -> None:
+        _LOGGERS["stream"].info("%s: %s, %s", self.topic, effect.state, effect.reason)
+        for each in self._watchers:
+            if not each.done():
+                each.set_result(None)
+        self._watchers.clear()
+        if self._on_state is not None:
+            try:
+                self._on_state(State(effect.state), effect.reason)
+            except Exception:
+                _LOGGERS["stream"].exception("%s: on_state raised", self.topic)
+
+    def _finished(self, effect: do.Finished) -> None:
+        self._wake()
+
+    # ------------------------------------------------------------ consumer
+    def take(self) -> tuple[Item, int] | None:
+        """The next item and its ticket, None when there is none right now."""
+        if not self._items:
+            return None
+        found = self.machine.take()
+        machine = self.machine
+        if (machine.starved or machine.blocked) and len(self._items) <= machine.low_water:
+            self.feed(happened.Drained())
+        return found
+
+    async def next(self) -> tuple[Item, int] | None:
+        """The next item and its ticket; None once closed. Raises the cause of a failure, after what came before it.
+
+        Cancelling it loses nothing: an item leaves the outbox in the step that returns it.
+        """
+        while True:
+            if self._items:
+                return self.take()
+            machine = self.machine
+            if machine.state is State.FAILED:
+                assert machine.error is not None
+                raise machine.error.with_traceback(None)
+            if machine.state is State.CLOSED:
+                return None
+            await self._wait()
+
+    async def _wait(self) -> None:
+        if self._waiter is not None:
+            raise LifecycleError("another task is already waiting for this watch's next event")
+        self.check()
+        self._waiter = self._loop.create_future()  # type: ignore[union-attr]
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def processed(self, ticket: int, *, all_before: bool = True) -> None:
+        """The consumer is done with it."""
+        machine = self.machine
+        machine.processed(ticket, self._loop.time(), all_before=all_before)  # type: ignore[union-attr]
+        if machine.deadline() != self._timer_at:
+            self._settle()
+
+    async def wait_changed(self) -> None:
+        """Until a state is entered (or re-entered with another reason)."""
+        self.check()
+        future: asyncio.Future[None] = self._loop.create_future()  # type: ignore[union-attr]
+        self._watchers.append(future)
+        try:
+            await future
+        finally:
+            if future in self._watchers:
+                self._watchers.remove(future)
+
+    def send_status(self, message: bytes) -> bool:
+        """An agent status on the stream, if one stands."""
+        if self._stream is None:
+            return False
+        self._stream.send(message)
+        return True
+
+    def status(self) -> WatchStatus:
+        """A picture, with times since the epoch."""
+        offset = time.time() - self._loop.time() if self._loop is not None else 0.0
+        return self.machine.status(offset)

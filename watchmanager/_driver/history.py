@@ -1,0 +1,120 @@
+"""History over HTTP (the "harvester", protocol 3): asks one page, reports one outcome.
+
+httpx is imported with the first request.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from watchmanager._core.effects import FetchHistory
+from watchmanager._core.inputs import HistoryFailed, HistoryFetched, HistoryGone
+from watchmanager._driver.http import retry_after, verify
+from watchmanager._wire import codec
+from watchmanager.errors import (
+    DecodeError,
+    HistoryError,
+    HistoryProtocolError,
+    PermissionDenied,
+    TopicNotFound,
+    Unauthenticated,
+    WatchError,
+)
+from watchmanager.policy import TLS, History
+
+if TYPE_CHECKING:
+    import httpx
+
+MAX_SEQUENCE_HEADER = "X-Axway-Max-Sequence-Id"
+RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+
+class HistoryClient:
+    """The history of one server. Belongs to one event loop."""
+
+    def __init__(
+        self, url: str, tenant: str, user_agent: str, policy: History, tls: TLS | None, proxy: str | None = None
+    ) -> None:
+        self._url = url.rstrip("/")
+        self._headers = {"X-Axway-Tenant-Id": tenant, "User-Agent": user_agent, "Accept": "application/json"}
+        self._policy = policy
+        self._verify = verify(self._url, tls)
+        self._proxy = proxy
+        self._client: httpx.AsyncClient | None = None
+
+    async def fetch(self, topic: str, effect: FetchHistory) -> HistoryFetched | HistoryGone | HistoryFailed:
+        """One page of `topic`. Every failure comes back as an input."""
+        import httpx
+
+        request = effect.request
+        if self._client is None:
+            self._client = httpx.AsyncClient(
+                timeout=self._policy.timeout,
+                verify=self._verify,
+                headers=self._headers,
+                trust_env=False,
+                proxy=self._proxy,
+            )
+        query = (
+            {"pageSize": "1", "sort": "sequenceID,DESC"}
+            if effect.newest
+            else {"page": "1", "pageSize": str(effect.page_size), "sort": "sequenceID,ASC"}
+        )
+        if effect.after is not None:
+            query["query"] = f"sequenceID>{effect.after}"
+        try:
+            response = await self._client.get(
+                f"{self._url}/events{topic}",
+                params=query,
+                headers={"Authorization": f"Bearer {effect.credential.reveal()}"},
+            )
+        except httpx.TimeoutException:
+            return HistoryFailed(request, HistoryError(f"history did not answer within {self._policy.timeout:g} s"))
+        except httpx.HTTPError as error:
+            return HistoryFailed(
+                request, HistoryError(f"history cannot be reached: {type(error).__name__}: {error}"[:300])
+            )
+        if response.status_code == 200:
+            try:
+                return HistoryFetched(request, codec.decode_history(response.content))
+            except DecodeError as error:
+                failure = HistoryProtocolError(str(error), status=200)
+                # A half-written answer reads like a wrong one; asking again is cheap and paced.
+                failure.retryable = True
+                return HistoryFailed(request, failure)
+        if response.status_code == 410:
+            return HistoryGone(request, _whole(response.headers.get(MAX_SEQUENCE_HEADER)))
+        return HistoryFailed(request, self._failure(response, topic))
+
+    def _failure(self, response: httpx.Response, topic: str) -> WatchError:
+        status = response.status_code
+        error: WatchError
+        if status == 401:
+            error = Unauthenticated("history refuses the token (401)")
+        elif status == 403:
+            error = PermissionDenied(f"history does not permit reading {topic} (403)", code="PERMISSION_DENIED")
+        elif status == 404:
+            error = TopicNotFound(f"history knows no topic {topic} (404)", code="NOT_FOUND")
+        else:
+            wait = retry_after(response.headers.get("Retry-After"), time.time())
+            error = HistoryError(
+                f"history answered {status} {response.reason_phrase}".rstrip(),
+                status=status,
+                retry_after=wait,
+                retryable=status in RETRIED,
+            )
+        error.topic = topic
+        return error
+
+    async def aclose(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            await client.aclose()
+
+
+def _whole(text: str | None) -> int | None:
+    try:
+        return int(text) if text is not None and text.strip().isascii() else None
+    except ValueError:
+        return None

@@ -1,0 +1,219 @@
+"""The watch stream over grpc.aio: one channel for all watches of a manager, one reader task for each stream.
+
+What grpcio does, and why this looks as it does: a channel belongs to the loop it is made in, so it is made late;
+cancelling a pending read cancels the whole call, so only the reader task reads and nobody waits on it with a timeout;
+the documented keepalive timeout is not enforced, `grpc.http2.ping_timeout_ms` is; call credentials do not work without
+TLS, so the token goes as plain metadata.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from watchmanager._core.inputs import Input, PingReceived, StreamBroken, StreamEnded, StreamOpened
+from watchmanager._wire import codec
+from watchmanager.errors import DecodeError
+from watchmanager.events import Event, EventType
+from watchmanager.policy import TLS, Keepalive
+
+MAX_MESSAGE = 16 * 1024 * 1024
+_CODES: dict[Any, int] = {each: each.value[0] for each in grpc.StatusCode}
+_UNKNOWN, _CANCELLED = 2, 1
+
+
+class Transport:
+    """A channel that is made when first needed and can be renewed. Belongs to one event loop."""
+
+    def __init__(
+        self,
+        target: str,
+        *,
+        tenant: str,
+        user_agent: str,
+        keepalive: Keepalive,
+        tls: TLS | None,
+        authority: str | None = None,
+        connect_timeout: float = 20.0,
+    ) -> None:
+        self._target = target
+        self._tenant = tenant
+        self._user_agent = user_agent
+        self._keepalive = keepalive
+        self._tls = tls
+        self._authority = authority
+        self._connect_timeout = connect_timeout
+        self._channel: grpc.aio.Channel | None = None
+        self._old: list[asyncio.Task[None]] = []
+        self._factor = 1.0
+        self._credentials = self._read_tls()
+
+    def _read_tls(self) -> grpc.ChannelCredentials | None:
+        tls = self._tls
+        if tls is None:
+            return None
+        return grpc.ssl_channel_credentials(
+            root_certificates=tls.read("ca"), private_key=tls.read("key"), certificate_chain=tls.read("cert")
+        )
+
+    def _options(self) -> list[tuple[str, Any]]:
+        interval = int(self._keepalive.interval * self._factor * 1000)
+        timeout = int(self._keepalive.timeout * 1000)
+        options: list[tuple[str, Any]] = [
+            ("grpc.keepalive_time_ms", interval),
+            ("grpc.keepalive_timeout_ms", timeout),
+            ("grpc.http2.ping_timeout_ms", timeout),
+            ("grpc.http2.max_pings_without_data", 0),
+            ("grpc.keepalive_permit_without_calls", 1),
+            # Our own backoff sets the pace; the channel's must not add to it.
+            ("grpc.initial_reconnect_backoff_ms", 200),
+            ("grpc.min_reconnect_backoff_ms", int(self._connect_timeout * 1000)),
+            ("grpc.max_reconnect_backoff_ms", 2000),
+            ("grpc.enable_retries", 0),
+            # Without this a renewed channel gets the old connection back from a pool of the process.
+            ("grpc.use_local_subchannel_pool", 1),
+            ("grpc.max_receive_message_length", MAX_MESSAGE),
+            ("grpc.primary_user_agent", self._user_agent),
+            ("grpc.enable_http_proxy", 0),
+        ]
+        if self._authority is not None:
+            options.append(("grpc.default_authority", self._authority))
+        if self._tls is not None and self._tls.server_name is not None:
+            options.append(("grpc.ssl_target_name_override", self._tls.server_name))
+        return options
+
+    def _ready(self) -> grpc.aio.Channel:
+        if self._channel is None:
+            options = self._options()
+            if self._credentials is None:
+                self._channel = grpc.aio.insecure_channel(self._target, options=options)
+            else:
+                self._channel = grpc.aio.secure_channel(self._target, self._credentials, options=options)
+        return self._channel
+
+    def renew(self, factor: float) -> None:
+        """The next stream gets a new connection. Streams of other watches on the old one go on until they end: the
+        channel is closed with a long grace.
+        """
+        channel, self._channel = self._channel, None
+        self._factor = factor
+        if channel is not None:
+            self._old = [each for each in self._old if not each.done()]
+            self._old.append(asyncio.ensure_future(channel.close(grace=600.0)))
+
+    def open(self, token: str) -> Any:
+        """A call, not yet connected."""
+        method: Any = self._ready().stream_stream(codec.METHOD, request_serializer=None, response_deserializer=None)
+        return method(
+            metadata=(("authorization", f"Bearer {token}"), ("x-axway-tenant-id", self._tenant)), wait_for_ready=False
+        )
+
+    async def aclose(self) -> None:
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            await channel.close()
+        for each in self._old:
+            each.cancel()
+        await asyncio.gather(*self._old, return_exceptions=True)
+        self._old.clear()
+
+
+class Stream:
+    """One call from open to end. `feed` is told everything but events, which go to `deliver` without a wrapper."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        topic: str,
+        attempt: int,
+        token: str,
+        *,
+        feed: Callable[[Input], None],
+        deliver: Callable[[int, Event], None],
+        room: Callable[[], asyncio.Future[None] | None],
+    ) -> None:
+        self._topic = topic
+        self._attempt = attempt
+        self._feed = feed
+        self._deliver = deliver
+        self._room = room
+        self._closed = False
+        self._writes: set[asyncio.Task[None]] = set()
+        self._call = transport.open(token)
+        self._reader = asyncio.ensure_future(self._read(codec.subscribe(topic, token)))
+
+    def send_token(self, token: str) -> None:
+        self._write(codec.refresh(self._topic, token))
+
+    def send_pong(self, id: str) -> None:
+        self._write(codec.pong(id))
+
+    def send(self, message: bytes) -> None:
+        """Any other request."""
+        self._write(message)
+
+    def close(self) -> None:
+        """Cancel the call; nothing is reported any more."""
+        if not self._closed:
+            self._closed = True
+            self._call.cancel()
+
+    async def wait_closed(self) -> None:
+        """Until the reader has ended, for an orderly shutdown."""
+        await asyncio.gather(self._reader, *self._writes, return_exceptions=True)
+
+    def _write(self, message: bytes) -> None:
+        task = asyncio.ensure_future(self._write_one(message))
+        self._writes.add(task)
+        task.add_done_callback(self._writes.discard)
+
+    async def _write_one(self, message: bytes) -> None:
+        # A failed write is not news: the reader is about to report the same end with the real code.
+        with suppress(grpc.RpcError, asyncio.InvalidStateError, grpc.aio.UsageError, asyncio.CancelledError):
+            await self._call.write(message)
+
+    async def _read(self, subscribe: bytes) -> None:
+        call, attempt, deliver, decode = self._call, self._attempt, self._deliver, codec.decode
+        try:
+            await call.write(subscribe)
+            if self._closed:
+                return
+            self._feed(StreamOpened(attempt))
+            read = call.read
+            while True:
+                data = await read()
+                if data is grpc.aio.EOF or self._closed:
+                    break
+                try:
+                    event = decode(data)
+                except DecodeError as error:
+                    self._feed(StreamBroken(attempt, error))
+                    continue
+                if event.type is EventType.PING:
+                    self._feed(PingReceived(attempt, event.id))
+                else:
+                    deliver(attempt, event)
+                    room = self._room()
+                    if room is not None:
+                        await room
+        except (grpc.RpcError, asyncio.InvalidStateError):
+            pass  # the status below says it better
+        except asyncio.CancelledError:
+            if not self._call.cancelled():
+                # Our own task is being cancelled, not the call by us or by its server.
+                self._call.cancel()
+                raise
+        if self._closed:
+            return
+        try:
+            code, details = await call.code(), await call.details()
+        except asyncio.CancelledError:
+            code, details = grpc.StatusCode.CANCELLED, ""
+        if not self._closed:
+            self._closed = True
+            self._feed(StreamEnded(attempt, _CODES.get(code, _UNKNOWN), details or ""))

@@ -1,0 +1,379 @@
+"""The public API for asyncio. Its blocking twin is `sync`: same names, same order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection, MutableMapping
+from random import Random
+from types import TracebackType
+from typing import Literal, TypeAlias, cast
+
+from watchmanager._core.address import parse_address, topic_link
+from watchmanager._core.classify import CODES
+from watchmanager._core.machine import Machine, Settings
+from watchmanager._core.status import State, WatchStatus
+from watchmanager._driver.engine import Engine, ResyncFunction, StateFunction
+from watchmanager._driver.history import HistoryClient
+from watchmanager._driver.transport import Transport
+from watchmanager._wire import codec
+from watchmanager.auth import TokenLike, TokenSource
+from watchmanager.checkpoints import CheckpointStore, MappingCheckpoints
+from watchmanager.errors import ConfigError, LifecycleError, WatchClosed
+from watchmanager.events import Item
+from watchmanager.policy import TLS, Backoff, Buffer, History, Keepalive, Proxy
+
+StartLike: TypeAlias = Literal["checkpoint", "latest", "earliest"] | int
+GoneLike: TypeAlias = Literal["raise", "skip", "earliest"] | ResyncFunction
+CommitLike: TypeAlias = Literal["on_next", "manual"]
+
+VERSION = "0.1.0"
+
+
+class AsyncWatchManager:
+    """Watches topics of one server for one tenant. Opens nothing before a watch starts; belongs to one event loop.
+
+    `address`: `https://host[:port]`, `host:port` (TLS) or `http://host:port` (plain text, as `insecure=True` does).
+    `token`: a JWT, a function or coroutine function that returns one (or a `Token`), or an object with `fetch(fresh)`.
+    `checkpoints`: a `CheckpointStore`, or any mutable mapping from topic to sequence. `history`: False does without the
+    history service: then nothing is caught up after a broken stream. Raises ConfigError for arguments that cannot be
+    meant.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        tenant_id: str,
+        token: TokenLike,
+        insecure: bool = False,
+        tls: TLS | None = None,
+        proxy: Proxy | str | None = None,
+        single_entry: str | None = None,
+        checkpoints: CheckpointStore | MutableMapping[str, int] | None = None,
+        history: History | bool = True,
+        backoff: Backoff | None = None,
+        keepalive: Keepalive | None = None,
+        buffer: Buffer | None = None,
+        user_agent: str = "",
+        connect_timeout: float = 20.0,
+        subscribe_grace: float = 1.0,
+        token_timeout: float = 60.0,
+        auth_attempts: int | None = None,
+        treat_as_transient: Collection[str] = (),
+        checkpoint_interval: float = 1.0,
+        random: Random | None = None,
+    ) -> None:
+        self._address = parse_address(address, insecure=insecure)
+        if tls is not None and not self._address.secure:
+            raise ConfigError(f"tls is given, but {self._address.url} is plain text: write https:// or drop tls")
+        if not isinstance(tenant_id, str) or not tenant_id.strip():
+            raise ConfigError("tenant_id is empty: give the organization id as text")
+        if not tenant_id.isascii() or not tenant_id.isprintable():
+            raise ConfigError("tenant_id holds characters that no header can carry")
+        for name, value in (
+            ("connect_timeout", connect_timeout),
+            ("subscribe_grace", subscribe_grace),
+            ("token_timeout", token_timeout),
+        ):
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 86_400:
+                raise ConfigError(f"{name} is {value!r}: it must be a number of seconds above 0")
+        for code in treat_as_transient:
+            if code not in CODES:
+                raise ConfigError(
+                    f"treat_as_transient holds {code!r}: write names of gRPC codes, such as PERMISSION_DENIED"
+                )
+        self._tenant = tenant_id.strip()
+        self._tokens = TokenSource(token, timeout=token_timeout)
+        self._tls = (tls or TLS()) if self._address.secure else None
+        self._proxy = Proxy(url=proxy) if isinstance(proxy, str) else proxy
+        self._single_entry = (
+            None if single_entry is None else parse_address(single_entry, insecure=not self._address.secure)
+        )
+        self._store = MappingCheckpoints(checkpoints) if isinstance(checkpoints, MutableMapping) else checkpoints
+        self._history_policy = (History() if history else None) if isinstance(history, bool) else history
+        self._backoff = backoff or Backoff()
+        self._keepalive = keepalive or Keepalive()
+        self._buffer = buffer or Buffer()
+        self._user_agent = f"{user_agent} watchmanager-python/{VERSION}".strip()
+        self._connect_timeout = float(connect_timeout)
+        self._grace = float(subscribe_grace)
+        self._auth_attempts = auth_attempts if auth_attempts is not None else (2 if self._tokens.fixed else 20)
+        self._transient = frozenset(treat_as_transient)
+        self._checkpoint_interval = checkpoint_interval
+        self._random = random or Random()
+        self._transport: Transport | None = None
+        self._history: HistoryClient | None = None
+        self._watches: list[AsyncWatch] = []
+        self._closed = False
+        if self._tls is not None:
+            for name in ("ca", "cert", "key"):
+                self._tls.read(cast(Literal["ca", "cert", "key"], name))
+
+    def watch(
+        self,
+        topic: str,
+        *,
+        start: StartLike | None = None,
+        fallback: Literal["latest", "earliest"] = "latest",
+        on_gone: GoneLike = "raise",
+        commit: CommitLike = "on_next",
+        on_state: StateFunction | None = None,
+    ) -> AsyncWatch:
+        """A watch of a topic, given by name or selfLink. It starts with `async with`, `ready()` or the first `async
+        for` step.
+
+        `start`: "latest" (events from now on), "earliest" (everything the server keeps), a sequence (what comes after
+        it), or "checkpoint" (where the last watch with this store stopped, else `fallback`), which is the default with
+        `checkpoints`. `on_gone`, when the server no longer keeps what was not yet seen: "raise" `SequenceExpired`,
+        "skip" to its newest event or go on with the "earliest" kept one (both deliver a `Gap`), or call a function with
+        the error: what it returns is the sequence to go on after, None for the server's newest. `commit`: "on_next"
+        counts an event as processed when the next one is asked for; "manual" waits for `commit(event)`. Raises
+        ConfigError, InvalidTopic, WatchClosed.
+        """
+        if self._closed:
+            raise WatchClosed("the manager is closed")
+        link = topic_link(topic)
+        if start is None:
+            start = "checkpoint" if self._store is not None else "latest"
+        if start == "checkpoint" and self._store is None:
+            raise ConfigError(
+                "start is 'checkpoint', but the manager has no checkpoints: give checkpoints=FileCheckpoints(...)"
+            )
+        if isinstance(start, bool) or not (
+            start in ("checkpoint", "latest", "earliest") or (isinstance(start, int) and start >= 0)
+        ):
+            raise ConfigError(f"start is {start!r}: write 'latest', 'earliest', 'checkpoint' or a sequence from 0")
+        if start == "earliest" and self._history_policy is None:
+            raise ConfigError("start is 'earliest', but history is switched off")
+        if fallback not in ("latest", "earliest"):
+            raise ConfigError(f"fallback is {fallback!r}: write 'latest' or 'earliest'")
+        if not callable(on_gone) and on_gone not in ("raise", "skip", "earliest"):
+            raise ConfigError(f"on_gone is {on_gone!r}: write 'raise', 'skip', 'earliest' or give a function")
+        if commit not in ("on_next", "manual"):
+            raise ConfigError(f"commit is {commit!r}: write 'on_next' or 'manual'")
+        settings = Settings(
+            topic=link,
+            backoff=self._backoff,
+            keepalive=self._keepalive,
+            buffer=self._buffer,
+            history=self._history_policy,
+            on_gone="ask" if callable(on_gone) else on_gone,
+            transient=self._transient,
+            connect_timeout=self._connect_timeout,
+            subscribe_grace=self._grace,
+            auth_attempts=self._auth_attempts,
+            checkpointing=self._store is not None,
+            checkpoint_interval=self._checkpoint_interval,
+        )
+        self._open()
+        assert self._transport is not None
+        engine = Engine(
+            Machine(settings, Random(self._random.getrandbits(64))),
+            link,
+            transport=self._transport,
+            history=self._history,
+            tokens=self._tokens,
+            store=self._store,
+            start_at=start,
+            fallback=fallback,
+            resync=on_gone if callable(on_gone) else None,
+            on_state=on_state,
+        )
+        watch = AsyncWatch(engine, commit)
+        self._watches = [each for each in self._watches if each.status.state is not State.CLOSED]
+        self._watches.append(watch)
+        return watch
+
+    def _open(self) -> None:
+        """Objects that connect later; made here because only here everything is known."""
+        if self._transport is None:
+            self._transport = Transport(
+                self._address.target,
+                tenant=self._tenant,
+                user_agent=self._user_agent,
+                keepalive=self._keepalive,
+                tls=self._tls,
+                connect_timeout=self._connect_timeout,
+            )
+        if self._history is None and self._history_policy is not None:
+            url = self._history_policy.url or self._address.url
+            self._history = HistoryClient(url, self._tenant, self._user_agent, self._history_policy, self._tls)
+
+    @property
+    def watches(self) -> tuple[AsyncWatch, ...]:
+        """Those not closed yet."""
+        return tuple(each for each in self._watches if each.status.state is not State.CLOSED)
+
+    async def close(self) -> None:
+        """Close all watches, then the connections. Twice is once."""
+        self._closed = True
+        watches, self._watches = self._watches, []
+        await asyncio.gather(*(each.close() for each in watches))
+        await self._tokens.aclose()
+        if self._history is not None:
+            await self._history.aclose()
+        if self._transport is not None:
+            await self._transport.aclose()
+        if self._store is not None:
+            found = self._store.close()
+            if found is not None:
+                await found
+
+    async def __aenter__(self) -> AsyncWatchManager:
+        if self._closed:
+            raise WatchClosed("the manager is closed")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+class AsyncWatch:
+    """The events of one topic, in order, each once. Iterate it; leave the loop or `close()` it when done.
+
+    Iteration ends only after `close()`. Everything that ends a watch otherwise is raised, after the events before it.
+    """
+
+    def __init__(self, engine: Engine, commit: CommitLike) -> None:
+        self._engine = engine
+        self._commit_on_next = commit == "on_next"
+        self._ticket = 0
+        self._tickets: dict[int, int] = {}
+
+    @property
+    def topic(self) -> str:
+        """selfLink of the topic."""
+        return self._engine.topic
+
+    @property
+    def status(self) -> WatchStatus:
+        """How it is right now."""
+        return self._engine.status()
+
+    async def ready(self, timeout: float | None = None) -> None:
+        """Until everything published from now on is sure to arrive. Raises the cause when it fails, or when `timeout`
+        seconds pass (asyncio.TimeoutError when no cause is known).
+        """
+        self._engine.start()
+        machine = self._engine.machine
+        try:
+            await asyncio.wait_for(self._until_live(), timeout)
+        except asyncio.TimeoutError:
+            cause = self.status.last_error
+            if cause is not None:
+                raise cause.with_traceback(None) from None
+            raise
+        if machine.state is State.FAILED and not machine.ever_live:
+            assert machine.error is not None
+            raise machine.error.with_traceback(None)
+        if machine.state is State.CLOSED:
+            raise WatchClosed("the watch was closed before it was ready")
+
+    async def _until_live(self) -> None:
+        machine = self._engine.machine
+        while not machine.ever_live and machine.state not in (State.FAILED, State.CLOSED):
+            await self._engine.wait_changed()
+
+    def __aiter__(self) -> AsyncIterator[Item]:
+        return self
+
+    async def __anext__(self) -> Item:
+        engine = self._engine
+        if not engine.started:
+            engine.start()
+        if self._commit_on_next and self._ticket:
+            # Asking for the next says that the one before is done.
+            engine.processed(self._ticket)
+            self._ticket = 0
+        found = engine.take() or await engine.next()
+        if found is None:
+            raise StopAsyncIteration
+        item, ticket = found
+        if self._commit_on_next:
+            self._ticket = ticket
+        else:
+            self._tickets[id(item)] = ticket
+        return item
+
+    async def catch_up(self) -> AsyncIterator[Item]:
+        """The items until nothing is left that was published before: ends when the watch is live and everything is
+        handed out.
+        """
+        engine = self._engine
+        engine.start()
+        while True:
+            machine = engine.machine
+            if not machine.outbox.items:
+                if machine.state is State.LIVE:
+                    if self._commit_on_next and self._ticket:
+                        engine.processed(self._ticket)
+                        self._ticket = 0
+                    return
+                if machine.state not in (State.FAILED, State.CLOSED):
+                    await self._either(engine)
+                    continue
+            try:
+                item = await self.__anext__()
+            except StopAsyncIteration:
+                return
+            yield item
+
+    @staticmethod
+    async def _either(engine: Engine) -> None:
+        """Until there is an item or another state."""
+        changed = asyncio.ensure_future(engine.wait_changed())
+        arrived = asyncio.ensure_future(engine._wait())
+        try:
+            await asyncio.wait([changed, arrived], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in (changed, arrived):
+                each.cancel()
+            await asyncio.gather(changed, arrived, return_exceptions=True)
+
+    async def until(self, predicate: Callable[[Item], bool], timeout: float | None = None) -> Item:
+        """The first item for which `predicate` is true; those before it are consumed. asyncio.TimeoutError after
+        `timeout`.
+        """
+
+        async def search() -> Item:
+            async for item in self:
+                if predicate(item):
+                    return item
+            raise WatchClosed("the watch was closed")
+
+        return await asyncio.wait_for(search(), timeout)
+
+    def commit(self, item: Item) -> None:
+        """This item is processed (with commit="manual"). The restart point moves over the unbroken run of processed
+        items.
+        """
+        if self._commit_on_next:
+            if self._ticket:
+                self._engine.processed(self._ticket)
+                self._ticket = 0
+            return
+        ticket = self._tickets.pop(id(item), None)
+        if ticket is None:
+            raise LifecycleError(f"sequence {item.sequence} was not delivered by this watch, or is committed already")
+        self._engine.processed(ticket, all_before=False)
+
+    def send_agent_status(self, state: str, message: str = "") -> bool:
+        """Tell the server about this agent (protocol 4.8); False when no stream stands."""
+        return self._engine.send_status(codec.agent_status(self.topic, state, message))
+
+    async def close(self) -> None:
+        """Stop and save the position. What is not yet handed out stays with the server. Twice is once."""
+        self._ticket = 0
+        self._tickets.clear()
+        await self._engine.close()
+
+    async def __aenter__(self) -> AsyncWatch:
+        self._engine.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()

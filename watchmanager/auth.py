@@ -1,0 +1,383 @@
+"""Tokens: what one is, and where they come from.
+
+A provider is anything that gives tokens: a text, a function, a coroutine function (of no arguments), or an object with
+`fetch(fresh: bool)`. What it returns is a text (a JWT with a numeric `exp`, protocol 2.2) or a `Token` that says itself
+when it ends. Providers that block run in a thread; several watches share one request.
+
+The text of a token is never shown: not by repr, not in errors, not in logs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import hashlib
+import inspect
+import json
+import math
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+from watchmanager._core.token import REFRESH_AT, Credential
+from watchmanager.errors import ConfigError, TokenExpired, TokenProviderError, WatchError
+from watchmanager.policy import TLS
+
+MAX_TOKEN = 8 * 1024
+"""gRPC metadata has a soft limit of 8 KiB; a longer token would be refused by the transport with a puzzling status."""
+ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+ASSERTION_LIFE = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token and when it ends, in seconds since the epoch; None when nobody knows: then it is used until it is
+    refused.
+    """
+
+    value: str = field(repr=False)
+    expires_at: float | None = None
+
+    @classmethod
+    def from_jwt(cls, text: str) -> Token:
+        """A token that says in `exp` when it ends. Raises TokenProviderError when it does not (protocol 2.2)."""
+        return cls(text, jwt_expiry(text))
+
+
+@runtime_checkable
+class TokenProvider(Protocol):
+    """An object that gives tokens. `fresh` asks for a new one even if a cached one would do."""
+
+    async def fetch(self, fresh: bool) -> Token | str: ...
+
+
+TokenLike: TypeAlias = (
+    str | Token | TokenProvider | Callable[[], "str | Token"] | Callable[[], Awaitable["str | Token"]]
+)
+
+
+def jwt_expiry(text: str) -> float:
+    """`exp` of a JWT in seconds since the epoch; the signature is not checked. Raises TokenProviderError, without the
+    text.
+    """
+    parts = text.split(".")
+    if len(parts) != 3:
+        raise TokenProviderError(
+            f"the token is no JWT: it has {len(parts)} part(s) instead of 3; give Token(value, expires_at) for others"
+        )
+    header, claims = _segment(parts[0], "header"), _segment(parts[1], "claims")
+    if not isinstance(header.get("alg"), str):
+        raise TokenProviderError("the token is no JWT: its header names no algorithm")
+    expiry = claims.get("exp")
+    if isinstance(expiry, bool) or not isinstance(expiry, (int, float)) or not math.isfinite(expiry):
+        raise TokenProviderError(
+            "the token has no numeric exp, so nobody knows when it ends; give Token(value, expires_at)"
+        )
+    return float(expiry)
+
+
+def _segment(text: str, what: str) -> dict[str, Any]:
+    try:
+        found = json.loads(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True))
+    except (binascii.Error, ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise TokenProviderError(f"the token is no JWT: its {what} cannot be read")
+    return found
+
+
+class TokenSource:
+    """One provider for all watches of a manager: one request at a time, cached for 4/5 of a token's life (protocol
+    2.1).
+
+    Belongs to one event loop. `get` raises TokenProviderError or TokenExpired, never anything of the provider's own.
+    """
+
+    def __init__(self, provider: TokenLike, *, timeout: float = 60.0, wall: Callable[[], float] = time.time) -> None:
+        self._provider = provider
+        self._timeout = timeout
+        self._wall = wall
+        self._token: Token | None = None
+        self._fetched_at = 0.0
+        self._task: asyncio.Task[Token] | None = None
+        self.fixed = isinstance(provider, (str, Token))
+        self.skew = 0.0
+        """Seconds the server's clock is ahead of ours, as far as its answers told."""
+        if isinstance(provider, str):
+            if not provider.strip():
+                raise ConfigError("the token is empty")
+            try:
+                Token.from_jwt(provider.strip())
+            except TokenProviderError as error:
+                raise ConfigError(str(error)) from None
+        elif not isinstance(provider, (Token, TokenProvider)) and not callable(provider):
+            raise ConfigError(
+                f"token is {type(provider).__name__}: give a text, a Token, a function that returns one, "
+                "or an object with fetch(fresh)"
+            )
+
+    async def get(self, instead_of: Credential | None) -> tuple[Credential, float | None]:
+        """A token that differs from `instead_of` if one is to be had, and its remaining life in seconds."""
+        token = self._token
+        if (
+            token is None
+            or not self._fresh(token)
+            or (instead_of is not None and instead_of == Credential(token.value))
+        ):
+            if self._task is None or self._task.done():
+                self._task = asyncio.ensure_future(self._fetch(fresh=instead_of is not None))
+            # Shielded: one watch that is closed must not take the token from the others.
+            token = await asyncio.shield(self._task)
+        return Credential(token.value), self._life(token)
+
+    async def aclose(self) -> None:
+        """Stop what is under way."""
+        task, self._task = self._task, None
+        if task is not None and not task.done():
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    def _life(self, token: Token) -> float | None:
+        return None if token.expires_at is None else token.expires_at - self._wall() - self.skew
+
+    def _fresh(self, token: Token) -> bool:
+        life = self._life(token)
+        if life is None or token.expires_at is None:
+            return True
+        whole = token.expires_at - self._fetched_at - self.skew
+        return life > whole * (1.0 - REFRESH_AT)
+
+    async def _fetch(self, fresh: bool) -> Token:
+        try:
+            async with _timeout(self._timeout):
+                found = await self._call(fresh)
+        except WatchError:
+            raise
+        except (TimeoutError, asyncio.TimeoutError):
+            raise TokenProviderError(f"the token provider gave nothing within {self._timeout:g} s") from None
+        except Exception as error:
+            raise TokenProviderError(f"the token provider failed: {type(error).__name__}") from error
+        token = self._checked(found)
+        life = self._life(token)
+        if life is not None and life <= 0:
+            ended = TokenExpired(
+                f"the token ended {-life:.0f} s ago" + ("; it is a fixed text: give a function" if self.fixed else "")
+            )
+            ended.retryable = not self.fixed
+            raise ended
+        self._token = token
+        self._fetched_at = self._wall()
+        return token
+
+    async def _call(self, fresh: bool) -> object:
+        provider = self._provider
+        if isinstance(provider, (str, Token)):
+            return provider
+        if isinstance(provider, TokenProvider):
+            return await provider.fetch(fresh)
+        if inspect.iscoroutinefunction(provider) or inspect.iscoroutinefunction(getattr(provider, "__call__", None)):  # noqa: B004
+            return await provider()  # type: ignore[misc]
+        found: object = await asyncio.to_thread(provider)
+        return await found if inspect.isawaitable(found) else found
+
+    @staticmethod
+    def _checked(found: object) -> Token:
+        if isinstance(found, str):
+            text = found.strip().removeprefix("Bearer ").strip()
+            found = Token.from_jwt(text) if text else Token("")
+        if not isinstance(found, Token):
+            raise TokenProviderError(f"the token provider returned {type(found).__name__}, not a text or a Token")
+        if not found.value or not found.value.isascii() or any(each.isspace() for each in found.value):
+            raise TokenProviderError(
+                "the token provider returned an empty token or one with characters that no header can carry"
+            )
+        if len(found.value) > MAX_TOKEN:
+            raise TokenProviderError(
+                f"the token has {len(found.value)} characters; servers refuse more than {MAX_TOKEN} in a header"
+            )
+        return found
+
+
+class _timeout:
+    """`asyncio.timeout` for 3.10: cancels the body after so many seconds and raises TimeoutError."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._expired = False
+        self._handle: asyncio.TimerHandle | None = None
+
+    async def __aenter__(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+
+        def expire() -> None:
+            self._expired = True
+            task.cancel()
+
+        self._handle = asyncio.get_running_loop().call_later(self._seconds, expire)
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: object, traceback: object) -> None:
+        assert self._handle is not None
+        self._handle.cancel()
+        if self._expired and kind is asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and hasattr(task, "uncancel"):
+                task.uncancel()
+            raise TimeoutError
+
+
+class ClientCredentials:
+    """OAuth client credentials with a key-pair assertion, as Central wants them (protocol 6.2).
+
+    `private_key` is PEM text or the path of a PEM file with an RSA key (needs the `cryptography` package). Without it
+    the assertion is unsigned, which only a fake accepts. `auth_url` is what comes before `/realms`.
+    """
+
+    def __init__(
+        self,
+        auth_url: str,
+        client_id: str,
+        *,
+        private_key: str | Path | None = None,
+        password: str | None = None,
+        realm: str = "Broker",
+        tls: TLS | None = None,
+        timeout: float = 30.0,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        if not auth_url.startswith(("http://", "https://")):
+            raise ConfigError(f"auth_url is {auth_url!r}: it must start with http:// or https://")
+        if not client_id:
+            raise ConfigError("client_id is empty")
+        self._audience = f"{auth_url.rstrip('/')}/realms/{realm}"
+        self._client_id = client_id
+        self._key = None if private_key is None else load_private_key(private_key, password)
+        self._tls = tls
+        self._timeout = timeout
+        self._wall = wall
+
+    def __repr__(self) -> str:
+        return f"ClientCredentials({self._audience!r}, {self._client_id!r})"
+
+    async def fetch(self, fresh: bool) -> Token:
+        """Ask the token endpoint. Raises TokenProviderError with the endpoint's status and words, never a token."""
+        import httpx
+
+        from watchmanager._driver.http import verify
+
+        url = f"{self._audience}/protocol/openid-connect/token"
+        form = {
+            "grant_type": "client_credentials",
+            "client_assertion_type": ASSERTION_TYPE,
+            "client_assertion": self.assertion(),
+        }
+        try:
+            async with httpx.AsyncClient(
+                timeout=self._timeout, verify=verify(url, self._tls), trust_env=False
+            ) as client:
+                response = await client.post(url, data=form)
+        except httpx.HTTPError as error:
+            raise TokenProviderError(
+                f"the token endpoint {url} cannot be reached: {type(error).__name__}: {error}"
+            ) from error
+        if response.status_code != 200:
+            failure = TokenProviderError(
+                f"the token endpoint {url} answered {response.status_code}{_reason(response.content)}"
+            )
+            raise failure
+        try:
+            answer = response.json()
+            value = answer["access_token"]
+            life = answer.get("expires_in")
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise TokenProviderError(f"the token endpoint {url} answered 200 without an access_token") from None
+        if not isinstance(value, str):
+            raise TokenProviderError(f"the token endpoint {url} answered with an access_token that is no text")
+        try:
+            return Token.from_jwt(value)
+        except TokenProviderError:
+            if isinstance(life, (int, float)) and not isinstance(life, bool) and life > 0:
+                return Token(value, self._wall() + life)
+            raise
+
+    def assertion(self) -> str:
+        """The JWT that proves who asks."""
+        issued = math.floor(self._wall())
+        claims = {
+            "iss": f"{ASSERTION_TYPE}:{self._client_id}",
+            "sub": self._client_id,
+            "aud": [self._audience],
+            "exp": issued + ASSERTION_LIFE,
+            "iat": issued,
+            "jti": str(uuid.uuid4()),
+        }
+        if self._key is None:
+            return f"{_encode({'alg': 'none', 'typ': 'JWT'})}.{_encode(claims)}."
+        return self._key.sign(claims)
+
+
+class _SigningKey:
+    def __init__(self, key: Any) -> None:
+        from cryptography.hazmat.primitives import serialization
+
+        self._key = key
+        public = key.public_key().public_bytes(
+            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+        self.kid = _unpadded(hashlib.sha256(public).digest())
+
+    def sign(self, claims: dict[str, Any]) -> str:
+        from cryptography.hazmat.primitives import hashes
+        from cryptography.hazmat.primitives.asymmetric import padding
+
+        text = f"{_encode({'alg': 'RS256', 'typ': 'JWT', 'kid': self.kid})}.{_encode(claims)}"
+        signature = self._key.sign(text.encode("ascii"), padding.PKCS1v15(), hashes.SHA256())
+        return f"{text}.{_unpadded(signature)}"
+
+
+def load_private_key(given: str | Path, password: str | None = None) -> _SigningKey:
+    """An RSA key from PEM text or a file. Raises ConfigError saying what is wrong with which file."""
+    where = "private_key"
+    if isinstance(given, str) and "-----BEGIN" in given:
+        pem = given.encode()
+    else:
+        where = f"private_key {str(given)!r}"
+        try:
+            pem = Path(given).expanduser().read_bytes()
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"{where} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    try:
+        from cryptography.exceptions import UnsupportedAlgorithm
+        from cryptography.hazmat.primitives import serialization
+        from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+    except ImportError:
+        raise ConfigError("signing needs the cryptography package: pip install cryptography") from None
+    try:
+        key = serialization.load_pem_private_key(pem, password.encode() if password else None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise ConfigError(f"{where} is no readable PEM key: {str(error)[:120]}") from None
+    if not isinstance(key, RSAPrivateKey):
+        raise ConfigError(f"{where} is no RSA key; Central wants RS256")
+    return _SigningKey(key)
+
+
+def _reason(body: bytes) -> str:
+    """What an OAuth error answer says, in one short line."""
+    try:
+        answer = json.loads(body)
+        words = [str(answer[key])[:120] for key in ("error", "error_description") if answer.get(key)]
+    except (ValueError, AttributeError, TypeError, RecursionError):
+        return ""
+    return f" ({': '.join(words)})" if words else ""
+
+
+def _encode(part: dict[str, Any]) -> str:
+    return _unpadded(json.dumps(part, separators=(",", ":")).encode())
+
+
+def _unpadded(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")

@@ -1,0 +1,232 @@
+"""Where the restart point of a watch is kept: in memory, in any mapping, or in a file.
+
+A store keeps one whole number per topic: everything up to it is processed. The engine saves rarely (once a second or
+every hundred items) and in rising order; a store only has to be truthful: when `save` returns, it is kept.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import zlib
+from collections.abc import Awaitable, MutableMapping
+from pathlib import Path
+from typing import IO, Any, Protocol, runtime_checkable
+
+from watchmanager.errors import CheckpointCorrupt, CheckpointError, CheckpointLocked, CheckpointWriteFailed, ConfigError
+
+
+@runtime_checkable
+class CheckpointStore(Protocol):
+    """What the engine needs. Methods may be coroutines; plain ones that block are called in a thread when `blocking` is
+    true.
+
+    `load` answers None for a topic it does not know. Both raise CheckpointError for what went wrong; anything else is
+    wrapped.
+    """
+
+    def load(self, topic: str) -> int | Awaitable[int | None] | None: ...
+
+    def save(self, topic: str, sequence: int) -> Awaitable[None] | None: ...
+
+    def close(self) -> Awaitable[None] | None: ...
+
+
+class MemoryCheckpoints:
+    """Kept as long as this object is: watches of one process go on where the one before stopped."""
+
+    blocking = False
+
+    def __init__(self) -> None:
+        self._kept: dict[str, int] = {}
+
+    def load(self, topic: str) -> int | None:
+        return self._kept.get(topic)
+
+    def save(self, topic: str, sequence: int) -> None:
+        self._kept[topic] = sequence
+
+    def close(self) -> None:
+        """Nothing to do; the numbers stay."""
+
+
+class MappingCheckpoints:
+    """Any mutable mapping from text to int, such as a `shelve`, a dict, or a wrapper around a database."""
+
+    def __init__(self, mapping: MutableMapping[str, int], *, blocking: bool = False) -> None:
+        self._mapping = mapping
+        self.blocking = blocking
+
+    def load(self, topic: str) -> int | None:
+        found = self._mapping.get(topic)
+        if found is None:
+            return None
+        if isinstance(found, bool) or not isinstance(found, int) or found < 0:
+            raise CheckpointCorrupt(f"the checkpoint of {topic} is {found!r}: it must be a whole number from 0")
+        return found
+
+    def save(self, topic: str, sequence: int) -> None:
+        self._mapping[topic] = sequence
+
+    def close(self) -> None:
+        """The mapping is yours to close."""
+
+
+class FileCheckpoints:
+    """A small JSON file with one number per topic, written so that a crash at any moment leaves the old or the new one.
+
+    The file is replaced atomically and flushed to the disk; the one before stays beside it as `.bak` and is used when
+    the file itself is damaged. `.lock` beside it is held while the store is open, so that two processes cannot take
+    turns in moving one position. The lock is taken with the first `load`.
+    """
+
+    blocking = True
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = Path(path).expanduser()
+        if self._path.is_dir():
+            raise ConfigError(f"checkpoint file {str(self._path)!r} is a directory: give the name of a file in it")
+        self._lock: IO[str] | None = None
+        self._kept: dict[str, int] | None = None
+
+    @property
+    def path(self) -> Path:
+        return self._path
+
+    def load(self, topic: str) -> int | None:
+        return self._read().get(topic)
+
+    def topics(self) -> dict[str, int]:
+        """Everything in the file."""
+        return dict(self._read())
+
+    def save(self, topic: str, sequence: int) -> None:
+        kept = {**self._read(), topic: sequence}
+        self._write(kept)
+        self._kept = kept
+
+    def close(self) -> None:
+        """Give up the lock. The store may be used again."""
+        lock, self._lock = self._lock, None
+        self._kept = None
+        if lock is not None:
+            lock.close()
+
+    # ---------------------------------------------------------------- inside
+    def _read(self) -> dict[str, int]:
+        if self._kept is None:
+            self._acquire()
+            self._kept = self._parse(self._path, self._path.with_name(self._path.name + ".bak"))
+        return self._kept
+
+    def _acquire(self) -> None:
+        if self._lock is not None:
+            return
+        path = self._path.with_name(self._path.name + ".lock")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock = open(path, "a+", encoding="ascii")  # noqa: SIM115 - held until close()
+        except OSError as error:
+            raise CheckpointError(f"cannot open {str(path)!r}: {error.strerror}") from error
+        try:
+            _lock_file(lock)
+        except OSError as error:
+            lock.seek(0)
+            text = lock.read(20).strip()
+            lock.close()
+            if error.errno not in (errno.EACCES, errno.EAGAIN, errno.EDEADLK):
+                raise CheckpointError(f"cannot lock {str(path)!r}: {error.strerror}") from error
+            pid = int(text) if text.isdigit() else None
+            who = f"process {pid}" if pid is not None else "another process"
+            raise CheckpointLocked(f"checkpoint file {str(self._path)!r} is in use by {who}", pid=pid) from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        self._lock = lock
+
+    def _parse(self, path: Path, backup: Path) -> dict[str, int]:
+        try:
+            return _decode(path.read_bytes(), path)
+        except FileNotFoundError:
+            if not backup.exists():
+                return {}
+            problem: Exception = CheckpointCorrupt(f"checkpoint file {str(path)!r} is missing")
+        except OSError as error:
+            raise CheckpointError(f"cannot read {str(path)!r}: {error.strerror}") from error
+        except CheckpointCorrupt as error:
+            problem = error
+        try:
+            return _decode(backup.read_bytes(), backup)
+        except (OSError, CheckpointCorrupt):
+            raise problem from None
+
+    def _write(self, kept: dict[str, int]) -> None:
+        path = self._path
+        fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
+        try:
+            with open(fresh, "wb") as file:
+                file.write(_encode(kept))
+                file.flush()
+                os.fsync(file.fileno())
+            if path.exists():
+                backup = path.with_name(path.name + ".bak")
+                spare = path.with_name(f"{path.name}.{os.getpid()}.spare")
+                spare.unlink(missing_ok=True)
+                try:
+                    os.link(path, spare)
+                    os.replace(spare, backup)
+                except OSError:
+                    spare.unlink(missing_ok=True)  # no hard links here: go without the second copy
+            os.replace(fresh, path)
+            _sync_directory(path.parent)
+        except OSError as error:
+            fresh.unlink(missing_ok=True)
+            raise CheckpointWriteFailed(f"cannot write {str(path)!r}: {error.strerror}") from error
+
+
+def _encode(kept: dict[str, int]) -> bytes:
+    body = json.dumps(kept, sort_keys=True)
+    return (
+        json.dumps({"v": 1, "checkpoints": kept, "crc": zlib.crc32(body.encode())}, indent=1, sort_keys=True).encode()
+        + b"\n"
+    )
+
+
+def _decode(data: bytes, path: Path) -> dict[str, int]:
+    try:
+        parsed: Any = json.loads(data)
+        kept = parsed["checkpoints"]
+        good = (
+            parsed["v"] == 1
+            and all(isinstance(value, int) and not isinstance(value, bool) for value in kept.values())
+            and parsed["crc"] == zlib.crc32(json.dumps(kept, sort_keys=True).encode())
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        good = False
+    if not good:
+        raise CheckpointCorrupt(f"{str(path)!r} is no checkpoint file, or a damaged one; remove it to begin anew")
+    return dict(kept)
+
+
+def _lock_file(file: IO[str]) -> None:
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        import msvcrt
+
+        file.seek(0)
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+    else:
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _sync_directory(path: Path) -> None:
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except OSError:
+        return  # Windows cannot; the replacement itself is still atomic
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
