@@ -88,8 +88,8 @@ def test_the_sdk_gets_every_event_once_and_in_order(go_watch: str, scenario: str
 
 
 def test_the_sdk_gets_every_event_of_a_topic_too_busy_to_subscribe_to(go_watch: str) -> None:
-    # It subscribes when history has nothing new, and looks every 100 ms. `flaky` publishes every 30 ms, so the SDK reads
-    # all of it as history while its streams open and break behind its back (protocol 1.6, 2.3).
+    # It subscribes when history has nothing new, looking every 100 ms. `flaky` publishes every 30 ms: the SDK gets all
+    # of it as history while its streams open and break behind its back (protocol 1.6, 2.3).
     with World(scenario="flaky") as world, Subject(world, [go_watch]) as subject:
         subject.wait_applied_everything()
         assert subject.stop() == 0
