@@ -3,12 +3,12 @@
 One decision is made for the address that is dialled, and both gRPC and HTTP follow it. The rules, first match wins:
 
     1. `Proxy.url`, unless `Proxy.no_proxy` lists the host. The environment is not looked at.
-    2. with `Proxy.trust_env`: `grpc_proxy`, then `https_proxy` (`http_proxy` for a server without TLS), then `all_proxy`,
-       unless `no_grpc_proxy` (else `no_proxy`) or `Proxy.no_proxy` lists the host
+    2. with `Proxy.trust_env`: `grpc_proxy`, then `https_proxy` (`http_proxy` for a server without TLS), then
+       `all_proxy`, unless `no_grpc_proxy` (else `no_proxy`) or `Proxy.no_proxy` lists the host
     3. directly
 
-Variables are read in lower case, then in upper case; an empty one counts as not set and hides its upper-case twin. `HTTP_PROXY`
-in upper case is ignored where `REQUEST_METHOD` is set: in a CGI program the sender of a request chooses its value.
+Variables are read in lower case, then in upper case; an empty one counts as not set and hides its upper-case twin.
+`HTTP_PROXY` in upper case is ignored where `REQUEST_METHOD` is set: in a CGI program whoever asks chooses it.
 
 Tools disagree about what a wrong value means; mostly they connect directly and say nothing. Here it is a `ConfigError`.
 """
@@ -107,7 +107,7 @@ class Decision:
 
 
 def decide(target: Target, proxy: Proxy | None, environ: Mapping[str, str]) -> Decision:
-    """How to dial `target`. Raises ConfigError naming the setting or the variable that is wrong, without its password."""
+    """How to dial `target`. Raises ConfigError naming the setting or variable that is wrong, without its password."""
     if proxy is None:
         return Decision(target, None, "no proxy is set, and the environment is not asked (Proxy(trust_env=True) would)")
     own = NoProxy.parse(proxy.no_proxy, "Proxy.no_proxy")
@@ -165,6 +165,8 @@ def parse_proxy(text: str, where: str) -> ProxyServer:
     except ValueError as error:
         # Some of urlsplit's messages quote the value, password included.
         raise ConfigError(f"{where} is {shown!r}: {str(error).partition(':')[0]}; {_WRITE}") from None
+    if "@" in f"{parts.path}{parts.query}{parts.fragment}":
+        raise ConfigError(f"{where} is {shown!r}: write /, ? and # of a user or password as %2F, %3F and %23")
     scheme = next((each for each in SCHEMES if each == parts.scheme), None)
     if scheme is None or "://" not in text:
         known = "this client speaks version 5 only; " if parts.scheme in ("socks", "socks4", "socks4a") else ""
@@ -211,8 +213,8 @@ def redact(url: str) -> str:
 class NoProxy:
     """Hosts that are reached directly.
 
-    `example.com` is that host and everything below it, `.example.com` and `*.example.com` only what is below, `10.0.0.0/8`
-    every address in it (names are not resolved for that), `*` everything. `:port` restricts an entry to that port.
+    `example.com` is that host and everything below it, `.example.com` and `*.example.com` only what is below,
+    `10.0.0.0/8` every address in it (names are not resolved for that), `*` everything. `:port` restricts an entry.
     """
 
     entries: tuple[tuple[str, str, int | None], ...] = ()
