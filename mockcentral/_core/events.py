@@ -124,16 +124,19 @@ def parse_change(given: object) -> Change:
     group = given.get("group", "management")
     if not isinstance(group, str) or not group or "/" in group:
         raise ValueError(f"group must be text without a slash, not {group!r}")
-    op = _OPS.get(given.get("type", "created"))
+    word = given.get("type", "created")
+    op = _OPS.get(word) if isinstance(word, str) else None
     if op is None:
-        raise ValueError(f"type is {given.get('type')!r}: write {', '.join(_OPS)}")
+        raise ValueError(f"type is {word!r}: write {', '.join(_OPS)}")
     subresource = given.get("subresource") or ""
     if not isinstance(subresource, str):
         raise ValueError(f"subresource must be text, not {subresource!r}")
     if subresource and op is Op.UPDATED:
         op = Op.SUBRESOURCEUPDATED
     attributes = given.get("attributes") or {}
-    if not isinstance(attributes, Mapping) or not all(isinstance(v, str) for v in attributes.values()):
+    if not isinstance(attributes, Mapping) or not all(
+        isinstance(text, str) for pair in attributes.items() for text in pair
+    ):
         raise ValueError("attributes must be an object of texts")
     return Change(
         op=op,

@@ -37,7 +37,7 @@ class Journal:
             **fields,
         }
         self._records.append(record)
-        for listener in self._listeners:
+        for listener in tuple(self._listeners):  # one may end itself
             listener(record)
         return record
 

@@ -90,6 +90,13 @@ def in_version(resource: Mapping[str, Any], version: str) -> Json:
     return shown
 
 
+_SHAPES: tuple[tuple[str, type, str], ...] = (
+    ("attributes", Mapping, "an object"),
+    ("tags", list, "a list"),
+    ("finalizers", list, "a list"),
+)
+
+
 class ResourceStore:
     """Resources by link. `new_id` makes ids; `timestamp` spells a world time as protocol 6.0 demands."""
 
@@ -119,7 +126,12 @@ class ResourceStore:
     def put(self, link: str, body: Mapping[str, Any], *, kind: str, now: float) -> Json:
         """Create or replace the resource at `link`; id and creation time survive a replacement, the rest of
         `metadata` is ours.
+
+        Raises ValueError when a key that every resource has holds something else than it should.
         """
+        for key, wanted, words in _SHAPES:
+            if body.get(key) is not None and not isinstance(body[key], wanted):
+                raise ValueError(f"{key} must be {words}")
         old = self._resources.get(link)
         self._version += 1
         stamp = self._timestamp(now)

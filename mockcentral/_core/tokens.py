@@ -80,9 +80,13 @@ def expiry(claims: Mapping[str, Any]) -> float | None:
     2.2).
     """
     exp = claims.get("exp")
-    if isinstance(exp, bool) or not isinstance(exp, (int, float)) or not math.isfinite(exp):
+    if isinstance(exp, bool) or not isinstance(exp, (int, float)):
         return None
-    return float(exp)
+    try:
+        seconds = float(exp)
+    except OverflowError:  # JSON knows no largest integer
+        return None
+    return seconds if math.isfinite(seconds) else None
 
 
 class TokenBook:

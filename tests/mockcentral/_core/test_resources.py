@@ -1,0 +1,187 @@
+"""Names, links and the shape of resources (protocol 5.1, 6.0)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mockcentral._core.resources import (
+    VERSIONS,
+    ResourceStore,
+    in_version,
+    kind_of,
+    make_link,
+    plural,
+    unversioned,
+    versioned,
+)
+
+ENV = "/management/environments/e"
+SERVICE = f"{ENV}/apiservices/petstore"
+
+
+def store() -> ResourceStore:
+    ids = iter(range(10**9))
+    return ResourceStore(lambda: f"id-{next(ids)}", lambda at: f"time-{at:g}")
+
+
+@pytest.mark.parametrize(
+    ("kind", "collection"),
+    [
+        ("APIService", "apiservices"),
+        ("WatchTopic", "watchtopics"),
+        ("IdentityProviderMetadata", "idpmetadatas"),
+        ("Environment", "environments"),
+    ],
+)
+def test_a_collection_and_its_kind_know_each_other(kind: str, collection: str) -> None:
+    assert plural(kind) == collection
+    assert kind_of(collection) == kind
+    assert kind_of("somethings") is None
+
+
+def test_links_name_the_scope_first() -> None:
+    assert make_link("management", "WatchTopic", "x") == "/management/watchtopics/x"
+    assert make_link("management", "APIService", "petstore", "Environment", "e") == SERVICE
+
+
+names = st.text("abcxyz019-", min_size=1, max_size=8)
+
+
+@given(names, names, names, st.sampled_from(VERSIONS))
+@settings(deadline=None)
+def test_a_link_survives_being_versioned_and_unversioned(group: str, kind: str, name: str, version: str) -> None:
+    link = make_link(group, kind, name)
+    assert unversioned(versioned(link, version)) == link
+    assert unversioned(link) == link
+
+
+@pytest.mark.parametrize("odd", ["", "/", "x", "/a", "/management/v7/watchtopics/x", "v1", "//v1//"])
+def test_unversioning_what_is_no_link_does_no_harm(odd: str) -> None:
+    assert isinstance(unversioned(odd), str)
+
+
+def test_a_resource_has_the_shape_of_protocol_6_0() -> None:
+    given_body = {
+        "title": "Pet store",
+        "attributes": {"a": "b"},
+        "tags": ["t"],
+        "finalizers": [{"name": "f"}],
+        "owner": {"type": "team", "id": "1"},
+        "spec": {"x": 1},
+        "source": {"type": "y"},
+        "metadata": {"id": "stale", "resourceVersion": "77", "references": [{"id": "r"}]},
+        "kind": "Wrong",
+    }
+    resource = store().put(SERVICE, given_body, kind="APIService", now=5.0)
+    env_id = resource["metadata"]["scope"]["id"]
+    own_id = resource["metadata"]["id"]
+    assert own_id not in ("stale", env_id)
+    assert resource == {
+        "group": "management",
+        "apiVersion": "v1",
+        "kind": "APIService",
+        "name": "petstore",
+        "title": "Pet store",
+        "metadata": {
+            "id": own_id,
+            "selfLink": "/management/v1/environments/e/apiservices/petstore",
+            "resourceVersion": "1",
+            "audit": {
+                "createTimestamp": "time-5",
+                "createUserId": "",
+                "modifyTimestamp": "time-5",
+                "modifyUserId": "",
+            },
+            "references": [{"id": "r"}],
+            "scope": {"id": env_id, "kind": "Environment", "name": "e", "selfLink": "/management/v1/environments/e"},
+        },
+        "attributes": {"a": "b"},
+        "tags": ["t"],
+        "finalizers": [{"name": "f"}],
+        "owner": {"type": "team", "id": "1"},
+        "spec": {"x": 1},
+        "source": {"type": "y"},  # every unknown key is a subresource
+    }
+
+
+def test_a_replacement_keeps_id_and_birth_and_rises_in_version() -> None:
+    resources = store()
+    first = resources.put(SERVICE, {"spec": {"x": 1}}, kind="APIService", now=1.0)
+    second = resources.put(SERVICE, {"spec": {"x": 2}}, kind="APIService", now=2.0)
+    assert second["metadata"]["id"] == first["metadata"]["id"]
+    assert second["metadata"]["audit"]["createTimestamp"] == "time-1"
+    assert second["metadata"]["audit"]["modifyTimestamp"] == "time-2"
+    assert int(second["metadata"]["resourceVersion"]) > int(first["metadata"]["resourceVersion"])
+    assert second["spec"] == {"x": 2}
+
+
+def test_an_environment_nobody_created_is_made_up_once() -> None:
+    resources = store()
+    first = resources.put(SERVICE, {}, kind="APIService", now=1.0)
+    second = resources.put(f"{ENV}/apiservices/other", {}, kind="APIService", now=2.0)
+    assert first["metadata"]["scope"] == second["metadata"]["scope"]
+    assert resources.scope_of("Environment", "e", "management") == first["metadata"]["scope"]
+    environment = resources.get(ENV)
+    assert environment is not None
+    assert environment["kind"] == "Environment"
+
+
+def test_deleting_and_creating_again_gives_a_new_id() -> None:
+    resources = store()
+    before = resources.put(SERVICE, {}, kind="APIService", now=1.0)["metadata"]["id"]
+    assert resources.delete(SERVICE) is not None
+    assert resources.delete(SERVICE) is None
+    assert SERVICE not in resources
+    assert resources.put(SERVICE, {}, kind="APIService", now=1.0)["metadata"]["id"] != before
+
+
+def test_a_collection_holds_its_members_and_not_theirs() -> None:
+    resources = store()
+    for name in ("a", "b"):
+        resources.put(f"/management/environments/{name}", {}, kind="Environment", now=0.0)
+        resources.put(f"/management/environments/{name}/apiservices/s", {}, kind="APIService", now=0.0)
+    assert [member["name"] for member in resources.collection("/management/environments")] == ["a", "b"]
+    assert [member["name"] for member in resources.collection("/management/environments/a/apiservices/")] == ["s"]
+    assert list(resources.collection("/management/nothing")) == []
+
+
+def test_a_version_is_a_way_to_show_a_resource_and_leaves_it_alone() -> None:
+    resources = store()
+    stored = resources.put(SERVICE, {"spec": {"x": [1]}}, kind="APIService", now=0.0)
+    shown = in_version(stored, "v1alpha1")
+    assert shown["apiVersion"] == "v1alpha1"
+    assert shown["metadata"]["selfLink"] == "/management/v1alpha1/environments/e/apiservices/petstore"
+    assert shown["metadata"]["scope"]["selfLink"] == "/management/v1alpha1/environments/e"
+    shown["spec"]["x"].append(2)
+    assert stored["spec"] == {"x": [1]}
+    assert stored["apiVersion"] == "v1"
+    assert in_version(shown, "v1")["metadata"] == stored["metadata"]
+
+
+@pytest.mark.parametrize(
+    ("body", "word"),
+    [
+        ({"attributes": 5}, "attributes"),
+        ({"attributes": "abc"}, "attributes"),
+        ({"attributes": [1]}, "attributes"),
+        ({"tags": 5}, "tags"),
+        ({"tags": "abc"}, "tags"),
+        ({"finalizers": {"a": 1}}, "finalizers"),
+        ({"finalizers": True}, "finalizers"),
+    ],
+)
+def test_a_body_of_the_wrong_shape_is_refused_and_changes_nothing(body: dict[str, Any], word: str) -> None:
+    resources = store()
+    with pytest.raises(ValueError, match=f"{word} must be"):
+        resources.put("/management/watchtopics/x", body, kind="WatchTopic", now=0.0)
+    assert len(resources) == 0
+
+
+def test_null_is_as_good_as_nothing() -> None:
+    body = {"attributes": None, "tags": None, "finalizers": None, "metadata": None, "spec": None, "title": None}
+    resource = store().put("/management/watchtopics/x", body, kind="WatchTopic", now=0.0)
+    assert (resource["attributes"], resource["tags"], resource["spec"], resource["title"]) == ({}, [], {}, "x")
