@@ -86,10 +86,31 @@ def test_both_copies_live_beside_another_packages_watch_proto(tmp_path: Path, th
     if order == "ours first":
         imports.reverse()
     program = "\n".join([*imports, ROUND_TRIP, "assert watch_pb2.Event is not client.Event is not server.Event"])
-    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    _run_alone(program, tmp_path)
+
+
+# What a generated module of another package does, whichever protoc made it: it fills the process-wide pool.
+THE_SAME_NAMES = """
+from binascii import a2b_base64
+from google.protobuf import any_pb2, descriptor_pool, message_factory
+from mockcentral.wire import messages as server
+for file in server._FILES[1:]:
+    descriptor_pool.Default().AddSerializedFile(a2b_base64(file))
+theirs = message_factory.GetMessageClass(descriptor_pool.Default().FindMessageTypeByName("central.events.v1.Event"))
+from watchmanager._wire import messages as client
+assert theirs is not server.Event and theirs is not client.Event
+"""
+
+
+def test_both_copies_live_beside_the_same_names_in_the_process_wide_pool() -> None:
+    _run_alone(THE_SAME_NAMES + ROUND_TRIP)
+
+
+def _run_alone(program: str, *path: Path) -> None:
+    """Run it in a process of its own, so that what it registers harms nobody; warnings are errors."""
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", program],
-        env={**os.environ, "PYTHONPATH": path},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, [*path, ROOT]))},
         capture_output=True,
         text=True,
         check=False,
