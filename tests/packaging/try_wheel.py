@@ -3,8 +3,8 @@
     python tests/packaging/try_wheel.py        needs `build`; `tox -e wheel` runs it
 
 Order: the sdist, a wheel from that sdist (so it holds what a build needs), an environment with the bare wheel (the
-client alone; the fake says in one line what is missing), then the extra `mockcentral`: every command that needs files of
-ours, and a fake that a client follows. Every child runs in an empty folder, without the caller's Python variables.
+client alone; the fake says in one line what is missing), then the extra `mockcentral`: every command that needs files
+of ours, and a fake that a client follows. Every child runs in an empty folder, without the caller's Python variables.
 """
 
 from __future__ import annotations
