@@ -36,6 +36,8 @@ _NULL = re.compile(r"~|null|Null|NULL|")
 _BOOL = re.compile(r"true|True|TRUE|false|False|FALSE")
 _INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+_ESCAPE = re.compile(r"\\(u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|.)", re.DOTALL)
+"""One escape of a JSON text, or two that make one character; an escaped backslash is an escape of its own."""
 _MAX_NUMBER = 100
 """Longer texts are no numbers anybody meant, and turning them into one takes time that grows with the square."""
 
@@ -104,7 +106,7 @@ def documents(text: str, file: str) -> list[Node]:
         raise _error(file, "the text is larger than 1 MiB")
     try:
         text.encode("utf-8")
-        found = list(_Composer(file).documents(yaml.parse(text, Loader=_LOADER)))
+        found = list(_Composer(file).documents(yaml.parse(_paired(text), Loader=_LOADER)))
     except UnicodeEncodeError as error:
         raise _error(
             file, "the text is not Unicode: half a surrogate pair", text.count("\n", 0, error.start) + 1
@@ -297,6 +299,13 @@ def _place(event: yaml.Event) -> tuple[int, int]:
     mark = event.start_mark
     assert mark is not None  # only events that nobody parsed have none
     return mark.line + 1, mark.column + 1
+
+
+def _paired(text: str) -> str:
+    """JSON writes a character past the 16-bit ones as two escapes, which YAML does not know: put it there itself."""
+    if not text.lstrip().startswith(("{", "[")):
+        return text
+    return _ESCAPE.sub(lambda found: json.loads(f'"{found[0]}"') if len(found[1]) > 1 else found[0], text)
 
 
 def _yaml_message(error: yaml.MarkedYAMLError, text: str) -> str:

@@ -46,6 +46,9 @@ CHOICES: Mapping[Any, tuple[str, tuple[type[Any], ...]]] = {
 }
 """Bases that stand for a choice of kinds, with what one of them is called."""
 
+_WRITTEN = (*SCALARS, *CHOICES, Attempt)
+"""Types that are written otherwise than a mapping of their fields."""
+
 
 def read(node: Node, kind: type[T], file: str, *, what: str, ignored: Collection[str] = ()) -> T:
     """A tree as an object of the schema. `what` names it in messages; `ignored` keys may stand at its top.
@@ -115,8 +118,9 @@ class _Reader:
         if not isinstance(node, Items):
             hint = f": write [{node.text}]" if isinstance(node, Scalar) and node.text else ""
             raise self.wrong(node, f"{what}: a list is needed here{hint}")
+        one = f"an entry of `{what}`" if dataclasses.is_dataclass(annotation) and annotation not in _WRITTEN else what
         found = [
-            item for item in (self._attempted(child, annotation, what) for child in node.items) if item is not _NONE
+            item for item in (self._attempted(child, annotation, one) for child in node.items) if item is not _NONE
         ]
         if about.minimum is not None and len(node.items) < about.minimum:
             raise self.wrong(node, f"{what}: the list needs at least {about.minimum:g}")

@@ -97,6 +97,9 @@ def write_duration(seconds: float) -> str:
 def read_span(text: str, value: Value) -> Span:
     """`2s`, or a range `1s..3s`."""
     if isinstance(value, str) and ".." in value:
+        tight = re.sub(r"\s+", "", value)
+        if tight != value:
+            raise Wrong(f"{shown(text)} is written {tight}")
         low_text, _, high_text = value.partition("..")
         low, high = (read_duration(part, 0 if part == "0" else part) for part in (low_text, high_text))
         if low > high:
