@@ -11,6 +11,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 COMMANDS = {
     "serve": "serve a world until you stop it",
@@ -29,6 +30,13 @@ USAGE, INTERNAL, INTERRUPTED, TERMINATED = 2, 3, 130, 143
 
 class Refused(Exception):
     """Something the user gave cannot be used; its text is the one line they see."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argument parser whose complaint is one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(USAGE, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -75,7 +83,14 @@ def _run(given: list[str]) -> int:
     if given and given[0].startswith("-") and given[0] not in ("-h", "--help", "--version"):
         given = ["serve", *given]
     name = given[0] if given else ""
-    parser = argparse.ArgumentParser(
+    if name and not name.startswith("-") and name not in COMMANDS:
+        import difflib
+
+        near = difflib.get_close_matches(name, COMMANDS, 1)
+        raise Refused(
+            f"there is no command {name!r}: " + (f"did you mean {near[0]}?" if near else "see mockcentral --help")
+        )
+    parser = _Parser(
         prog="mockcentral",
         description="A scriptable fake Amplify Central that judges the clients that watch it.",
         allow_abbrev=False,
