@@ -1,0 +1,477 @@
+"""The pure core of `watchmanager` as a party of the simulator, with an application behind it.
+
+`WatchClient` carries the machine's effects to a `Port` and what arrives back into inputs, as `watchmanager._driver`
+does over sockets; like a driver it decides nothing. The application takes one item after the other, needs some time
+for each, and says when it is done; when the process dies, all it has is the checkpoint.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from random import Random
+from typing import Any
+
+from mockcentral._core.calls import AGENT_STATUS, PING_CAPABILITY, PING_RESPONSE, WatchRequest
+from mockcentral._core.events import Op, TopicEvent
+from mockcentral._core.tokens import expiry, unverified_claims
+from mockcentral.scenario.types import Span
+from mockcentral.sim.party import Answer, Port
+from watchmanager._core import effects as do
+from watchmanager._core import inputs as happened
+from watchmanager._core.machine import OWED_AFTER, REGRESSION_CHECKS, REGRESSION_PAUSE, Machine, Settings
+from watchmanager._core.status import State
+from watchmanager._core.token import Credential
+from watchmanager.errors import (
+    HistoryError,
+    HistoryProtocolError,
+    PermissionDenied,
+    TokenProviderError,
+    TopicNotFound,
+    Unauthenticated,
+    WatchError,
+)
+from watchmanager.events import Details, Event, EventType, Gap, Item, Reference, Resource, Scope
+
+__all__ = ["AGENT_STATUS", "Application", "WatchClient", "recovery_bound"]
+
+AT_ONCE = Span(0.0, 0.0)
+RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
+_TYPES = {op: EventType[op.name] for op in Op}
+
+Application = Callable[[Item], None]
+"""What an item is given to once it is its turn."""
+
+
+class _Source:
+    """Reads what an `Event` asks for out of the fake's own objects; protobuf and JSON have no part in a simulation."""
+
+    def details(self, raw: Any) -> Details:
+        entry: TopicEvent = raw
+        event, change = entry.event, entry.event.change
+        scope = change.scope
+        return Details(
+            type_name=change.op.name,
+            resource=Resource(
+                group=change.group,
+                kind=change.kind,
+                name=change.name,
+                id=change.resource_id,
+                self_link=change.self_link,
+                scope=Scope(scope.kind, scope.name, scope.id, scope.self_link) if scope else None,
+                references=tuple(
+                    Reference(
+                        each.id, each.kind, each.name, each.scope_kind, each.scope_name, each.self_link, each.type
+                    )
+                    for each in change.references
+                ),
+                attributes=dict(change.attributes),
+            ),
+            time=event.time,
+            version="v1",
+            product="AmplifyCentral",
+            correlation_id=event.id,
+            organization=event.organization,
+            topic=entry.topic_link,
+            topic_id=entry.topic_id,
+            subresource=change.subresource,
+        )
+
+    def raw(self, raw: Any) -> bytes | dict[str, Any]:
+        return b""
+
+
+_SOURCE = _Source()
+
+
+def _event(entry: TopicEvent) -> Event:
+    event = entry.event
+    return Event(_TYPES[event.change.op], event.id, event.sequence, 256, entry, _SOURCE)
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """One item the application was done with."""
+
+    life: int
+    at: float
+    item: Item
+
+    @property
+    def sequence(self) -> int:
+        return self.item.sequence
+
+
+class WatchClient:
+    """A watch of one topic. `start` is "latest", "earliest" or a sequence; a checkpoint goes before it.
+
+    `processing` is how long the application needs for an item; `application` makes the function that gets the items of
+    one life. `save_time` is how long the checkpoint store takes. `seed` decides the client's own random choices.
+    """
+
+    def __init__(
+        self,
+        topic: str,
+        *,
+        settings: Settings | None = None,
+        start: str | int = "latest",
+        processing: Span = AT_ONCE,
+        save_time: float = 0.0,
+        application: Callable[[], Application] | None = None,
+        seed: int = 0,
+        name: str = "watch-client",
+    ) -> None:
+        settings = settings or Settings(topic=topic, checkpointing=True)
+        if settings.topic != topic:
+            settings = replace(settings, topic=topic)
+        self.topic = topic
+        self.settings = settings
+        self.name = name
+        self.keepalive: tuple[float, float] | None = (settings.keepalive.interval, settings.keepalive.timeout)
+        self.http_timeout = settings.history.timeout if settings.history is not None else 60.0
+        self.seed = seed
+        self._start = start
+        self._processing = processing
+        self._save_time = save_time
+        self._application = application
+        self.life = 0
+        self.checkpoint: int | None = None
+        """What the store holds. It survives a crash."""
+        self.first_checkpoint: int | None = None
+        self.positions: list[int] = []
+        """Where each life began, known when it has found out."""
+        self.applied: list[Applied] = []
+        self.states: list[tuple[float, State]] = []
+        self.live_since: float | None = None
+        self.error: BaseException | None = None
+        """Why the last life failed."""
+        self.on_saved: Callable[[int], None] | None = None
+        self.machine: Machine = self._new_machine()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._port: Port | None = None
+        self._inputs: deque[happened.Input] = deque()
+        self._busy = False
+        self._unread: deque[tuple[int, TopicEvent]] = deque()
+        self._current: tuple[Item, int] | None = None
+        self._done_at: float | None = None
+        self._saving: tuple[float, int] | None = None
+        self._requests = 0
+        self._asked: dict[int, int] = {}
+        self._handle: Application | None = None
+
+    def _new_machine(self) -> Machine:
+        self._random = Random(f"{self.seed}:client:{self.name}:{self.life}")
+        return Machine(self.settings, self._random)
+
+    # ------------------------------------------------------------------------------------------ as a party
+    def start(self, port: Port, now: float) -> None:
+        self._forget()
+        self._port = port
+        self.life += 1
+        self.error = None
+        self.machine = self._new_machine()
+        self._handle = self._application() if self._application is not None else None
+        self._feed(self._where_to_begin(), now)
+
+    def _where_to_begin(self) -> happened.Start:
+        if self.checkpoint is not None and self.settings.checkpointing:
+            return happened.Start(self.checkpoint)
+        if isinstance(self._start, int):
+            return happened.Start(self._start)
+        return happened.Start(None, earliest=self._start == "earliest")
+
+    def opened(self, stream: int, now: float) -> None:
+        self._feed(happened.StreamOpened(stream), now)
+
+    def received(self, stream: int, events: tuple[TopicEvent, ...], now: float) -> None:
+        if self._unread or self.machine.blocked:
+            self._unread.extend((stream, entry) for entry in events)
+            return
+        for position, entry in enumerate(events):
+            if self.machine.blocked:
+                self._unread.extend((stream, entry) for entry in events[position:])
+                break
+            self._read(stream, entry, now)
+        self._settle(now)
+
+    def _read(self, stream: int, entry: TopicEvent, now: float) -> None:
+        event = entry.event
+        if event.change.op is Op.PING:
+            effects = self.machine.handle(happened.PingReceived(stream, event.id), now)
+        else:
+            effects = self.machine.receive(stream, _event(entry), now)
+        for effect in effects:
+            _PERFORM[type(effect)](self, effect, now)
+
+    def ended(self, stream: int, code: int, details: str, now: float) -> None:
+        self._feed(happened.StreamEnded(stream, code, details), now)
+
+    def answered(self, request: int, answer: Answer, now: float) -> None:
+        asked = self._asked.pop(request)
+        if asked:
+            self._feed(_history_input(asked, answer, self.topic), now)
+        else:
+            self._feed(self._token_input(answer, now), now)
+
+    def deadline(self) -> float | None:
+        deadline = self.machine.deadline()
+        if self._done_at is not None and (deadline is None or self._done_at < deadline):
+            deadline = self._done_at
+        if self._saving is not None and (deadline is None or self._saving[0] < deadline):
+            deadline = self._saving[0]
+        return deadline
+
+    def due(self, now: float) -> None:
+        if self._saving is not None and self._saving[0] <= now:
+            sequence, self._saving = self._saving[1], None
+            self._saved(sequence)
+        if self._done_at is not None and self._done_at <= now:
+            self._finish_item(now)
+        deadline = self.machine.deadline()
+        if deadline is not None and deadline <= now:
+            self._inputs.append(happened.Tick())
+        self._settle(now)
+
+    def lost(self, now: float) -> None:
+        self._forget()
+        self.live_since = None
+
+    # ------------------------------------------------------------------------------------------ for tests
+    def close(self, now: float) -> None:
+        """The user closes the watch."""
+        self._feed(happened.Close(), now)
+
+    @property
+    def settled(self) -> bool:
+        """LIVE, and the application is done with everything."""
+        return self.machine.caught_up and self._current is None
+
+    @property
+    def events(self) -> list[Applied]:
+        """What was applied, without gaps."""
+        return [each for each in self.applied if isinstance(each.item, Event)]
+
+    @property
+    def gaps(self) -> list[Gap]:
+        """The gaps the application was told of."""
+        return [each.item for each in self.applied if isinstance(each.item, Gap)]
+
+    # ------------------------------------------------------------------------------------------ the machine
+    def _feed(self, input: happened.Input, now: float) -> None:
+        self._inputs.append(input)
+        self._settle(now)
+
+    def _settle(self, now: float) -> None:
+        """Until nobody has anything more to say at this moment."""
+        if self._busy:
+            return
+        self._busy = True
+        try:
+            inputs = self._inputs
+            while True:
+                while inputs:
+                    for effect in self.machine.handle(inputs.popleft(), now):
+                        _PERFORM[type(effect)](self, effect, now)
+                if self._unread and not self.machine.blocked:
+                    self._read(*self._unread.popleft(), now)
+                elif not self._work(now) and not inputs:
+                    break
+        finally:
+            self._busy = False
+
+    def _work(self, now: float) -> bool:
+        """The application takes an item if it is free; False when there was nothing to do."""
+        machine = self.machine
+        if self._current is None and machine.outbox.items:
+            self._current = machine.take()
+            if (machine.starved or machine.blocked) and len(machine.outbox.items) <= machine.low_water:
+                self._inputs.append(happened.Drained())
+            span = self._processing
+            if span.high > 0:
+                self._done_at = now + span.pick(self._random)
+            else:
+                self._finish_item(now)
+            return True
+        if machine.state is State.FAILED and self._current is None and self._saving is None:
+            self._inputs.append(happened.Close())
+            return True
+        return False
+
+    def _finish_item(self, now: float) -> None:
+        assert self._current is not None
+        (item, ticket), self._current, self._done_at = self._current, None, None
+        if self._handle is not None:
+            self._handle(item)
+        self.applied.append(Applied(self.life, now, item))
+        if self._port is not None and isinstance(item, Event):
+            entry: TopicEvent = item._raw
+            self._port.record(
+                "client.applied", sequence=item.sequence, id=item.id, op=item.type.name, topic=entry.topic_link
+            )
+        self.machine.processed(ticket, now)
+
+    # ------------------------------------------------------------------------------------------ effects
+    def _fetch_token(self, effect: do.FetchToken, now: float) -> None:
+        self._request(0).fetch_token(self._requests)
+
+    def _request(self, asked: int) -> Port:
+        assert self._port is not None
+        self._requests += 1
+        self._asked[self._requests] = asked
+        return self._port
+
+    def _fetch_history(self, effect: do.FetchHistory, now: float) -> None:
+        query = (
+            {"pageSize": "1", "sort": "sequenceID,DESC"}
+            if effect.newest
+            else {"page": "1", "pageSize": str(effect.page_size), "sort": "sequenceID,ASC"}
+        )
+        if effect.after is not None:
+            query["query"] = f"sequenceID>{effect.after}"
+        self._request(effect.request).history(self._requests, self.topic, query, effect.credential.reveal())
+
+    def _open_stream(self, effect: do.OpenStream, now: float) -> None:
+        assert self._port is not None
+        token = effect.credential.reveal()
+        request = WatchRequest(self_link=self.topic, token=f"Bearer {token}", capabilities=(PING_CAPABILITY,))
+        self._unread.clear()
+        self._port.open_stream(effect.attempt, token, request)
+
+    def _send_token(self, effect: do.SendToken, now: float) -> None:
+        assert self._port is not None
+        token = f"Bearer {effect.credential.reveal()}"
+        self._port.send(effect.attempt, WatchRequest(self_link=self.topic, token=token))
+
+    def _send_pong(self, effect: do.SendPong, now: float) -> None:
+        assert self._port is not None
+        self._port.send(effect.attempt, WatchRequest(request_type=PING_RESPONSE, ping_id=effect.id))
+
+    def _close_stream(self, effect: do.CloseStream, now: float) -> None:
+        assert self._port is not None
+        self._port.cancel(effect.attempt)
+
+    def _renew(self, effect: do.RenewChannel, now: float) -> None:
+        assert self._port is not None
+        self._port.renew(effect.keepalive)
+
+    def _save(self, effect: do.SaveCheckpoint, now: float) -> None:
+        if self._save_time > 0 and self.machine.state is not State.CLOSED:
+            self._saving = (now + self._save_time, effect.sequence)
+        else:
+            self._saved(effect.sequence)
+
+    def _saved(self, sequence: int) -> None:
+        if self.first_checkpoint is None:
+            self.first_checkpoint = sequence
+        self.checkpoint = sequence
+        if self.on_saved is not None:
+            self.on_saved(sequence)
+        self._inputs.append(happened.CheckpointSaved(sequence))
+
+    def _resync(self, effect: do.Resync, now: float) -> None:
+        self._inputs.append(happened.Resynced(effect.expired.server_max))
+
+    def _entered(self, effect: do.Entered, now: float) -> None:
+        state = State(effect.state)
+        if self.states and self.states[-1][1] is state:
+            return
+        self.states.append((now, state))
+        self.live_since = now if state is State.LIVE else None
+        if self._port is not None:
+            connected = state in (State.LIVE, State.CATCHING_UP)
+            self._port.record("client.status", connected=connected, state=state.value)
+
+    def _log(self, effect: do.Log, now: float) -> None:
+        pass
+
+    def _finished(self, effect: do.Finished, now: float) -> None:
+        if effect.error is not None:
+            self.error = effect.error
+        elif self._port is not None:
+            port, self._port = self._port, None
+            port.exit(0 if self.error is None else 1)
+
+    def _token_input(self, answer: Answer, now: float) -> happened.Input:
+        assert self._port is not None
+        if answer.token is not None:
+            claims = unverified_claims(answer.token)
+            expires = expiry(claims) if claims is not None else None
+            left = None if expires is None else expires - self._port.wall(now)
+            return happened.TokenFetched(Credential(answer.token), left)
+        what = f"answered {answer.status}" if answer.status else f"cannot be reached: {answer.text}"
+        return happened.TokenFailed(TokenProviderError(f"the token endpoint {what}"))
+
+
+def _history_input(request: int, answer: Answer, topic: str) -> happened.Input:
+    """What `watchmanager._driver.history` makes of such an answer."""
+    if answer.events is not None:
+        return happened.HistoryFetched(request, [_event(entry) for entry in answer.events])
+    headers = answer.headers or {}
+    if answer.status == 410:
+        newest = headers.get("x-axway-max-sequence-id")
+        return happened.HistoryGone(request, int(newest) if newest else None)
+    error: WatchError
+    if answer.status == 0:
+        error = HistoryError(f"history cannot be reached: {answer.text}")
+    elif answer.status == 200:
+        if answer.text.strip() == "[]":
+            return happened.HistoryFetched(request, [])
+        error = HistoryProtocolError("the answer is no page of events", status=200)
+        error.retryable = True
+    elif answer.status == 401:
+        error = Unauthenticated("history refuses the token (401)")
+    elif answer.status == 403:
+        error = PermissionDenied(f"history does not permit reading {topic} (403)", code="PERMISSION_DENIED")
+    elif answer.status == 404:
+        error = TopicNotFound(f"history knows no topic {topic} (404)", code="NOT_FOUND")
+    else:
+        wait = headers.get("retry-after")
+        error = HistoryError(
+            f"history answered {answer.status}",
+            status=answer.status,
+            retry_after=float(wait) if wait is not None else None,
+            retryable=answer.status in RETRIED,
+        )
+    return happened.HistoryFailed(request, error)
+
+
+_PERFORM: dict[type[Any], Callable[[WatchClient, Any, float], None]] = {
+    do.FetchToken: WatchClient._fetch_token,
+    do.OpenStream: WatchClient._open_stream,
+    do.SendToken: WatchClient._send_token,
+    do.SendPong: WatchClient._send_pong,
+    do.CloseStream: WatchClient._close_stream,
+    do.RenewChannel: WatchClient._renew,
+    do.FetchHistory: WatchClient._fetch_history,
+    do.SaveCheckpoint: WatchClient._save,
+    do.Resync: WatchClient._resync,
+    do.Entered: WatchClient._entered,
+    do.Log: WatchClient._log,
+    do.Finished: WatchClient._finished,
+}
+
+
+def recovery_bound(settings: Settings, *, round_trip: float = 0.02, pages: int = 1, retry_after: float = 0.0) -> float:
+    """Within how many seconds a client is LIVE again once server and network are well, whatever was before.
+
+    The sum of everything that may be under way, one after the other, at its longest: a dead connection that is not
+    noticed yet, a wait, a connection that never came to stand, a question to history without an answer and the wait
+    after it, a token, the suspicion that the server counts anew; then the way back itself.
+    """
+    keepalive, backoff = settings.keepalive, settings.backoff
+    http = settings.history.timeout if settings.history is not None else 0.0
+    notice = keepalive.interval + keepalive.timeout
+    asking = http + max(backoff.maximum, retry_after)
+    return (
+        notice
+        + 2 * backoff.maximum
+        + settings.connect_timeout
+        + 2 * asking
+        + REGRESSION_CHECKS * REGRESSION_PAUSE
+        + settings.subscribe_grace
+        + OWED_AFTER
+        + (12 + 3 * pages) * round_trip
+    )

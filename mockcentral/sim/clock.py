@@ -1,0 +1,46 @@
+"""Virtual time: what happens next, and what time it is then. Knows nothing of what happens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from heapq import heappop, heappush
+from typing import Any
+
+NEVER = float("inf")
+
+
+class Clock:
+    """A queue of actions by time. `now` only rises; what is due at one time happens in the order it was planned."""
+
+    __slots__ = ("_queue", "_tie", "now", "steps")
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.steps = 0
+        """How many actions happened."""
+        self._tie = 0
+        self._queue: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
+
+    def at(self, when: float, action: Callable[..., None], *arguments: Any) -> None:
+        """Plan an action; a time that has passed means now."""
+        self._tie += 1
+        heappush(self._queue, (when, self._tie, action, arguments))
+
+    @property
+    def next_at(self) -> float:
+        """When the next action is due, `NEVER` when none is planned."""
+        return self._queue[0][0] if self._queue else NEVER
+
+    def step(self) -> bool:
+        """Jump to the next action and let it happen; False when there is none."""
+        if not self._queue:
+            return False
+        when, _, action, arguments = heappop(self._queue)
+        if when > self.now:
+            self.now = when
+        self.steps += 1
+        action(*arguments)
+        return True
+
+    def __len__(self) -> int:
+        return len(self._queue)
