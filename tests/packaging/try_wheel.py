@@ -29,7 +29,8 @@ topics:
     filters: [{{group: management, kind: APIService, name: "*", type: [created],
                scope: {{kind: Environment, name: sample-env}}}}]
 traffic:
-  - {{every: 50ms, count: {EVENTS}, publish: {{kind: APIService, scope: Environment/sample-env, type: [created]}}}}
+  - {{on: stream_open, every: 50ms, count: {EVENTS},
+     publish: {{kind: APIService, scope: Environment/sample-env, type: [created]}}}}
 expect: [ordered, unique, complete]
 """
 
@@ -111,7 +112,7 @@ def main() -> None:
         place.run("mockcentral", "validate", "wheel.yaml")
         tail = [str(place.bin / "python"), "-m", "watchmanager", "tail", "sample-watch-topic", "-o", "l1"]
         print(
-            place.run("python", "-m", "mockcentral", "run", "--scenario", "wheel.yaml", "--timeout", "60", "--", *tail)
+            place.run("python", "-m", "mockcentral", "run", "--scenario", "wheel.yaml", "--timeout", "60s", "--", *tail)
         )
 
 
