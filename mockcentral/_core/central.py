@@ -106,6 +106,7 @@ class Central:
         self._wall_start = wall_start
         self._ids = Random(f"{seed}:ids")
         self._steps = Random(f"{seed}:sequence")
+        self._cuts = Random(f"{seed}:attempts")
         self.tokens = TokenBook(
             tenant=self.settings.tenant, accept=self.settings.token.accept, sign=sign, new_id=self.new_id
         )
@@ -265,7 +266,8 @@ class Central:
             self._at(now + delay, lambda later: self._ack(id, payload, nth, delay, rule, later))
 
     def _ack(self, id: int, payload: bytes, nth: int, delay: float, rule: str | None, now: float) -> None:
-        if id in self.connections:
+        connection = self.connections.get(id)
+        if connection is not None and not connection.blackholed:
             self._issue(AckPing(id, payload), rule)
             self.journal.add(now, "ping.acked", conn=id, nth=nth, delay=delay)
 
@@ -320,7 +322,7 @@ class Central:
             call.token, call.token_expires = verdict.fingerprint, verdict.expires
             self._watch_expiry(call, now)
             if script is not None and script.abort_after is not None and script.abort_after.time is not None:
-                pause = script.abort_after.time.pick(self._steps)
+                pause = script.abort_after.time.pick(self._cuts)
                 self._at(now + pause, lambda later: self._abort(call, later))
         return number
 
@@ -381,11 +383,12 @@ class Central:
         call.token, call.token_expires = verdict.fingerprint, verdict.expires
         self._watch_expiry(call, now)
         call.wants_pings = PING_CAPABILITY in request.capabilities  # only those may be sent PING (protocol 1.7)
+        if call.abort_at_events == 0:
+            self._abort(call, now)
+            return
         self._plan_ping(call, now)
         if self.settings.delivery == "stream_open":
             self._deliver(call, entry.log.after(max(call.opened_after, self.log.purged_through)), now)
-        if call.abort_at_events == 0:
-            self._abort(call, now)
 
     def _refresh(self, call: Call, request: WatchRequest, now: float) -> None:
         assert call.entry is not None

@@ -55,7 +55,8 @@ def test_bursts_come_at_the_planned_times_and_a_late_call_gets_the_whole_backlog
     assert one.next_at == 35.0  # from the planned time, not from when somebody came to look
     assert not one.done
     assert len(one.due(35.0)) == 1
-    assert (one.done, one.next_at, one.due(1e9)) == (True, None, [])
+    assert one.due(1e9) == []
+    assert one.next_at is None
 
 
 def test_a_pause_of_zero_publishes_everything_at_once() -> None:
@@ -108,6 +109,6 @@ def test_an_update_of_a_subresource_says_so_and_other_changes_do_not() -> None:
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_the_same_seed_makes_the_same_traffic(seed: int) -> None:
-    spec = {"count": 50, "every": Span(0.1, 2.0), "burst": 2}
+    spec: dict[str, Any] = {"count": 50, "every": Span(0.1, 2.0), "burst": 2}
     assert everything(line(seed, **spec)) == everything(line(seed, **spec))
     assert everything(line(seed, **spec)) != everything(line(seed + 1, **spec))
