@@ -303,7 +303,7 @@ def _place(event: yaml.Event) -> tuple[int, int]:
 
 def _paired(text: str) -> str:
     """JSON writes a character past the 16-bit ones as two escapes, which YAML does not know: put it there itself."""
-    if not text.lstrip().startswith(("{", "[")):
+    if not text.lstrip().startswith(("{", "[", '"')):
         return text
     return _ESCAPE.sub(lambda found: json.loads(f'"{found[0]}"') if len(found[1]) > 1 else found[0], text)
 

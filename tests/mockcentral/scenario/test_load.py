@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -81,7 +82,7 @@ def test_the_sample_topic_is_read_with_its_two_filters() -> None:
 
 
 def test_a_topic_file_may_be_json_and_hold_what_central_adds() -> None:
-    resource = {
+    resource: dict[str, Any] = {
         "group": "management",
         "apiVersion": "v1",
         "kind": "WatchTopic",
@@ -96,7 +97,7 @@ def test_a_topic_file_may_be_json_and_hold_what_central_adds() -> None:
     expected = Topic(name="t", filters=(Filter(kind="*", type=("created",)),))
     assert loads_topic(json.dumps(resource)) == (expected,)
     assert parse_topic(resource) == expected
-    assert parse_topic({"name": "t", "filters": resource["spec"]["filters"]}) == expected  # type: ignore[index]
+    assert parse_topic({"name": "t", "filters": resource["spec"]["filters"]}) == expected
 
 
 def test_several_topics_stand_in_documents_of_their_own() -> None:

@@ -11,7 +11,7 @@ from mockcentral.scenario.load import dumps, load, loads
 from mockcentral.scenario.schema import Scenario
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 @given(strategies.scenarios())
 def test_a_written_scenario_reads_back_to_an_equal_one(scenario: Scenario) -> None:
     assert loads(dumps(scenario)) == scenario
