@@ -22,17 +22,19 @@ def expected(scenario: Scenario) -> tuple[str, ...]:
     return (*ALWAYS, *(name for name in asked if name not in ALWAYS), RECEIPTS)
 
 
-def judge(journal: Sequence[Record], scenario: Scenario, checks: Iterable[str] | None = None) -> list[Verdict]:
+def judge(
+    journal: Sequence[Record], scenario: Scenario, checks: Iterable[str] | None = None, *, now: float | None = None
+) -> list[Verdict]:
     """The verdicts of the named checks; without names those of the scenario, the four of every watch and the receipts.
 
     Bounds come from the scenario's `expect`, else from the check's defaults. They are real seconds: the client under
     test does not live in the fake's scaled time, so hand in the scenario as it was written. Raises ValueError for an
-    unknown name.
+    unknown name. `now` is the world time of the judgement, for what is overdue though nothing was journaled since.
     """
     names = expected(scenario) if checks is None else _known(checks)
     settings = _settings(scenario)
     defaults = {expectation.name: expectation for expectation in EXPECTATIONS}
-    evidence = Evidence(journal)
+    evidence = Evidence(journal, now)
     return [
         judge_receipts(evidence)
         if name == RECEIPTS

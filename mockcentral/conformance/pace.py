@@ -3,7 +3,8 @@
     all that was planned has happened, and no check waits for anything  -> over after a short quiet
     something is still awaited                                          -> over after a long quiet, or at the timeout
 
-*Quiet* counts from the last line that changes anything; PINGs, token refreshes and empty pages of history do not.
+*Quiet* counts from the last line that changes anything; PINGs, token refreshes, empty pages of history and the
+connections they come on do not.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def is_news(record: Record) -> bool:
         return bool(record.get("request") == "subscribe")
     if kind == "http.request":
         return bool(record.get("sequences"))
-    return kind.partition(".")[0] not in ("ping", "token")
+    return kind.partition(".")[0] not in ("ping", "token", "conn")
 
 
 def faults_spent(scenario: Scenario, records: Iterable[Record]) -> bool:
@@ -67,11 +68,8 @@ def long_quiet(scenario: Scenario, time_scale: float) -> float:
     names = {expectation.name for expectation in scenario.expect}
     planned = [line.every.high for line in scenario.traffic] + [line.after.high for line in scenario.traffic]
     planned += [rule.after.high for rule in scenario.faults]
-    planned += [
-        attempt.abort_after.time.high
-        for attempt in scenario.attempts
-        if attempt.abort_after and attempt.abort_after.time
-    ]
+    cuts = (attempt.abort_after for attempt in scenario.attempts if attempt.abort_after is not None)
+    planned += [cut.time.high for cut in cuts if cut.time is not None]
     if "refreshes_token" in names:
         planned.append(scenario.world.token.life)
     if "answers_pings" in names and scenario.world.ping.every is not None:
@@ -81,7 +79,7 @@ def long_quiet(scenario: Scenario, time_scale: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """The bounds of one run, seconds. `first_contact`: how long a client may need until it connects for the first time."""
+    """The bounds of one run, seconds. `first_contact`: how long a client may need until it connects the first time."""
 
     long_quiet: float
     timeout: float

@@ -69,10 +69,12 @@ class Holdings:
 class Evidence:
     """A journal, sorted by what checks ask for."""
 
-    def __init__(self, journal: Sequence[Record]) -> None:
+    def __init__(self, journal: Sequence[Record], now: float | None = None) -> None:
+        """`now`: world time of the judgement, seconds; without it that of the last line."""
         self.whole = not journal or journal[0].get("n") == 1
         """False when the journal lost its beginning (it is bounded in memory): most checks cannot judge then."""
-        self.now = float(journal[-1]["t"]) if journal else 0.0
+        last = float(journal[-1]["t"]) if journal else 0.0
+        self.now = last if now is None else max(last, now)
         self.world: Record = {}
         self.published: dict[int, list[Record]] = defaultdict(list)
         self.attempts: list[Attempt] = []

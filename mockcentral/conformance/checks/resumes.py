@@ -17,12 +17,14 @@ def judge(evidence: Evidence, settings: Resumes) -> Finding:
     reconnects = 0
     asked = 0
     behind: list[Record] = []
+    ended = False
     lost: set[int] = set()
     doubtful: list[Record] = []
     for topic in evidence.subscriptions:
         calls = [
             attempt for attempt in evidence.attempts if attempt.topic == topic and attempt.opened["n"] < evidence.stop_n
         ]
+        ended = ended or any(call.end is not None and call.end["n"] < evidence.stop_n for call in calls)
         owed = evidence.owed(topic)
         holdings = evidence.holdings(topic)
         absent = {sequence: line for sequence, line in owed.items() if sequence not in holdings.had}
@@ -46,8 +48,12 @@ def judge(evidence: Evidence, settings: Resumes) -> Finding:
         return unknown(
             "The client never asked for history, and what it got of broken streams cannot be told.", doubtful
         )
+    if not evidence.subscriptions:
+        return unknown("The client never subscribed to a topic.")
+    if not reconnects and ended:
+        return unknown("A stream ended, and no other of its topic followed.")
     if not reconnects:
-        return unknown("No stream of a topic followed another one.")
+        return passed("No stream was broken.")
     return passed(f"{reconnects} times, {asked} of them with a question to history.")
 
 

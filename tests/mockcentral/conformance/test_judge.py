@@ -35,6 +35,12 @@ def test_bounds_come_from_the_scenario() -> None:
     assert judge(journal, PLAIN, ["reconnects"])[0].outcome is Outcome.PASS, "without a bound the default holds"
 
 
+def test_what_is_overdue_shows_though_nothing_was_journaled_since() -> None:
+    journal = Tape().watch(1).end(1).lines
+    assert judge(journal, PLAIN, ["reconnects"])[0].outcome is Outcome.INCONCLUSIVE
+    assert judge(journal, PLAIN, ["reconnects"], now=60.0)[0].outcome is Outcome.FAIL
+
+
 def test_the_longest_bound_says_how_patient_to_be() -> None:
     assert patience(PLAIN) == 0.0
     assert patience(replace(PLAIN, expect=(Complete(), Reconnects(), NoticesDeadPeer()))) == 65.0
