@@ -93,7 +93,7 @@ class HistoryFetched:
 
 @dataclass(frozen=True, slots=True)
 class HistoryGone:
-    """410: what was asked for is no longer kept; `server_max` is the newest sequence, None if the server did not say."""
+    """410: what was asked for is no longer kept; `server_max` is the newest sequence, None if it was not told."""
 
     request: int
     server_max: int | None

@@ -24,7 +24,10 @@ from watchmanager.policy import TLS, Keepalive
 
 MAX_MESSAGE = 16 * 1024 * 1024
 _CODES: dict[Any, int] = {each: each.value[0] for each in grpc.StatusCode}
-_UNKNOWN, _CANCELLED = 2, 1
+_UNKNOWN = 2
+_MASKED = "Internal error from Core"
+"""grpc.aio puts this status over a call when a write loses the race with the call's end; the real one follows."""
+_UNMASK_WITHIN = 2.0
 
 
 class Transport:
@@ -145,6 +148,9 @@ class Stream:
         self._closed = False
         self._writes: set[asyncio.Task[None]] = set()
         self._call = transport.open(token)
+        self._real_status: tuple[int, str] | None = None
+        self._status_known = asyncio.Event()
+        self._call.add_done_callback(self._on_status)
         self._reader = asyncio.ensure_future(self._read(codec.subscribe(topic, token)))
 
     def send_token(self, token: str) -> None:
@@ -210,10 +216,32 @@ class Stream:
                 raise
         if self._closed:
             return
-        try:
-            code, details = await call.code(), await call.details()
-        except asyncio.CancelledError:
-            code, details = grpc.StatusCode.CANCELLED, ""
+        code, details = await self._status()
         if not self._closed:
             self._closed = True
-            self._feed(StreamEnded(attempt, _CODES.get(code, _UNKNOWN), details or ""))
+            self._feed(StreamEnded(attempt, code, details))
+
+    def _on_status(self, _: object) -> None:
+        """Called by grpc.aio in the moment a status is set, maybe twice: the real one before or after the mask."""
+        code, details = _at_once(self._call.code()), _at_once(self._call.details()) or ""
+        if code is not grpc.StatusCode.INTERNAL or details != _MASKED:
+            self._real_status = (_CODES.get(code, _UNKNOWN), details)
+            self._status_known.set()
+
+    async def _status(self) -> tuple[int, str]:
+        """How the call ended."""
+        await self._call.code()
+        if self._real_status is None:
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._status_known.wait(), _UNMASK_WITHIN)
+        return self._real_status or (_CODES[grpc.StatusCode.INTERNAL], _MASKED)
+
+
+def _at_once(coroutine: Any) -> Any:
+    """The result of a coroutine that has nothing to wait for; None when it would wait."""
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        return done.value
+    coroutine.close()
+    return None

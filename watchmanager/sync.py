@@ -1,0 +1,399 @@
+"""The public API for threads. The same engine as `aio`, in one background thread a manager; same names, same order.
+
+Items cross from that thread in small batches, so that a fast stream does not pay for a thread switch per event. What is
+in a batch is not yet processed: the restart point moves when the next item is asked for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import os
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable, Collection, Coroutine, Iterator, MutableMapping
+from random import Random
+from types import TracebackType
+from typing import Any, Literal, TypeVar
+
+from watchmanager._core.status import State, WatchStatus
+from watchmanager._driver.engine import StateFunction
+from watchmanager.aio import AsyncWatch, AsyncWatchManager, CommitLike, GoneLike, StartLike
+from watchmanager.auth import TokenLike
+from watchmanager.checkpoints import CheckpointStore
+from watchmanager.errors import ForkedProcessError, LifecycleError, WatchClosed
+from watchmanager.events import Item
+from watchmanager.policy import TLS, Backoff, Buffer, History, Keepalive, Proxy
+
+T = TypeVar("T")
+
+BATCH = 256
+TELL_EVERY = 0.2
+"""Seconds after which a consumer that works through a batch tells the engine how far it is."""
+
+
+class WatchManager:
+    """Watches topics of one server for one tenant, from any thread. See `AsyncWatchManager` for the arguments.
+
+    The background thread starts with the first watch and ends with `close()`. It is a daemon: a program that forgets to
+    close still ends, without saving the last positions. After a fork make a new manager in the child.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        tenant_id: str,
+        token: TokenLike,
+        insecure: bool = False,
+        tls: TLS | None = None,
+        proxy: Proxy | str | None = None,
+        single_entry: str | None = None,
+        checkpoints: CheckpointStore | MutableMapping[str, int] | None = None,
+        history: History | bool = True,
+        backoff: Backoff | None = None,
+        keepalive: Keepalive | None = None,
+        buffer: Buffer | None = None,
+        user_agent: str = "",
+        connect_timeout: float = 20.0,
+        subscribe_grace: float = 1.0,
+        token_timeout: float = 60.0,
+        auth_attempts: int | None = None,
+        treat_as_transient: Collection[str] = (),
+        checkpoint_interval: float = 1.0,
+        random: Random | None = None,
+    ) -> None:
+        self._manager = AsyncWatchManager(
+            address,
+            tenant_id=tenant_id,
+            token=token,
+            insecure=insecure,
+            tls=tls,
+            proxy=proxy,
+            single_entry=single_entry,
+            checkpoints=checkpoints,
+            history=history,
+            backoff=backoff,
+            keepalive=keepalive,
+            buffer=buffer,
+            user_agent=user_agent,
+            connect_timeout=connect_timeout,
+            subscribe_grace=subscribe_grace,
+            token_timeout=token_timeout,
+            auth_attempts=auth_attempts,
+            treat_as_transient=treat_as_transient,
+            checkpoint_interval=checkpoint_interval,
+            random=random,
+        )
+        self._portal = _Portal()
+        self._watches: weakref.WeakSet[Watch] = weakref.WeakSet()
+        self._closed = False
+
+    def watch(
+        self,
+        topic: str,
+        *,
+        start: StartLike | None = None,
+        fallback: Literal["latest", "earliest"] = "latest",
+        on_gone: GoneLike = "raise",
+        commit: CommitLike = "on_next",
+        on_state: StateFunction | None = None,
+    ) -> Watch:
+        """A watch of a topic; see `AsyncWatchManager.watch`. It starts with `with`, `ready()` or the first step of a
+        `for`.
+
+        `on_gone` may be a plain function; it and `on_state` are called in another thread than yours.
+        """
+        self._portal.check()
+        if self._closed:
+            raise WatchClosed("the manager is closed")
+        inner = self._manager.watch(
+            topic, start=start, fallback=fallback, on_gone=on_gone, commit=commit, on_state=on_state
+        )
+        watch = Watch(inner, self._portal, commit)
+        self._watches.add(watch)
+        return watch
+
+    @property
+    def watches(self) -> tuple[Watch, ...]:
+        """Those not closed yet."""
+        return tuple(each for each in self._watches if each.status.state is not State.CLOSED)
+
+    def close(self) -> None:
+        """Close all watches, then the connections and the thread. Twice is once."""
+        if self._closed:
+            return
+        self._portal.check()
+        self._closed = True
+        self._portal.run(self._manager.close())
+        self._portal.stop()
+
+    def __enter__(self) -> WatchManager:
+        if self._closed:
+            raise WatchClosed("the manager is closed")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Watch:
+    """The events of one topic, in order, each once. Iterate it from one thread; `close()` it from any.
+
+    Iteration ends only after `close()`. Everything that ends a watch otherwise is raised, after the events before it.
+    """
+
+    def __init__(self, inner: AsyncWatch, portal: _Portal, commit: CommitLike) -> None:
+        self._inner = inner
+        self._engine = inner._engine
+        self._portal = portal
+        self._commit_on_next = commit == "on_next"
+        self._batch: deque[tuple[Item, int]] = deque()
+        self._ticket = 0
+        self._tickets: dict[int, int] = {}
+        self._told_at = 0.0
+        self._waiting = threading.Lock()
+
+    @property
+    def topic(self) -> str:
+        """selfLink of the topic."""
+        return self._inner.topic
+
+    @property
+    def status(self) -> WatchStatus:
+        """How it is right now."""
+        return self._inner.status
+
+    def ready(self, timeout: float | None = None) -> None:
+        """Until everything published from now on is sure to arrive. Raises the cause when it fails, or when `timeout`
+        seconds pass (TimeoutError when no cause is known).
+        """
+        try:
+            self._portal.run(self._inner.ready(timeout))
+        except asyncio.TimeoutError:
+            raise TimeoutError(f"not ready within {timeout:g} s") from None
+
+    def __iter__(self) -> Iterator[Item]:
+        return self
+
+    def __next__(self) -> Item:
+        while True:
+            try:
+                item, ticket = self._batch.popleft()
+            except IndexError:
+                if not self._fetch():
+                    raise StopIteration from None
+                continue
+            if self._commit_on_next:
+                if self._ticket:
+                    self._tell(self._ticket)
+                self._ticket = ticket
+            else:
+                self._tickets[id(item)] = ticket
+            return item
+
+    def catch_up(self) -> Iterator[Item]:
+        """The items until nothing is left that was published before: ends when the watch is live and everything is
+        handed out.
+        """
+        while self._batch or not self._portal.run(self._settled()):
+            try:
+                item = next(self)
+            except StopIteration:
+                return
+            yield item
+        if self._commit_on_next and self._ticket:
+            self._portal.run(self._processed(self._ticket))
+            self._ticket = 0
+
+    def until(self, predicate: Callable[[Item], bool], timeout: float | None = None) -> Item:
+        """The first item for which `predicate` is true; those before it are consumed. TimeoutError after `timeout`."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            if not self._batch:
+                left = None if deadline is None else max(0.0, deadline - time.monotonic())
+                if not self._fetch(left):
+                    raise WatchClosed("the watch was closed")
+            item = next(self)
+            if predicate(item):
+                return item
+
+    def commit(self, item: Item) -> None:
+        """This item is processed (with commit="manual"). The restart point moves over the unbroken run of processed
+        items.
+        """
+        if self._commit_on_next:
+            ticket, self._ticket = self._ticket, 0
+        else:
+            found = self._tickets.pop(id(item), None)
+            if found is None:
+                raise LifecycleError(
+                    f"sequence {item.sequence} was not delivered by this watch, or is committed already"
+                )
+            ticket = found
+        if ticket:
+            self._portal.run(self._processed(ticket))
+
+    def send_agent_status(self, state: str, message: str = "") -> bool:
+        """Tell the server about this agent (protocol 4.8); False when no stream stands."""
+
+        async def send() -> bool:
+            return self._inner.send_agent_status(state, message)
+
+        return self._portal.run(send())
+
+    def close(self) -> None:
+        """Stop and save the position. What is not yet handed out stays with the server. Twice is once."""
+        self._portal.run(self._inner.close())
+        self._batch.clear()
+        self._ticket = 0
+        self._tickets.clear()
+
+    def __enter__(self) -> Watch:
+        async def start() -> None:
+            self._engine.start()
+
+        self._portal.run(start())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # ---------------------------------------------------------------- inside
+    def _fetch(self, timeout: float | None = None) -> bool:
+        """Wait for a batch; False once closed. TimeoutError after `timeout`. Interrupted, it loses nothing: the batch
+        is filled by the loop's thread, whether or not somebody still waits for it.
+        """
+        if not self._waiting.acquire(blocking=False):
+            raise LifecycleError("another thread is already waiting for this watch's next event")
+        try:
+            ticket, self._ticket = self._ticket if self._commit_on_next else 0, 0
+            return self._portal.run(self._fill(ticket), timeout)
+        finally:
+            self._waiting.release()
+
+    async def _fill(self, ticket: int) -> bool:
+        engine = self._engine
+        engine.start()
+        if ticket:
+            engine.processed(ticket)
+        found = engine.take() or await engine.next()
+        if found is None:
+            return False
+        batch = self._batch
+        while found is not None:
+            batch.append(found)
+            found = engine.take() if len(batch) < BATCH else None
+        return True
+
+    async def _settled(self) -> bool:
+        """Wait until there is an item (False) or nothing is left to wait for (True)."""
+        engine = self._engine
+        engine.start()
+        while True:
+            machine = engine.machine
+            if machine.outbox.items or machine.state in (State.FAILED, State.CLOSED):
+                return False
+            if machine.state is State.LIVE:
+                return True
+            await self._inner._either(engine)
+
+    async def _processed(self, ticket: int) -> None:
+        self._engine.processed(ticket, all_before=self._commit_on_next)
+
+    def _tell(self, ticket: int) -> None:
+        now = time.monotonic()
+        if now - self._told_at > TELL_EVERY:
+            self._told_at = now
+            self._portal.post(self._engine.processed, ticket)
+
+
+class _Portal:
+    """One event loop in one daemon thread, made when it is first needed."""
+
+    def __init__(self) -> None:
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._stopped = False
+
+    def check(self) -> None:
+        if os.getpid() != self._pid:
+            raise ForkedProcessError(
+                f"this manager belongs to process {self._pid}, and this is its child {os.getpid()}: "
+                "make a new manager after the fork"
+            )
+
+    def run(self, work: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
+        """Run a coroutine over there and wait for it; TimeoutError after `timeout` (it is cancelled then)."""
+        try:
+            loop = self._running()
+        except BaseException:
+            work.close()
+            raise
+        future = asyncio.run_coroutine_threadsafe(work, loop)
+        try:
+            return future.result(timeout)
+        except (TimeoutError, concurrent.futures.TimeoutError):  # one and the same from 3.11 on
+            if future.done():
+                raise
+            future.cancel()
+            raise TimeoutError(f"nothing within {timeout:g} s") from None
+        except BaseException:
+            future.cancel()
+            raise
+
+    def post(self, function: Callable[..., object], *arguments: object) -> None:
+        """Call a function over there, soon."""
+        loop = self._loop
+        if loop is not None and not self._stopped:
+            loop.call_soon_threadsafe(function, *arguments)
+
+    def stop(self) -> None:
+        """End the loop and wait for the thread."""
+        with self._lock:
+            loop, thread, self._stopped = self._loop, self._thread, True
+        if loop is None or thread is None:
+            return
+        loop.call_soon_threadsafe(loop.stop)
+        if thread is not threading.current_thread():
+            thread.join()
+
+    def _running(self) -> asyncio.AbstractEventLoop:
+        self.check()
+        with self._lock:
+            if self._stopped:
+                raise WatchClosed("the manager is closed")
+            if self._loop is None:
+                started = threading.Event()
+                self._thread = threading.Thread(target=self._main, args=(started,), name="watchmanager", daemon=True)
+                self._thread.start()
+                started.wait()
+            assert self._loop is not None
+            if self._thread is threading.current_thread():
+                raise LifecycleError("a callback of the watch may not call the watch's blocking methods")
+            return self._loop
+
+    def _main(self, started: threading.Event) -> None:
+        loop = asyncio.new_event_loop()
+        self._loop = loop
+        asyncio.set_event_loop(loop)
+        loop.call_soon(started.set)
+        try:
+            loop.run_forever()
+            left = asyncio.all_tasks(loop)
+            for task in left:
+                task.cancel()
+            loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.run_until_complete(loop.shutdown_default_executor())
+        finally:
+            asyncio.set_event_loop(None)
+            loop.close()
