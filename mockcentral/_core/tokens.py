@@ -49,6 +49,7 @@ class Verdict:
 class _Issued:
     expires: float
     client_id: str
+    mark: str
     revoked: bool = False
 
 
@@ -124,7 +125,7 @@ class TokenBook:
             "jti": self._new_id(),
         }
         token = self._sign(claims)
-        self._issued[token] = _Issued(float(expires), client_id)
+        self._issued[token] = _Issued(float(expires), client_id, fingerprint(token))
         while len(self._issued) > MAX_BOOK:
             self._issued.popitem(last=False)
         return token
@@ -134,11 +135,11 @@ class TokenBook:
         token = bearer(value or "")
         if not token:
             return Verdict(Worth.MISSING)
-        mark = fingerprint(token)
         issued = self._issued.get(token)
         if issued is not None:
             good = not issued.revoked and wall < issued.expires
-            return Verdict(Worth.GOOD if good else Worth.EXPIRED, issued.expires, mark)
+            return Verdict(Worth.GOOD if good else Worth.EXPIRED, issued.expires, issued.mark)
+        mark = fingerprint(token)
         claims = unverified_claims(token)
         if claims is None:
             return Verdict(Worth.MALFORMED, None, mark)
@@ -154,8 +155,8 @@ class TokenBook:
         there were.
         """
         count = 0
-        for token, issued in self._issued.items():
-            if not issued.revoked and (mark is None or fingerprint(token) == mark):
+        for issued in self._issued.values():
+            if not issued.revoked and mark in (None, issued.mark):
                 issued.revoked = True
                 count += 1
         return count

@@ -42,5 +42,20 @@ class Clock:
         action(*arguments)
         return True
 
+    def run(self, until: float, limit: int) -> int:
+        """Step through everything up to a time (inclusive), at most `limit` steps; returns how many were left."""
+        queue = self._queue
+        while queue and limit:
+            when, _, action, arguments = queue[0]
+            if when > until:
+                break
+            heappop(queue)
+            if when > self.now:
+                self.now = when
+            self.steps += 1
+            limit -= 1
+            action(*arguments)
+        return limit
+
     def __len__(self) -> int:
         return len(self._queue)

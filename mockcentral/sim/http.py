@@ -6,9 +6,9 @@ tests/properties/test_sim_agrees_with_sockets.py.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
+from urllib.parse import urlencode
 
 from mockcentral._core import harvester
 from mockcentral._core.actions import AnswerHttp
@@ -21,62 +21,60 @@ TOKEN_PATH = "/auth/realms/Broker/protocol/openid-connect/token"
 
 
 def history(
-    central: Central, connection: int, topic: str, parameters: Mapping[str, str], token: str, now: float
+    central: Central, connection: int, topic: str, query: harvester.Query, token: str, now: float
 ) -> tuple[Answer, AnswerHttp, dict[str, Any]]:
     """The answer to a harvester request, what faults want done to it, and its line for the journal."""
+    most = central.settings.harvester.page_size
+    if query.page_size > most:
+        query = replace(query, page_size=most)
     facts: dict[str, Any] = {
         "conn": connection,
         "method": "GET",
         "path": f"/events{topic}",
-        "query": parameters,
+        "query": query,
         "status": 0,
         "topic": topic,
-        "after": None,
-        "page": None,
-        "page_size": None,
+        "after": query.asked_after,
+        "page": query.page,
+        "page_size": query.page_size,
         "sequences": [],
     }
     decision = central.http_request(("http", "harvest"), connection, now)
     if decision.status is not None:
-        _asked(central, parameters, facts)
         return _faulty(decision), decision, facts
-    answer = _page(central, topic, parameters, token, now, facts)
+    answer = _page(central, topic, query, token, now, facts)
     return answer, decision, facts
 
 
-def _asked(central: Central, parameters: Mapping[str, str], facts: dict[str, Any]) -> None:
-    with contextlib.suppress(ValueError):
-        query = harvester.parse(parameters, central.settings.harvester.page_size)
-        facts["after"], facts["page"], facts["page_size"] = query.asked_after, query.page, query.page_size
+def parameters(query: harvester.Query) -> str:
+    """The query string a client would have sent."""
+    given = {} if query.newest_first else {"page": str(query.page)}
+    given["pageSize"] = str(query.page_size)
+    given["sort"] = "sequenceID,DESC" if query.newest_first else "sequenceID,ASC"
+    if query.asked_after is not None:
+        given["query"] = f"sequenceID>{query.asked_after}"
+    return urlencode(given)
 
 
 def _page(
-    central: Central, topic: str, parameters: Mapping[str, str], token: str, now: float, facts: dict[str, Any]
+    central: Central, topic: str, query: harvester.Query, token: str, now: float, facts: dict[str, Any]
 ) -> Answer:
     verdict = central.judge(token, now)
     if verdict.worth is not Worth.GOOD:
-        _asked(central, parameters, facts)
         return Answer(401, f"token refused: {verdict.worth.value}")
-    try:
-        page = central.harvest(topic, parameters, now)
-    except ValueError as error:
-        return Answer(400, str(error))
+    page = central.history(topic, query, now)
     if page is None:
-        _asked(central, parameters, facts)
         return Answer(404, f"there is no watch topic {topic}")
     if isinstance(page, Gone):
         facts["max_sequence"] = page.max_sequence
-        _asked(central, parameters, facts)
         return Answer(410, "gone", {"x-axway-max-sequence-id": str(page.max_sequence)})
-    facts["after"] = page.query.asked_after
-    facts["page"], facts["page_size"] = page.query.page, page.query.page_size
     facts["sequences"] = page.sequences
     return Answer(200, events=page.events)
 
 
 def token(central: Central, connection: int, client_id: str, now: float) -> tuple[Answer, AnswerHttp, dict[str, Any]]:
     """The answer to a token request, what faults want done to it, and its line for the journal."""
-    facts: dict[str, Any] = {"conn": connection, "method": "POST", "path": TOKEN_PATH, "query": {}, "status": 0}
+    facts: dict[str, Any] = {"conn": connection, "method": "POST", "path": TOKEN_PATH, "query": None, "status": 0}
     decision = central.http_request(("http", "token"), connection, now)
     if decision.status is not None:
         return _faulty(decision), decision, facts

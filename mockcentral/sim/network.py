@@ -22,7 +22,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any
-from urllib.parse import urlencode
 
 from mockcentral._core.actions import (
     AckPing,
@@ -38,6 +37,7 @@ from mockcentral._core.actions import (
 from mockcentral._core.calls import WATCH_PATH, WatchRequest
 from mockcentral._core.central import Central
 from mockcentral._core.events import TopicEvent
+from mockcentral._core.harvester import Query
 from mockcentral.sim import http
 from mockcentral.sim.clock import NEVER, Clock
 from mockcentral.sim.party import Answer, Party
@@ -72,11 +72,11 @@ class Stream:
 class Exchange:
     """An HTTP request and whether its client still waits."""
 
-    __slots__ = ("over", "request", "wire")
+    __slots__ = ("over", "request", "until")
 
-    def __init__(self, request: int, wire: Wire) -> None:
+    def __init__(self, request: int) -> None:
         self.request = request
-        self.wire = wire
+        self.until = 0.0
         self.over = False
 
 
@@ -91,6 +91,7 @@ class Wire:
         "draining",
         "exchange",
         "gone",
+        "guarded",
         "holed",
         "id",
         "keepalive",
@@ -120,6 +121,7 @@ class Wire:
         self.streams: dict[int, Stream] = {}
         self.streams_opened = 0
         self.exchange: Exchange | None = None
+        self.guarded = False  # a timer watches over its exchanges
         self.pinged = self.acked = 0
 
 
@@ -182,11 +184,11 @@ class Seat:
         elif wire is not None:
             wire.draining = True
 
-    def history(self, request: int, topic: str, parameters: Mapping[str, str], token: str) -> None:
-        self.network.ask(self, request, topic, parameters, token)
+    def history(self, request: int, topic: str, query: Query, token: str) -> None:
+        self.network.ask(self, request, topic, query, token)
 
     def fetch_token(self, request: int) -> None:
-        self.network.ask(self, request, "", {}, "")
+        self.network.ask(self, request, "", None, "")
 
 
 class Network:
@@ -513,26 +515,29 @@ class Network:
             self.hang_up(wire)
 
     # ------------------------------------------------------------------------------------------ HTTP
-    def ask(self, seat: Seat, request: int, topic: str, parameters: Mapping[str, str], token: str) -> None:
+    def ask(self, seat: Seat, request: int, topic: str, query: Query | None, token: str) -> None:
         wire = seat.idle.pop() if seat.idle else self.dial(seat, "http/1.1")
-        exchange = Exchange(request, wire)
+        exchange = Exchange(request)
         wire.exchange = exchange
-        self.clock.at(self.clock.now + seat.party.http_timeout, self._http_unanswered, wire, exchange)
+        exchange.until = self.clock.now + seat.party.http_timeout
+        if not wire.guarded:
+            wire.guarded = True
+            self.clock.at(exchange.until, self._http_guard, wire)
         if wire.up:
-            self._ask(wire, exchange, topic, parameters, token)
+            self._ask(wire, exchange, topic, query, token)
         else:
-            wire.waiting.append((self._ask, exchange, topic, parameters, token))
+            wire.waiting.append((self._ask, exchange, topic, query, token))
 
-    def _ask(self, wire: Wire, exchange: Exchange, topic: str, parameters: Mapping[str, str], token: str) -> None:
-        self._up(wire, self._asked, exchange, topic, parameters, token)
+    def _ask(self, wire: Wire, exchange: Exchange, topic: str, query: Query | None, token: str) -> None:
+        self._up(wire, self._asked, exchange, topic, query, token)
 
-    def _asked(self, wire: Wire, exchange: Exchange, topic: str, parameters: Mapping[str, str], token: str) -> None:
+    def _asked(self, wire: Wire, exchange: Exchange, topic: str, query: Query | None, token: str) -> None:
         if wire.holed or wire.id not in self.wires:
             return
         self._speaks(wire)
         now = self.clock.now
-        if topic:
-            answer, decision, facts = http.history(self.central, wire.id, topic, parameters, token, now)
+        if query is not None:
+            answer, decision, facts = http.history(self.central, wire.id, topic, query, token, now)
         else:
             answer, decision, facts = http.token(self.central, wire.id, wire.seat.party.name, now)
         if decision.delay > 0:
@@ -544,7 +549,8 @@ class Network:
     def _respond(self, wire: Wire, exchange: Exchange, answer: Answer, facts: dict[str, Any]) -> None:
         facts["status"] = answer.status
         if not self.thrifty:
-            facts["query"] = urlencode(facts["query"])
+            query = facts["query"]
+            facts["query"] = "" if query is None else http.parameters(query)
             self.central.journal.add(self.clock.now, "http.request", **facts)
         if wire.id in self.wires:
             self._down(wire, self._answer, exchange, answer)
@@ -560,46 +566,69 @@ class Network:
         seat.party.answered(exchange.request, answer, self.clock.now)
         self.plan(seat)
 
-    def _http_unanswered(self, wire: Wire, exchange: Exchange) -> None:
-        if exchange.over or wire.seat.over:
+    def _http_guard(self, wire: Wire) -> None:
+        """One timer for all exchanges of a connection: it looks whether the present one has waited for too long."""
+        wire.guarded = False
+        exchange = wire.exchange
+        if exchange is None or exchange.over or wire.seat.over:
+            return
+        if exchange.until > self.clock.now:
+            wire.guarded = True
+            self.clock.at(exchange.until, self._http_guard, wire)
             return
         self.hang_up(wire)
         self._answer(wire, exchange, Answer(0, "timed out"))
 
     # ------------------------------------------------------------------------------------------ Central's orders
     def _carry_out(self, order: Order) -> None:
-        if isinstance(order, SendEvents):
-            stream = self.calls.get(order.call)
-            if stream is not None:
-                self._down(stream.wire, self._deliver, stream, order.events)
-        elif isinstance(order, (EndCall, ResetCall)):
-            stream = self.calls.pop(order.call, None)
-            if stream is None or (self.weather.zombies and self._losses.random() < self.weather.zombies):
-                return
-            if isinstance(order, EndCall):
-                self._down(stream.wire, self._ended, stream, order.code, order.message)
-            else:
-                code = RESET_STATUS.get(order.error_code, INTERNAL)
-                self._down(
-                    stream.wire, self._ended, stream, code, f"Received RST_STREAM with error code {order.error_code}"
-                )
-        elif isinstance(order, AckPing):
-            if (wire := self.wires.get(order.connection)) is not None:
-                self._down(wire, self._acked, order.payload)
-        elif isinstance(order, CloseConnection):
-            if (wire := self.wires.get(order.connection)) is not None:
-                self._close(wire, RESET if order.abort else CLOSED)
-        elif isinstance(order, BlackHole):
-            if (wire := self.wires.get(order.connection)) is not None:
-                wire.holed = True
-                self._mind(wire)
-        elif isinstance(order, GoAway):
-            if (wire := self.wires.get(order.connection)) is not None:
-                last = 2**31 - 1 if order.last_stream is None else order.last_stream
-                self._down(wire, self._goaway, order, last)
-        elif isinstance(order, StopListening):
-            for wire in list(self.wires.values()):
-                self._close(wire, RESET)
+        kind = type(order)
+        if kind is SendEvents:
+            self._send_events(order)  # type: ignore[arg-type]
+        elif (carry_out := _ORDERS.get(kind)) is not None:
+            carry_out(self, order)
+
+    def _send_events(self, order: SendEvents) -> None:
+        stream = self.calls.get(order.call)
+        if stream is not None:
+            self._down(stream.wire, self._deliver, stream, order.events)
+
+    def _end_call(self, order: EndCall) -> None:
+        stream = self.calls.pop(order.call, None)
+        if stream is not None and not self._swallowed():
+            self._down(stream.wire, self._ended, stream, order.code, order.message)
+
+    def _reset_call(self, order: ResetCall) -> None:
+        stream = self.calls.pop(order.call, None)
+        if stream is not None and not self._swallowed():
+            code = RESET_STATUS.get(order.error_code, INTERNAL)
+            self._down(stream.wire, self._ended, stream, code, f"Received RST_STREAM with error code
+            {order.error_code}")
+
+    def _swallowed(self) -> bool:
+        zombies = self.weather.zombies
+        return zombies > 0 and self._losses.random() < zombies
+
+    def _ack_ping(self, order: AckPing) -> None:
+        if (wire := self.wires.get(order.connection)) is not None:
+            self._down(wire, self._acked, order.payload)
+
+    def _close_connection(self, order: CloseConnection) -> None:
+        if (wire := self.wires.get(order.connection)) is not None:
+            self._close(wire, RESET if order.abort else CLOSED)
+
+    def _black_hole(self, order: BlackHole) -> None:
+        if (wire := self.wires.get(order.connection)) is not None:
+            wire.holed = True
+            self._mind(wire)
+
+    def _go_away(self, order: GoAway) -> None:
+        if (wire := self.wires.get(order.connection)) is not None:
+            last = 2**31 - 1 if order.last_stream is None else order.last_stream
+            self._down(wire, self._goaway, order, last)
+
+    def _stop_listening(self, order: StopListening) -> None:
+        for wire in list(self.wires.values()):
+            self._close(wire, RESET)
 
     def _close(self, wire: Wire, reason: str) -> None:
         """The server is through with a connection."""
@@ -608,3 +637,15 @@ class Network:
             self.cut(wire)
         else:
             self._down(wire, self._lost, reason)
+
+
+_ORDERS: dict[type[Any], Callable[[Network, Any], None]] = {
+    EndCall: Network._end_call,
+    ResetCall: Network._reset_call,
+    AckPing: Network._ack_ping,
+    CloseConnection: Network._close_connection,
+    BlackHole: Network._black_hole,
+    GoAway: Network._go_away,
+    StopListening: Network._stop_listening,
+}
+"""StartListening and SendPing need nothing: the server listens again by itself, and clients always ack."""

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from mockcentral._core.calls import WatchRequest
 from mockcentral._core.events import TopicEvent
+from mockcentral._core.harvester import Query
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +54,8 @@ class Port(Protocol):
     def renew(self, keepalive: float) -> None:
         """Drop the connection; the next stream gets a new one, with a ping interval multiplied by `keepalive`."""
 
-    def history(self, request: int, topic: str, parameters: Mapping[str, str], token: str) -> None:
-        """Ask for a page of a topic's history (protocol section 3)."""
+    def history(self, request: int, topic: str, query: Query, token: str) -> None:
+        """Ask for a page of a topic's history (protocol section 3). `query.asked_after` is the client's lower bound."""
 
     def fetch_token(self, request: int) -> None:
         """Ask the token endpoint for a fresh token."""

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from mockcentral.scenario.types import Span
 
-
 LOCAL = Span(0.001, 0.005)
 """Two machines in one building."""
 

@@ -41,8 +41,8 @@ class Runaway(AssertionError):
 
 
 class SimWorld:
-    """A simulated world. `seed` overrides the scenario's, `latency` is a short way to a `weather` with equal delays both
-    ways. `lean` keeps no journal (see `sim.ledger`): for runs by the thousand.
+    """A simulated world. `seed` overrides the scenario's, `latency` is a short way to a `weather` with equal delays
+    both ways. `lean` keeps no journal (see `sim.ledger`): for runs by the thousand.
 
     Raises ValueError for a scenario that needs the wire, unless `approximate`: then PING acks and black holes are the
     network's, and what happens to bytes does not happen.
@@ -110,20 +110,24 @@ class SimWorld:
         clock = self.clock
         end = NEVER if until is None else until
         left = limit_events
-        while True:
-            if stop is not None and stop():
-                return True
-            if clock.next_at > end or not clock.step():
-                break
-            left -= 1
-            if left < 0:
-                raise Runaway(
-                    f"{limit_events} steps and only at {clock.now:.3f} s of world time (seed {self.seed}); "
-                    "the last lines:\n" + "\n".join(json.dumps(record) for record in self.records()[-10:])
-                )
+        if stop is None:
+            left = clock.run(end, limit_events)
+        else:
+            while left and not stop():
+                if clock.next_at > end or not clock.step():
+                    break
+                left -= 1
+            else:
+                if left:
+                    return True
+        if not left and clock.next_at <= end:
+            raise Runaway(
+                f"{limit_events} steps and only at {clock.now:.3f} s of world time (seed {self.seed}); "
+                "the last lines:\n" + "\n".join(json.dumps(record) for record in self.records()[-10:])
+            )
         if until is not None and clock.now < until:
             clock.now = until
-        return False
+        return stop is not None and stop()
 
     def at(self, when: float, action: Callable[[], Any]) -> None:
         """Do something at a world time."""
@@ -147,7 +151,9 @@ class SimWorld:
         self.network.plan(seat)
 
     def crash(self, party: Party, *, vanish: bool = False) -> None:
-        """A client dies. Its connections are reset by its kernel; with `vanish` its machine is gone and says nothing."""
+        """A client dies. Its connections are reset by its kernel; with `vanish` its machine is gone and says
+        nothing.
+        """
         seat = self.seats.pop(party)
         party.lost(self.now)
         self.network.leave(seat, vanish=vanish)
@@ -223,7 +229,9 @@ class SimWorld:
         self.network.flush()
 
     def calm(self) -> None:
-        """Faults are over: rules are disarmed, the weather is clear, everybody is reachable. Silent connections stay so."""
+        """Faults are over: rules are disarmed, the weather is clear, everybody is reachable. Silent connections stay
+        so.
+        """
         for rule in self.central.rules:
             self.central.disarm(rule.name)
         self.network.weather = replace(self.network.weather, lost_ends=0.0, zombies=0.0)

@@ -15,6 +15,7 @@ from typing import Any
 
 from mockcentral._core.calls import AGENT_STATUS, PING_CAPABILITY, PING_RESPONSE, WatchRequest
 from mockcentral._core.events import Op, TopicEvent
+from mockcentral._core.harvester import Query
 from mockcentral._core.tokens import expiry, unverified_claims
 from mockcentral.scenario.types import Span
 from mockcentral.sim.party import Answer, Port
@@ -324,13 +325,8 @@ class WatchClient:
         return self._port
 
     def _fetch_history(self, effect: do.FetchHistory, now: float) -> None:
-        query = (
-            {"pageSize": "1", "sort": "sequenceID,DESC"}
-            if effect.newest
-            else {"page": "1", "pageSize": str(effect.page_size), "sort": "sequenceID,ASC"}
-        )
-        if effect.after is not None:
-            query["query"] = f"sequenceID>{effect.after}"
+        after = effect.after
+        query = Query(after or 0, page_size=effect.page_size, newest_first=effect.newest, asked_after=after)
         self._request(effect.request).history(self._requests, self.topic, query, effect.credential.reveal())
 
     def _open_stream(self, effect: do.OpenStream, now: float) -> None:
