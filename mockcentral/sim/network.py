@@ -601,8 +601,8 @@ class Network:
         stream = self.calls.pop(order.call, None)
         if stream is not None and not self._swallowed():
             code = RESET_STATUS.get(order.error_code, INTERNAL)
-            self._down(stream.wire, self._ended, stream, code, f"Received RST_STREAM with error code
-            {order.error_code}")
+            details = f"Received RST_STREAM with error code {order.error_code}"
+            self._down(stream.wire, self._ended, stream, code, details)
 
     def _swallowed(self) -> bool:
         zombies = self.weather.zombies
