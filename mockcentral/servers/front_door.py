@@ -37,7 +37,9 @@ more.
 """
 
 LINGER = 1.0
-"""Seconds a refused client has to read why, while whatever it still sends is dropped."""
+"""Seconds a client has to close its side after our FIN, while whatever it still sends is dropped: a close at once would
+answer that with RST, which may swallow what the client has not read yet.
+"""
 
 HIGH_WATER = 256 * 1024
 """Bytes waiting in the transport above which no more is asked of the HTTP/2 layer."""
@@ -123,15 +125,19 @@ class Link(asyncio.Protocol):
         if self.h2.broken:
             self.close()
 
-    def close(self, *, abort: bool = False) -> None:
-        """FIN after what was written, or RST at once."""
+    def close(self, *, abort: bool = False, linger: bool = False) -> None:
+        """FIN after what was written, or RST at once; with `linger` the client is left time to read it all."""
         if self._closing:
             return
         if not abort and not self.blackholed:
             if self.h2 is not None and not self._paused and (data := self.h2.data_to_send(HIGH_WATER)):
                 self._transport.write(data)
             self._closing = True
-            self._transport.close()
+            if linger and self._transport.can_write_eof():
+                self._transport.write_eof()
+                self._impatience = self.host.loop.call_later(LINGER, self._end_of_linger)
+            else:
+                self._transport.close()
             return
         self._closing = True
         raw = self._transport.get_extra_info("socket")
@@ -176,13 +182,13 @@ class Link(asyncio.Protocol):
 
     def _refuse(self, reason: str, *, linger: bool = False) -> None:
         self.host.central.connection_closed(self.id, self.host.now(), by="server", reason=reason)
-        if linger and self._transport.can_write_eof():
-            # A client still sending would get RST from a close, which may swallow the answer it has not read yet.
-            self._closing = True
-            self._transport.write_eof()
-            self._impatience = self.host.loop.call_later(LINGER, self._transport.abort)
+        self.close(linger=linger)
+
+    def _end_of_linger(self) -> None:
+        if self._transport.get_write_buffer_size():  # it still reads, slowly
+            self._impatience = self.host.loop.call_later(LINGER, self._end_of_linger)
         else:
-            self.close()
+            self._transport.abort()
 
     def _lost_patience(self) -> None:
         self._impatience = None

@@ -220,7 +220,7 @@ class Host:
 
     def _perform_on(self, link: Link, order: AckPing | SendPing | GoAway | CloseConnection | BlackHole) -> None:
         if isinstance(order, CloseConnection):
-            link.close(abort=order.abort)
+            link.close(abort=order.abort, linger=True)
         elif isinstance(order, BlackHole):
             link.blackhole()
         elif link.h2 is not None:

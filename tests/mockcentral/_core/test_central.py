@@ -263,6 +263,16 @@ def test_what_was_purged_between_headers_and_first_message_is_gone() -> None:
     assert rig.sent(call) == [100002]
 
 
+def test_what_a_full_log_dropped_meanwhile_is_gone_too() -> None:
+    rig = Rig(log=LogSettings(keep=2))
+    call = rig.open()
+    rig.publish("b1", kind="Nothing")
+    rig.publish("x")
+    rig.publish("y")
+    rig.ask(call, OTHER)
+    assert rig.sent(call) == []
+
+
 def test_a_stream_gets_what_its_topic_matches_and_nothing_else() -> None:
     environment = Topic(name="all", filters=(Filter(kind="APIService", type=("created",)),))
     rig = Rig(scenario(topics=(environment, NONE)))

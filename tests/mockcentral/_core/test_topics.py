@@ -160,6 +160,13 @@ def test_the_index_finds_what_trying_every_filter_finds(
         assert set(found) == {link for link, t in naive.items() if any(matches(f, asked) for f in t.filters)}
 
 
+def test_two_filters_that_differ_only_in_their_types_match_the_types_of_both() -> None:
+    index = TopicIndex()
+    index.add(topic("/t", Filter(kind="A", type=("created",)), Filter(kind="A", type=("deleted",))))
+    matched = [op for op in Op if index.matching(change(kind="A", op=op))]
+    assert matched == [Op.CREATED, Op.DELETED]
+
+
 def test_removing_every_topic_leaves_nothing_behind() -> None:
     index = TopicIndex()
     for number in range(50):
