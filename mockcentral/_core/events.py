@@ -22,6 +22,9 @@ class Op(enum.IntEnum):
     TRIGGERACTION = 4
     PING = 5
 
+    # Looked up for every event: the number will do, Enum would hash the name.
+    __hash__ = int.__hash__
+
 
 FILTER_WORD = {
     Op.CREATED: "created",

@@ -29,7 +29,6 @@ from mockcentral._core.actions import (
     CloseConnection,
     EndCall,
     GoAway,
-    Order,
     ResetCall,
     SendEvents,
     StopListening,
@@ -229,7 +228,11 @@ class Network:
         try:
             while issues := central.orders():
                 for order, _ in issues:
-                    self._carry_out(order)
+                    kind = type(order)
+                    if kind is SendEvents:
+                        self._send_events(order)  # type: ignore[arg-type]
+                    elif (carry_out := _ORDERS.get(kind)) is not None:
+                        carry_out(self, order)
                 for order, rule in issues:
                     if rule is not None:
                         central.performed(order, rule, self.clock.now)
@@ -580,13 +583,6 @@ class Network:
         self._answer(wire, exchange, Answer(0, "timed out"))
 
     # ------------------------------------------------------------------------------------------ Central's orders
-    def _carry_out(self, order: Order) -> None:
-        kind = type(order)
-        if kind is SendEvents:
-            self._send_events(order)  # type: ignore[arg-type]
-        elif (carry_out := _ORDERS.get(kind)) is not None:
-            carry_out(self, order)
-
     def _send_events(self, order: SendEvents) -> None:
         stream = self.calls.get(order.call)
         if stream is not None:

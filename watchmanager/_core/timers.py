@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from operator import attrgetter
 
 
 class Timer(enum.Enum):
@@ -19,6 +20,9 @@ class Timer(enum.Enum):
     OWED = "look whether the stream delivered what history showed"
     CHECKPOINT = "save the position"
 
+    # Members are single objects: the hash of their name, which Enum computes anew each time, is not needed.
+    __hash__ = object.__hash__
+
 
 class Timers:
     """Due times by timer. `deadline` is the earliest, kept up to date so that asking costs nothing."""
@@ -31,14 +35,23 @@ class Timers:
 
     def set(self, timer: Timer, at: float) -> None:
         """Arm, or move."""
-        self._due[timer] = at
-        self.deadline = min(self._due.values())
+        due = self._due
+        moved = timer in due
+        due[timer] = at
+        deadline = self.deadline
+        if deadline is None or at <= deadline:
+            self.deadline = at
+        elif moved:
+            self.deadline = min(due.values())
 
     def clear(self, *timers: Timer) -> None:
         """Disarm; unknown ones are fine."""
+        due = self._due
+        before = len(due)
         for timer in timers:
-            self._due.pop(timer, None)
-        self.deadline = min(self._due.values()) if self._due else None
+            due.pop(timer, None)
+        if len(due) != before:
+            self.deadline = min(due.values()) if due else None
 
     def clear_all(self, *, but: Timer | None = None) -> None:
         """Disarm all of them, except one."""
@@ -50,8 +63,11 @@ class Timers:
 
     def due(self, now: float) -> Timer | None:
         """The earliest timer that is due, disarmed; None when none is."""
-        if self.deadline is None or self.deadline > now:
+        deadline = self.deadline
+        if deadline is None or deadline > now:
             return None
-        timer = min(self._due, key=lambda each: (self._due[each], each.name))
-        self.clear(timer)
+        first = [timer for timer, at in self._due.items() if at == deadline]
+        timer = first[0] if len(first) == 1 else min(first, key=attrgetter("name"))
+        del self._due[timer]
+        self.deadline = min(self._due.values()) if self._due else None
         return timer

@@ -39,7 +39,8 @@ __all__ = ["AGENT_STATUS", "Application", "WatchClient", "recovery_bound"]
 
 AT_ONCE = Span(0.0, 0.0)
 RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
-_TYPES = {op: EventType[op.name] for op in Op}
+_TYPES = tuple(EventType[op.name] for op in sorted(Op))
+"""By number."""
 
 Application = Callable[[Item], None]
 """What an item is given to once it is its turn."""
