@@ -271,8 +271,10 @@ class Central:
         elif answer.delay <= 0:
             self._ack(id, payload, nth, 0.0, rule, now)
         else:
+            # The silence until then is the fault, and it begins now: a client that gives up meanwhile has felt it.
+            self._on_wire(rule, now, conn=id)
             delay = answer.delay
-            self._at(now + delay, lambda later: self._ack(id, payload, nth, delay, rule, later))
+            self._at(now + delay, lambda later: self._ack(id, payload, nth, delay, None, later))
 
     def _ack(self, id: int, payload: bytes, nth: int, delay: float, rule: str | None, now: float) -> None:
         connection = self.connections.get(id)
