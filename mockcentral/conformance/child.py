@@ -106,7 +106,8 @@ class Child:
             return None, str(-returncode)
 
     def drain(self, timeout: float = 2.0) -> None:
-        """Wait until all the child wrote has been read; only after it exited."""
+        """Once the child has exited: end what it left behind, and wait until all that was written has been read."""
+        self._signal(signal.SIGKILL)
         for reader in self._readers:
             reader.join(timeout=timeout)
 

@@ -101,7 +101,7 @@ class Pace:
         if planned and not awaiting and quiet >= self.short_quiet:
             return ""
         if quiet >= self.long_quiet:
-            return f"nothing happened for {self.long_quiet:g} s"
+            return f"nothing more happened for {self.long_quiet:g} s"
         return None
 
 

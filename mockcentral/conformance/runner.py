@@ -39,6 +39,8 @@ UNSUPPORTED = 127
 POLL = 0.05
 GRACE = 5.0
 """Seconds a client has to go after SIGTERM."""
+FAREWELL = 1.0
+"""Seconds in which the world may still see the connections of a client that is gone."""
 HASTY_GRACE = 1.0
 """The same when somebody pressed Ctrl-C."""
 
@@ -241,7 +243,7 @@ class _Session:
         self._read_on()
         notes = []
         if why:
-            notes.append(f"ended early: {why}")
+            notes.append(f"over because {why}")
         if killed:
             notes.append(f"the client was still there {GRACE:g} s after SIGTERM, so it was killed")
         if early and code == UNSUPPORTED:
@@ -294,7 +296,7 @@ class _Session:
 
     def _settle(self) -> None:
         """The client is gone: give the world a moment to see its connections close."""
-        until = time.monotonic() + 1.0
+        until = time.monotonic() + FAREWELL
         while time.monotonic() < until:
             opened = {record["conn"] for record in self._journal if record["kind"] == "conn.open"}
             closed = {record["conn"] for record in self._journal if record["kind"] == "conn.close"}
