@@ -130,20 +130,29 @@ class History:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TLS:
-    """How the server is trusted: `ca` is a PEM file (None: the roots that come with the libraries), `cert` and `key`
-    are PEM files for mutual TLS, `server_name` replaces the host name in SNI and in the check of the certificate.
+    """How the server is trusted and which TLS is spoken.
+
+    `ca`: a PEM file that is trusted instead of the operating system's store. `extra_ca`: one that is trusted as well.
+    `cert` and `key`: PEM files for mutual TLS. `server_name` replaces the host name in SNI and in the check of the
+    certificate. `minimum_version`: "1.2" or "1.3". `ciphers`: OpenSSL's names of the suites allowed with TLS 1.2, joined
+    by colons; those of TLS 1.3 cannot be chosen.
     """
 
     ca: str | None = None
+    extra_ca: str | None = None
     cert: str | None = None
     key: str | None = None
     server_name: str | None = None
+    minimum_version: Literal["1.2", "1.3"] = "1.2"
+    ciphers: str | None = None
 
     def __post_init__(self) -> None:
         if (self.cert is None) != (self.key is None):
             raise ConfigError("TLS.cert and TLS.key belong together: give both or neither")
+        if self.minimum_version not in ("1.2", "1.3"):
+            raise ConfigError(f"TLS.minimum_version is {self.minimum_version!r}: write '1.2' or '1.3'")
 
-    def read(self, name: Literal["ca", "cert", "key"]) -> bytes | None:
+    def read(self, name: Literal["ca", "extra_ca", "cert", "key"]) -> bytes | None:
         """The file's bytes, None when the field is. Raises ConfigError naming the file."""
         path = getattr(self, name)
         if path is None:

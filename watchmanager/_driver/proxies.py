@@ -39,6 +39,15 @@ class Target:
     port: int
     tls: bool = True
 
+    def __post_init__(self) -> None:
+        if not self.host.isascii():
+            try:
+                object.__setattr__(self, "host", self.host.encode("idna").decode("ascii"))
+            except UnicodeError as error:
+                raise ConfigError(f"{self.host!r} is no host name: {error}") from None
+        if not self.host or any(each <= " " or each == "\x7f" for each in self.host):
+            raise ConfigError(f"{self.host!r} is no host name")
+
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
