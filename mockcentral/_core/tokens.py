@@ -76,15 +76,13 @@ def unverified_claims(token: str) -> dict[str, Any] | None:
     return claims if isinstance(claims, dict) else None
 
 
-def expiry(claims: Mapping[str, Any]) -> float | None:
-    """The numeric `exp` of claims; None for strings, booleans and other things Go would not read as one (protocol
-    2.2).
-    """
-    exp = claims.get("exp")
-    if isinstance(exp, bool) or not isinstance(exp, (int, float)):
+def numeric(claims: Mapping[str, Any], name: str = "exp") -> float | None:
+    """A numeric date of claims; None for strings, booleans and other things Go would not read as one (protocol 2.2)."""
+    value = claims.get(name)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     try:
-        seconds = float(exp)
+        seconds = float(value)
     except OverflowError:  # JSON knows no largest integer
         return None
     return seconds if math.isfinite(seconds) else None
@@ -145,7 +143,7 @@ class TokenBook:
             return Verdict(Worth.MALFORMED, None, mark)
         if self._accept == "issued":
             return Verdict(Worth.UNKNOWN, None, mark)
-        expires = expiry(claims)
+        expires = numeric(claims)
         if expires is None:
             return Verdict(Worth.NO_EXPIRY, None, mark)
         return Verdict(Worth.GOOD if wall < expires else Worth.EXPIRED, expires, mark)

@@ -13,7 +13,7 @@ import queue
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from mockcentral.servers import wsgi
 from mockcentral.servers.host import bind
@@ -174,15 +174,15 @@ class _Connection(asyncio.Protocol):
         """Answer a journal request that accepts text/event-stream, record by record; False when it is another
         request.
         """
-        target = urlsplit(request.path)
-        parts = target.path.strip("/").split("/")
+        path, _, query = request.path.partition("?")
+        parts = path.strip("/").split("/")
         accept = next((value for name, value in request.headers if name == "accept"), "")
         if "text/event-stream" not in accept or request.method != "GET":
             return False
         if len(parts) != 4 or parts[:2] != ["v1", "worlds"] or parts[3] != "journal":
             return False
         world = self._control.worlds.get(parts[2])
-        since = parse_qs(target.query).get("since", ["0"])[0]
+        since = parse_qs(query).get("since", ["0"])[0]
         if world is None or not since.isdigit():
             return False
 

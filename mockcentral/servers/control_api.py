@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
+from mockcentral.servers.bodies import json_body
 from mockcentral.servers.host import PortInUse
 from mockcentral.worlds import Conflict
 
@@ -157,7 +158,7 @@ def reset(id: str) -> Response:
 # ------------------------------------------------------------------------------------------ verbs
 def publish(id: str) -> Response:
     """Publish one change or a list of changes; answers their sequence ids."""
-    world, body = _world(id), request.get_json(silent=True)
+    world, body = _world(id), json_body()
     if not isinstance(body, (dict, list)):
         raise Refusal(400, "the body must be a change or a list of changes, as JSON")
     if isinstance(body, list) and len(body) > MAX_EVENTS:
@@ -315,7 +316,7 @@ def _shown(world: World) -> dict[str, Any]:
 def _object(*, optional: bool = False) -> dict[str, Any]:
     if optional and not request.get_data():
         return {}
-    body = request.get_json(silent=True, force=True)
+    body = json_body(force=True)
     if not isinstance(body, dict):
         raise Refusal(400, "the body must be a JSON object")
     return body

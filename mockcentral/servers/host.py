@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote
 
 from mockcentral._core.actions import (
     AckPing,
@@ -281,16 +281,15 @@ class Host:
         """Answer one HTTP request, or let a fault do it."""
         from mockcentral.servers import http_api
 
-        target = urlsplit(request.path) if request.path.startswith("/") else urlsplit("/")
-        path, query = target.path, target.query
+        # Not urlsplit: it takes `//[` for a bad IPv6 host and raises.
+        path, _, query = (request.path if request.path.startswith("/") else "/").partition("?")
         facts: dict[str, Any] = {}
         anchors = ["http"]
         if path.startswith("/events/"):
             anchors.append("harvest")
-            parameters = dict(parse_qsl(query))
-            facts = http_api.harvest_facts(
-                path[len("/events") :], parameters, self.central.settings.harvester.page_size
-            )
+            parameters = dict(reversed(parse_qsl(query)))  # of two with one name the first counts, as for the view
+            topic = unquote(path[len("/events") :])
+            facts = http_api.harvest_facts(topic, parameters, self.central.settings.harvester.page_size)
         elif path.startswith("/auth/"):
             anchors.append("token")
         decision = self.central.http_request(anchors, link.id, self.now())

@@ -17,6 +17,7 @@ from mockcentral._core import harvester
 from mockcentral._core.log import Gone
 from mockcentral._core.resources import MAX_NAME, VERSIONS, in_version, unversioned
 from mockcentral._core.tokens import Worth
+from mockcentral.servers.bodies import json_body
 
 if TYPE_CHECKING:
     from mockcentral.servers.host import Host
@@ -124,7 +125,7 @@ def create_topic(group: str, version: str) -> Response:
     host, _ = of()
     if (refused := _refused(host) or _wrong_place(group, version)) is not None:
         return refused
-    body = request.get_json(silent=True)
+    body = json_body()
     if not isinstance(body, dict):
         return problem(400, "Bad Request", "the body must be a JSON object: a WatchTopic resource")
     name = body.get("name") or "watchtopic-" + host.central.new_id()
@@ -142,7 +143,7 @@ def replace_topic(group: str, version: str, name: str) -> Response:
         return refused
     if f"/{group}/watchtopics/{name}" not in host.central.resources:
         return problem(404, "Not Found", f"there is no watch topic {name}")
-    body = request.get_json(silent=True)
+    body = json_body()
     if not isinstance(body, dict):
         return problem(400, "Bad Request", "the body must be a JSON object: a WatchTopic resource")
     if body.get("name") not in (None, "", name):

@@ -16,7 +16,7 @@ from typing import Any
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from mockcentral._core.tokens import MAX_TOKEN, unverified_claims
+from mockcentral._core.tokens import MAX_TOKEN, numeric, unverified_claims
 
 LEEWAY = 30.0
 """Seconds a client's clock may be off."""
@@ -118,8 +118,8 @@ class Assertions:
             raise ValueError("kid is not the base64url SHA-256 of the DER public key")
         if claims["iss"] != ISSUER_PREFIX + client_id:
             raise ValueError(f"iss is not {ISSUER_PREFIX}<client id>")
-        issued, expires = claims["iat"], claims["exp"]
-        if not all(isinstance(value, (int, float)) for value in (issued, expires)):
+        issued, expires = numeric(claims, "iat"), numeric(claims, "exp")
+        if issued is None or expires is None:
             raise ValueError("iat and exp must be numbers")
         if not issued - LEEWAY <= wall < expires + LEEWAY:
             raise ValueError("the assertion is not valid at this time (iat, exp)")

@@ -522,6 +522,15 @@ def test_a_black_hole_tells_nobody_and_its_end_is_not_graceful() -> None:
     assert rig.last("stream.end")["graceful"] is False
 
 
+def test_a_status_sent_into_a_black_hole_is_no_graceful_end() -> None:
+    rig = Rig()
+    call = rig.watch()
+    rig.central.command(BlackHole(0), 0.0)
+    rig.central.expire_tokens(0.0)
+    assert rig.end(call) == ("UNAUTHENTICATED", "server")
+    assert rig.last("stream.end")["graceful"] is False
+
+
 def test_a_connection_that_said_nothing_is_journaled_when_it_goes() -> None:
     rig = Rig()
     connection = rig.central.connection_opened("peer", 0.0)
@@ -781,6 +790,15 @@ def test_a_purge_is_journaled_with_how_far_it_went() -> None:
     assert rig.central.purge(0.0, through=100002) == 2
     assert rig.central.purge(0.0, keep=1) == 2
     assert [(r["through"], r["count"]) for r in rig.records("event.purged")] == [(100002, 2), (100004, 2)]
+
+
+def test_what_a_topic_holds_stays_bounded_though_nobody_reads_it() -> None:
+    rig = Rig(log=LogSettings(keep=10))
+    for number in range(200):
+        rig.publish(f"s{number % 5}")
+    entry = rig.central.topic(TOPIC)
+    assert entry is not None
+    assert len(entry.log) <= 11
 
 
 def test_deleting_a_topic_ends_its_streams_and_forgets_its_history() -> None:
