@@ -87,15 +87,14 @@ def classify(
     topic: str,
     attempt: int,
     connected: bool,
-    heard: bool,
     transient: Collection[str] = (),
 ) -> Verdict:
-    """The cause of a stream's end. `connected`: the subscribe message had been handed over; `heard`: the server had
-    said something; `transient`: names of codes the user wants retried although they are fatal by default.
+    """The cause of a stream's end. `connected`: the subscribe message had been handed over; `transient`: names of codes
+    the user wants retried although they are fatal by default.
     """
     name = code_name(code)
     text = details.strip()[:300]
-    error = _error(name, text, topic, connected, heard)
+    error = _error(name, text, topic, connected)
     error.code, error.details, error.topic, error.attempt = name, text, topic, attempt
     if name == "UNAUTHENTICATED":
         return Verdict(error, Remedy.TOKEN)
@@ -106,7 +105,7 @@ def classify(
     return Verdict(error, Remedy.RETRY, eager_pings=isinstance(error, TooManyPings))
 
 
-def _error(name: str, text: str, topic: str, connected: bool, heard: bool) -> WatchError:
+def _error(name: str, text: str, topic: str, connected: bool) -> WatchError:
     lower = text.lower()
     said = f": {text}" if text else ""
     if name in ("OK", "CANCELLED"):
@@ -133,7 +132,7 @@ def _error(name: str, text: str, topic: str, connected: bool, heard: bool) -> Wa
                 status = re.search(r"response code (\d{3})", lower)
                 return ProxyError(f"the proxy refused{said}", status=int(status[1]) if status else None)
             return make(f"{_WHAT[make]}{said}")
-    if not connected or (name == "UNAVAILABLE" and not heard and "connect" in lower):
+    if not connected:
         return ConnectError(f"the server cannot be reached ({name}){said}")
     if name == "UNAVAILABLE" and re.search(r"reset|socket closed|stream removed|connection|broken pipe|eof", lower):
         return StreamReset(f"the stream was torn down{said}")

@@ -259,8 +259,8 @@ class Machine:
             and attempt == self.attempt
             and self._heard
             and event.sequence > self.outbox.highest
-            and len(self.outbox.items) < self._settings.buffer.max_events
-            and self.outbox.bytes < self._settings.buffer.max_bytes
+            and len(self.outbox.items) < self._settings.buffer.max_events - 1
+            and self.outbox.bytes + event.size < self._settings.buffer.max_bytes
         ):
             self._alive_at = now
             self._since_verified += 1
@@ -541,7 +541,6 @@ class Machine:
             topic=self._settings.topic,
             attempt=ended.attempt,
             connected=connected,
-            heard=heard,
             transient=self._settings.transient,
         )
         self._last_error = verdict.error

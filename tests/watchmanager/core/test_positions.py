@@ -1,0 +1,346 @@
+"""410, gaps, servers that count anew, checkpoints."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.watchmanager.lab import Lab
+from watchmanager import errors
+from watchmanager._core import effects as do
+from watchmanager._core import inputs as happened
+from watchmanager._core.status import State
+from watchmanager._core.watermark import Watermark
+from watchmanager.events import Gap, GapReason
+from watchmanager.policy import Buffer, History
+
+
+def gone(**settings: Any) -> Lab:
+    """A client at 5, a server that kept only 21 and up, of 11 to 25."""
+    lab = Lab(**settings)
+    lab.log = list(range(11, 26))
+    lab.purged_through = 20
+    return lab.start(5).run(1)
+
+
+def test_gone_is_raised_by_default_with_the_facts() -> None:
+    lab = gone()
+    assert lab.is_in(State.FAILED)
+    error = lab.machine.error
+    assert isinstance(error, errors.SequenceExpired)
+    assert (error.requested, error.server_max) == (5, 25)
+    assert lab.sequences == []
+
+
+def test_skip_delivers_a_gap_and_goes_on_from_the_servers_newest() -> None:
+    lab = gone(on_gone="skip")
+    assert lab.taken == [Gap(5, 25, GapReason.EXPIRED)]
+    assert lab.asked[-1] == 25
+    assert 5 not in lab.asked[1:]
+    lab.publish(30)
+    lab.run(2)
+    assert lab.sequences == [25, 30]
+
+
+def test_skip_keeps_what_the_stream_had_brought_meanwhile() -> None:
+    lab = Lab(on_gone="skip", subscribe_grace=100.0)
+    lab.log = [10]
+    lab.purged_through = 10
+    lab.history_delay = 0.05
+    lab.start(5).run(0.04)
+    lab.publish(11)
+    lab.run(2)
+    assert lab.taken[0] == Gap(5, 10, GapReason.EXPIRED)
+    assert lab.sequences == [10, 11]
+
+
+def test_earliest_delivers_a_gap_and_everything_that_is_still_kept() -> None:
+    lab = gone(on_gone="earliest")
+    assert lab.taken[0] == Gap(5, 20, GapReason.EXPIRED)
+    assert lab.sequences == [20, *range(21, 26)]
+
+
+def test_earliest_with_nothing_kept_is_a_gap_up_to_the_newest() -> None:
+    lab = Lab(on_gone="earliest")
+    lab.log = [11, 12]
+    lab.purged_through = 12
+    lab.start(5).run(2)
+    assert lab.taken == [Gap(5, 12, GapReason.EXPIRED)]
+    lab.publish(13)
+    lab.run(2)
+    assert lab.sequences == [12, 13]
+
+
+def test_the_resync_function_is_called_and_waited_for() -> None:
+    lab = gone(on_gone="ask")
+    resyncs = lab.did(do.Resync)
+    assert len(resyncs) == 1
+    assert resyncs[0].expired.requested == 5
+    asked = len(lab.asked)
+    lab.run(30)
+    assert len(lab.asked) == asked
+    lab.feed(happened.Resynced(22))
+    lab.run(2)
+    assert lab.asked[asked] == 22
+    assert lab.sequences == [23, 24, 25]
+
+
+def test_a_resync_without_an_answer_goes_on_from_the_servers_newest() -> None:
+    lab = gone(on_gone="ask", checkpointing=True)
+    assert 25 not in lab.store
+    lab.feed(happened.Resynced())
+    lab.run(2)
+    assert lab.asked[-1] == 25
+    assert lab.store[-1] == 25
+
+
+def test_a_410_that_does_not_say_the_newest_is_completed_by_a_question() -> None:
+    lab = Lab(on_gone="skip")
+    lab.tells_max = False
+    lab.log = list(range(11, 26))
+    lab.purged_through = 20
+    lab.start(5).run(1)
+    assert lab.taken == [Gap(5, 25, GapReason.EXPIRED)]
+
+
+def test_gone_in_the_middle_of_a_catch_up_keeps_what_was_read() -> None:
+    lab = Lab(history=History(page_size=2))
+    lab.log = [1, 2, 3, 4, 9]
+    lab.start(0).run(0.055)
+    assert lab.sequences == [1, 2]
+    lab.purged_through = 8
+    lab.run(1)
+    assert isinstance(lab.machine.error, errors.SequenceExpired)
+    assert lab.machine.error.requested == 2
+
+
+def test_when_only_the_overlap_is_gone_nothing_is_lost_and_nothing_is_raised() -> None:
+    lab = Lab().live()
+    lab.publish(1, 2, 3)
+    lab.run(0.1)
+    lab.purged_through = 3
+    lab.cut()
+    lab.run(5)
+    assert lab.is_in(State.LIVE, State.CATCHING_UP)
+    assert lab.sequences == [1, 2, 3]
+
+
+def test_events_before_the_gap_are_delivered_before_the_error() -> None:
+    lab = Lab().live()
+    lab.auto_take = False
+    lab.publish(1, 2)
+    lab.run(0.01)
+    lab.log.append(50)
+    lab.purged_through = 40
+    lab.cut()
+    lab.run(5)
+    assert lab.is_in(State.FAILED)
+    lab.take_all()
+    assert lab.sequences == [1, 2]
+
+
+# ---------------------------------------------------------------- a server that counts anew
+def test_a_server_whose_newest_is_below_the_position_is_noticed_at_the_start() -> None:
+    lab = Lab()
+    lab.log = [1, 2, 3]
+    lab.start(1000).run(20)
+    assert isinstance(lab.machine.error, errors.SequenceRegressed)
+    assert (lab.machine.error.requested, lab.machine.error.server_max) == (1000, 3)
+
+
+def test_a_history_that_lags_for_a_moment_is_no_regression() -> None:
+    lab = Lab()
+    lab.log = [1000]
+    lab.history_hidden = {1000}
+    lab.log.insert(0, 999)
+    lab.start(1000).run(1)
+    lab.history_hidden = set()
+    lab.run(20)
+    assert lab.is_in(State.LIVE)
+
+
+def test_an_empty_log_proves_no_regression() -> None:
+    lab = Lab().start(1000).run(20)
+    assert lab.is_in(State.LIVE)
+
+
+def test_a_renumbered_server_is_noticed_on_a_live_stream_too() -> None:
+    lab = Lab().live(1000)
+    lab.publish(1001)
+    lab.run(0.1)
+    lab.log = [5]
+    lab.push(5)
+    lab.run(30)
+    assert isinstance(lab.machine.error, errors.SequenceRegressed)
+
+
+def test_copies_of_old_events_are_no_regression() -> None:
+    lab = Lab().live(1000)
+    lab.publish(1001)
+    lab.run(0.1)
+    for _ in range(5):
+        lab.push(900)
+    lab.run(30)
+    assert lab.is_in(State.LIVE)
+    assert lab.machine.attempt == 1
+
+
+def test_after_a_regression_skip_goes_on_with_the_new_numbers() -> None:
+    lab = Lab(on_gone="skip")
+    lab.log = [1, 2, 3]
+    lab.start(1000).run(20)
+    assert lab.taken == [Gap(1000, 3, GapReason.REGRESSED)]
+    lab.publish(4)
+    lab.run(2)
+    assert lab.sequences == [3, 4]
+
+
+# ---------------------------------------------------------------- watermark
+def test_the_mark_moves_only_over_a_prefix_without_holes() -> None:
+    mark = Watermark()
+    for ticket, sequence in ((1, 10), (2, 20), (3, 30)):
+        mark.begin(ticket, sequence)
+    mark.done(2)
+    assert mark.value is None
+    mark.done(1)
+    assert mark.value == 20
+    mark.done(3)
+    assert mark.value == 30
+    assert mark.running == 0
+
+
+def test_done_twice_or_for_nothing_is_harmless() -> None:
+    mark = Watermark(5)
+    mark.begin(1, 10)
+    mark.done(1)
+    assert not mark.done(1)
+    assert not mark.done(77)
+    assert mark.value == 10
+
+
+def test_through_counts_everything_before_as_processed() -> None:
+    mark = Watermark()
+    for ticket in range(1, 6):
+        mark.begin(ticket, ticket * 10)
+    mark.through(4)
+    assert mark.value == 40
+
+
+def test_a_late_event_holds_the_mark_below_itself_until_it_is_processed() -> None:
+    mark = Watermark()
+    for ticket, sequence in ((1, 5), (2, 7)):
+        mark.begin(ticket, sequence)
+    mark.through(2)
+    assert mark.value == 7
+    mark.expect_late(6)
+    assert mark.value == 5
+    mark.begin(3, 6)
+    mark.through(3)
+    assert mark.value == 7
+
+
+# ---------------------------------------------------------------- checkpoints
+def test_the_position_is_saved_when_it_is_fixed_so_that_a_restart_does_not_look_for_it_anew() -> None:
+    lab = Lab(checkpointing=True)
+    lab.log = [77]
+    lab.start().run(0.1)
+    assert lab.store == [77]
+
+
+def test_only_processed_events_are_saved() -> None:
+    lab = Lab(checkpointing=True).live()
+    lab.auto_take = False
+    lab.publish(1, 2, 3)
+    lab.run(5)
+    assert lab.store == []
+    item, ticket = lab.machine.take()
+    lab.run(5)
+    assert lab.store == []
+    lab.machine.processed(ticket, lab.now)
+    lab.run(5)
+    assert lab.store == [item.sequence]
+
+
+def test_saves_are_rare_but_never_more_than_a_second_late() -> None:
+    lab = Lab(checkpointing=True).live()
+    for sequence in range(1, 51):
+        lab.publish(sequence)
+        lab.run(0.1)
+    assert 4 <= len(lab.store) <= 8
+    lab.run(1.1)
+    assert lab.store[-1] == 50
+
+
+def test_a_hundred_events_are_saved_without_waiting() -> None:
+    lab = Lab(checkpointing=True).live()
+    lab.publish(*range(1, 101))
+    lab.run(0.05)
+    assert lab.store == [100]
+
+
+def test_closing_saves_what_is_processed_and_not_what_is_not() -> None:
+    lab = Lab(checkpointing=True).live()
+    lab.auto_take = False
+    lab.publish(1, 2)
+    lab.run(0.05)
+    lab.take()
+    lab.feed(happened.Close())
+    assert do.SaveCheckpoint(1) in lab.effects
+    assert do.SaveCheckpoint(2) not in lab.effects
+
+
+def test_a_store_that_keeps_failing_stops_the_watch() -> None:
+    lab = Lab(checkpointing=True).live()
+    lab.store_fails = errors.CheckpointWriteFailed("disk full")
+    lab.publish(1)
+    lab.run(3)
+    assert lab.is_in(State.LIVE)
+    lab.run(20)
+    assert lab.machine.error is lab.store_fails
+
+
+def test_a_store_that_recovers_is_used_again() -> None:
+    lab = Lab(checkpointing=True).live()
+    lab.store_fails = errors.CheckpointWriteFailed("disk full")
+    lab.publish(1)
+    lab.run(3)
+    lab.store_fails = None
+    lab.run(5)
+    assert lab.store[-1] == 1
+    assert lab.is_in(State.LIVE)
+
+
+def test_a_gap_is_a_position_like_an_event() -> None:
+    lab = gone(on_gone="skip", checkpointing=True)
+    lab.run(2)
+    assert lab.store[-1] == 25
+
+
+# ---------------------------------------------------------------- memory
+def test_memory_is_bounded_whatever_comes() -> None:
+    lab = Lab(buffer=Buffer(max_events=50, recent=100)).live()
+    for sequence in range(1, 20_000):
+        lab.publish(sequence)
+        lab.run(0.002)
+    lab.run(1)
+    assert lab.sequences[-1] == 19_999
+    assert len(lab.machine.outbox.window) <= 100
+    assert lab.machine.watermark.running == 0
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_seed_decides_everything(seed: int) -> None:
+    def story() -> list[object]:
+        lab = Lab(seed=seed)
+        lab.start(0)
+        for sequence in range(1, 60):
+            lab.publish(sequence)
+            lab.run(0.7)
+            if sequence % 7 == 0 and lab.stream is not None:
+                lab.cut()
+        lab.run(120)
+        assert lab.sequences == list(range(1, 60))
+        return [(round(at, 9), repr(each)) for at, each in lab.times]
+
+    assert story() == story()

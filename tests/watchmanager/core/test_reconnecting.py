@@ -1,0 +1,461 @@
+"""Backoff, liveness, tokens, causes."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from tests.watchmanager.lab import TOPIC, Lab, event
+from watchmanager import errors
+from watchmanager._core import effects as do
+from watchmanager._core import inputs as happened
+from watchmanager._core.backoff import Pacer
+from watchmanager._core.classify import CODES, FATAL, Remedy, classify
+from watchmanager._core.status import State
+from watchmanager._core.token import Credential, refresh_after
+from watchmanager.policy import Backoff, Keepalive
+
+
+# ---------------------------------------------------------------- backoff
+def test_waits_grow_up_to_the_cap_and_are_spread_over_the_whole_range() -> None:
+    waits = []
+    for seed in range(400):
+        pacer = Pacer(Backoff(initial=0.5, maximum=60), Random(seed))
+        waits.append([pacer.failed() for _ in range(12)])
+    for number, bound in enumerate((0.5, 1, 2, 4, 8, 16, 32, 60, 60, 60, 60, 60)):
+        column = [each[number] for each in waits]
+        assert max(column) <= bound
+        assert max(column) > 0.95 * bound
+        assert min(column) < 0.05 * bound
+
+
+def test_no_number_of_failures_overflows() -> None:
+    pacer = Pacer(Backoff(multiplier=10), Random(1))
+    pacer.failures = 10**9
+    assert 0 <= pacer.failed() <= 60
+
+
+def test_after_a_stream_that_had_delivered_the_wait_is_a_second_at_most() -> None:
+    for seed in range(50):
+        pacer = Pacer(Backoff(), Random(seed))
+        for _ in range(5):
+            pacer.failed()
+        assert pacer.ended(heard=True, lived=0.1) <= 1.0
+
+
+def test_a_server_that_keeps_cutting_young_streams_is_asked_more_slowly() -> None:
+    pacer = Pacer(Backoff(), Random(1))
+    waits = [pacer.ended(heard=True, lived=0.5) for _ in range(60)]
+    assert max(waits[:8]) <= 1.0
+    assert 2.0 < max(waits[30:]) <= 5.0
+
+
+def test_failures_are_forgotten_only_after_a_word_on_a_stream_that_lived() -> None:
+    pacer = Pacer(Backoff(min_life=10), Random(1))
+    for _ in range(10):
+        pacer.failed()
+    pacer.ended(heard=False, lived=1000)
+    assert pacer.failures == 11
+    pacer.ended(heard=True, lived=9.9)
+    assert pacer.failures == 11
+    pacer.ended(heard=True, lived=10)
+    assert pacer.failures == 0
+
+
+def test_a_clean_end_without_a_word_is_a_failure_like_any_other() -> None:
+    lab = Lab(subscribe_grace=1e6).start(0).run(0.1)
+    for _ in range(8):
+        if lab.stream is not None:
+            lab.cut(0)
+        lab.run(70)
+    openings = lab.when(do.OpenStream)
+    assert openings[-1] - openings[0] > 20
+
+
+def test_a_refusing_server_is_not_hammered() -> None:
+    lab = Lab()
+    lab.refuse = (14, "down")
+    lab.start(0).run(600)
+    assert len(lab.did(do.OpenStream)) < 60
+    lab.refuse = None
+    lab.run(61)
+    lab.ping()
+    lab.run(1)
+    assert lab.is_in(State.LIVE)
+
+
+def test_the_channel_is_renewed_after_three_streams_that_never_stood() -> None:
+    lab = Lab()
+    lab.refuse = (14, "down")
+    lab.start(0).run(30)
+    assert len(lab.did(do.RenewChannel)) == len(lab.did(do.OpenStream)) // 3
+
+
+def test_a_call_that_never_stands_is_given_up() -> None:
+    lab = Lab(connect_timeout=5.0)
+    lab.silent_open = True
+    lab.start(0).run(5.1)
+    assert lab.did(do.CloseStream) == [do.CloseStream(1)]
+    assert isinstance(lab.machine.status().last_error, errors.ConnectTimeout)
+    lab.silent_open = False
+    lab.run(3)
+    assert lab.is_in(State.CATCHING_UP, State.LIVE)
+
+
+def test_a_message_that_is_no_event_costs_the_stream_not_the_event() -> None:
+    lab = Lab().live()
+    lab.stream_loses = {1}
+    lab.publish(1)
+    lab.feed(happened.StreamBroken(1, errors.DecodeError("garbage")))
+    lab.run(5)
+    assert lab.sequences == [1]
+    assert lab.machine.attempt == 2
+
+
+# ---------------------------------------------------------------- liveness
+def test_a_ping_is_answered_at_once_with_its_id() -> None:
+    lab = Lab().live()
+    assert lab.feed(happened.PingReceived(1, "abc")) == [do.SendPong(1, "abc")]
+
+
+def test_a_stream_silent_from_the_start_is_replaced() -> None:
+    lab = Lab(keepalive=Keepalive(silence=30)).start(0).run(29.9)
+    assert lab.machine.attempt == 1
+    lab.run(2)
+    assert lab.machine.attempt == 2
+    assert isinstance(lab.machine.status().last_error, errors.PeerUnresponsive)
+
+
+def test_the_rhythm_of_pings_is_learned_and_its_loss_noticed() -> None:
+    lab = Lab(keepalive=Keepalive(silence_minimum=60)).live()
+    for _ in range(4):
+        lab.run(40)
+        lab.ping()
+    assert lab.machine.status().ping_interval == pytest.approx(40, abs=0.3)
+    lab.run(99)
+    assert lab.machine.attempt == 1
+    lab.run(3)
+    assert lab.machine.attempt == 2
+
+
+def test_without_pings_a_quiet_topic_is_left_alone() -> None:
+    lab = Lab().live()
+    lab.run(86_400)
+    assert lab.machine.attempt == 1
+
+
+def test_events_count_as_signs_of_life() -> None:
+    lab = Lab(keepalive=Keepalive(silence=30)).live()
+    for sequence in range(1, 20):
+        lab.run(20)
+        lab.publish(sequence)
+    assert lab.machine.attempt == 1
+
+
+def test_the_status_says_within_which_time_a_dead_peer_is_noticed() -> None:
+    assert Lab().machine.status().dead_peer_bound == 60
+    assert Lab(keepalive=Keepalive(interval=1, timeout=1)).machine.status().dead_peer_bound == 2
+    assert Lab(keepalive=Keepalive(silence=15)).machine.status().dead_peer_bound == 15
+
+
+def test_too_many_pings_halve_the_rate_of_ours() -> None:
+    lab = Lab().live()
+    lab.cut(14, "Too many pings")
+    assert lab.did(do.RenewChannel) == [do.RenewChannel(2.0)]
+    assert lab.machine.status().keepalive == 100
+    assert isinstance(lab.machine.status().last_error, errors.TooManyPings)
+
+
+def test_the_status_tells_why_and_when() -> None:
+    lab = Lab()
+    lab.refuse = (14, "HTTP proxy returned response code 407")
+    lab.start(0).run(0.05)
+    status = lab.machine.status(wall_minus_now=1000.0)
+    assert status.state is State.BACKING_OFF
+    assert "407" in status.why
+    assert status.next_retry_at is not None
+    assert status.next_retry_at > 1000
+    assert isinstance(status.last_error, errors.ProxyError)
+    assert status.last_error.status == 407
+    assert not status.healthy
+
+
+# ---------------------------------------------------------------- tokens
+def test_a_token_is_refreshed_at_four_fifths_of_its_life_at_the_latest() -> None:
+    for seed in range(100):
+        assert 0.76 * 100 <= refresh_after(100, Random(seed)) <= 80
+
+
+def test_the_refreshed_token_goes_to_the_stream() -> None:
+    lab = Lab()
+    lab.token_life = 100.0
+    lab.live()
+    lab.run(80.1)
+    assert [each.attempt for each in lab.did(do.SendToken)] == [1]
+    lab.run(400)
+    assert len(lab.did(do.SendToken)) == 6
+    assert lab.machine.attempt == 1
+
+
+def test_a_provider_that_returns_the_same_token_is_asked_again_but_not_in_a_loop() -> None:
+    lab = Lab()
+    lab.live()
+    lab.same_token = True
+    lab.feed(happened.TokenFetched(Credential("token-1"), 10.0))
+    for left in (2.0, 0.4, 0.1):
+        lab.run(lab.machine.deadline() - lab.now)  # type: ignore[operator]
+        lab.token_life = left
+        lab.run(0.02)
+    assert lab.did(do.SendToken) == []
+    assert len(lab.did(do.FetchToken)) < 8
+
+
+def test_a_failing_refresh_is_retried_until_the_token_ends_and_then_the_stream_is_renewed() -> None:
+    lab = Lab()
+    lab.token_life = 100.0
+    lab.live()
+    lab.token_fails = errors.TokenProviderError("the identity provider is down")
+    lab.run(99)
+    assert lab.machine.attempt == 1
+    assert len(lab.did(do.FetchToken)) > 4
+    lab.run(1.5)
+    assert lab.did(do.CloseStream) == [do.CloseStream(1)]
+    assert lab.is_in(State.CONNECTING, State.BACKING_OFF)
+    lab.token_fails = None
+    lab.run(10)
+    assert lab.stream is not None
+
+
+def test_a_refused_token_is_replaced_and_tried_at_once() -> None:
+    lab = Lab().live()
+    lab.run(20)
+    lab.cut(16, "token expired")
+    assert isinstance(lab.effects[-1], do.FetchToken)
+    assert lab.effects[-1].instead_of == Credential("token-1")
+    lab.run(0.1)
+    assert lab.did(do.OpenStream)[-1].credential == Credential("token-2")
+
+
+def test_a_second_refusal_waits() -> None:
+    lab = Lab().live()
+    lab.run(20)
+    lab.refuse = (16, "no")
+    lab.cut(16, "no")
+    lab.run(0.035)
+    assert lab.is_in(State.BACKING_OFF)
+    lab.run(300)
+    assert len(lab.did(do.OpenStream)) < 25
+
+
+def test_a_server_that_speaks_and_refuses_at_once_is_not_asked_without_a_pause() -> None:
+    lab = Lab(subscribe_grace=1e6).start(0).run(0.1)
+    lab.ping()
+    lab.cut(16, "no")
+    assert lab.is_in(State.BACKING_OFF)
+
+
+def test_so_many_refusals_end_the_watch() -> None:
+    lab = Lab(auth_attempts=3)
+    lab.refuse = (16, "no")
+    lab.start(0).run(60)
+    assert lab.is_in(State.FAILED)
+    assert isinstance(lab.machine.error, errors.Unauthenticated)
+    assert len(lab.did(do.OpenStream)) == 3
+
+
+def test_a_provider_that_fails_at_the_start_is_asked_again_with_backoff() -> None:
+    lab = Lab()
+    lab.token_fails = errors.TokenProviderError("down")
+    lab.start(0).run(120)
+    assert lab.is_in(State.BACKING_OFF)
+    assert 5 < len(lab.did(do.FetchToken)) < 30
+    assert not lab.did(do.OpenStream)
+
+
+def test_a_fixed_token_that_has_ended_ends_the_watch() -> None:
+    lab = Lab()
+    ended = errors.TokenExpired("it is a fixed text")
+    ended.retryable = False
+    lab.token_fails = ended
+    lab.start(0).run(1)
+    assert lab.machine.error is ended
+
+
+def test_an_expired_token_from_the_provider_is_not_sent() -> None:
+    lab = Lab()
+    lab.token_life = -1.0
+    lab.start(0).run(5)
+    assert not lab.did(do.OpenStream)
+    assert isinstance(lab.machine.status().last_error, errors.TokenExpired)
+
+
+def test_history_that_refuses_the_token_gets_a_new_one_once_and_the_stream_gets_it_too() -> None:
+    lab = Lab()
+    lab.log = [1]
+    lab.history_fails = errors.Unauthenticated("401")
+    lab.start(0).run(0.055)
+    lab.history_fails = None
+    lab.run(0.5)
+    assert lab.sequences == [1]
+    assert lab.did(do.SendToken)
+    assert lab.did(do.FetchHistory)[-1].credential == Credential("token-2")
+    assert lab.machine.attempt == 1
+
+
+def test_tokens_do_not_show() -> None:
+    secret = Credential("very-secret")
+    for shown in (repr(secret), str(secret), repr(do.OpenStream(1, secret)), f"{happened.TokenFetched(secret, 1.0)}"):
+        assert "very-secret" not in shown
+
+
+# ---------------------------------------------------------------- causes
+@pytest.mark.parametrize(
+    ("code", "details", "expected"),
+    [
+        (14, "failed to connect to all addresses; last error: ... Connection refused", errors.ConnectError),
+        (14, "errors resolving nowhere.invalid: [C-ares ... Domain name not found]", errors.NameResolutionError),
+        (14, "Tls handshake failed (TSI_PROTOCOL_FAILURE): SSL_ERROR_SSL: certificate verify failed", errors.TLSError),
+        (14, "Hostname Verification Check failed.", errors.TLSError),
+        (14, "Cannot check peer: missing selected ALPN property.", errors.TLSError),
+        (14, "HTTP proxy returned response code 403", errors.ProxyError),
+        (14, "Failed parsing HTTP/2 (Expected SETTINGS frame as the first frame, got 80)", errors.NotGrpcError),
+        (12, "Received http2 header with status: 404", errors.NotGrpcError),
+        (14, "ping timeout", errors.PeerUnresponsive),
+        (14, "Stream removed (ping timeout)", errors.PeerUnresponsive),
+        (14, "keepalive watchdog timeout", errors.PeerUnresponsive),
+        (14, "Too many pings", errors.TooManyPings),
+        (14, "Connection reset by peer", errors.StreamReset),
+        (14, "Socket closed", errors.StreamReset),
+        (8, "CLIENT: Received message larger than max (5000000 vs. 4194304)", errors.EventTooLarge),
+        (0, "", errors.ServerClosed),
+        (1, "", errors.ServerClosed),
+        (16, "", errors.Unauthenticated),
+        (7, "", errors.PermissionDenied),
+        (5, "", errors.TopicNotFound),
+        (12, "unknown method", errors.UnsupportedServer),
+        (3, "selfLink", errors.UnsupportedServer),
+        (13, "boom", errors.StreamError),
+        (99, "strange", errors.StreamError),
+    ],
+)
+def test_a_status_becomes_a_cause(code: int, details: str, expected: type[errors.WatchError]) -> None:
+    verdict = classify(code, details, topic=TOPIC, attempt=3, connected=True)
+    assert type(verdict.error) is expected
+    assert verdict.error.attempt == 3
+    assert verdict.error.topic == TOPIC
+    assert verdict.error.details == details
+
+
+def test_every_code_has_a_remedy_and_only_the_named_ones_stop() -> None:
+    for number, name in enumerate(CODES):
+        verdict = classify(number, "", topic=TOPIC, attempt=1, connected=True)
+        expected = Remedy.STOP if name in FATAL else Remedy.TOKEN if name == "UNAUTHENTICATED" else Remedy.RETRY
+        assert verdict.remedy is expected, name
+        assert verdict.error.retryable is (expected is not Remedy.STOP)
+
+
+def test_a_fatal_code_ends_the_watch_with_its_cause() -> None:
+    lab = Lab().live()
+    lab.cut(5, "no such topic")
+    assert lab.is_in(State.FAILED)
+    assert isinstance(lab.machine.error, errors.TopicNotFound)
+    assert lab.effects[-1] == do.Finished(lab.machine.error)
+
+
+def test_a_code_the_user_calls_transient_is_retried() -> None:
+    lab = Lab(transient=frozenset({"PERMISSION_DENIED"})).live()
+    lab.cut(7, "identity provider is down")
+    assert lab.is_in(State.BACKING_OFF)
+
+
+def test_an_oversize_event_is_fetched_from_history() -> None:
+    lab = Lab().live()
+    lab.stream_loses = {1}
+    lab.publish(1)
+    lab.cut(8, "CLIENT: Received message larger than max (5000000 vs. 4194304)")
+    lab.run(3)
+    assert lab.sequences == [1]
+
+
+# ---------------------------------------------------------------- ends
+def test_after_a_failure_what_was_received_before_can_still_be_taken_and_saved() -> None:
+    lab = Lab(checkpointing=True).live()
+    lab.auto_take = False
+    lab.publish(1, 2)
+    lab.run(0.01)
+    lab.cut(5, "gone")
+    lab.take_all()
+    lab.run(2)
+    assert lab.sequences == [1, 2]
+    assert lab.store[-1] == 2
+
+
+def test_a_closed_machine_says_nothing_to_anything() -> None:
+    lab = Lab().live()
+    lab.feed(happened.Close())
+    assert lab.is_in(State.CLOSED)
+    assert lab.machine.deadline() is None
+    attempt = lab.machine.attempt
+    for each in _EVERY_INPUT(attempt):
+        assert lab.machine.handle(each, lab.now + 100) == ()
+
+
+def _EVERY_INPUT(attempt: int) -> list[happened.Input]:
+    return [
+        happened.Start(),
+        happened.Tick(),
+        happened.TokenFetched(Credential("x"), 10.0),
+        happened.TokenFailed(errors.TokenProviderError("x")),
+        happened.StreamOpened(attempt),
+        happened.EventReceived(attempt, event(10**9)),
+        happened.PingReceived(attempt, "x"),
+        happened.StreamBroken(attempt, errors.DecodeError("x")),
+        happened.StreamEnded(attempt, 14, ""),
+        happened.HistoryFetched(1, []),
+        happened.HistoryGone(1, None),
+        happened.HistoryFailed(1, errors.HistoryError("x")),
+        happened.Drained(),
+        happened.Resynced(),
+        happened.CheckpointSaved(1),
+        happened.CheckpointFailed(1, errors.CheckpointError("x")),
+        happened.Crashed(RuntimeError("x")),
+        happened.Close(),
+    ]
+
+
+def test_every_input_is_decided_in_every_state() -> None:
+    def idle() -> Lab:
+        return Lab()
+
+    def connecting() -> Lab:
+        return Lab().start(0)
+
+    def catching_up() -> Lab:
+        return Lab(subscribe_grace=100.0).start(0).run(1)
+
+    def live() -> Lab:
+        return Lab().live()
+
+    def backing_off() -> Lab:
+        lab = Lab().live()
+        lab.cut()
+        return lab
+
+    def failed() -> Lab:
+        lab = Lab().live()
+        lab.cut(5)
+        return lab
+
+    makers = (idle, connecting, catching_up, live, backing_off, failed)
+    for make in makers:
+        for number in range(18):
+            for offset in (0, 1):  # of this stream or of another
+                lab = make()
+                each = _EVERY_INPUT(lab.machine.attempt + offset)[number]
+                lab.feed(each)
+                lab.run(5)
+                if isinstance(each, happened.Close):
+                    assert lab.is_in(State.CLOSED)
+                elif make is failed:
+                    assert lab.is_in(State.FAILED)
