@@ -249,7 +249,7 @@ class _Session:
         if early and code == UNSUPPORTED:
             verdicts = self._unsupported()
         else:
-            verdicts = judge(self._journal, plan.scenario, [name for name in self._checks() if name not in OWN_CHECKS])
+            verdicts = judge(self._journal, plan.scenario, self._judged())
             own = {STAYS_UP: self._stays_up(early, code, signal_name, child), PRINTS_L1: self._prints_l1()}
             verdicts += [own[name] for name in self._checks() if name in OWN_CHECKS]
         if self._count_bad and not self._good:
@@ -282,7 +282,7 @@ class _Session:
                 return "", True
             # Judging reads the whole journal: not while lines pour in, and not more than a tenth of the time.
             if len(self._journal) != judged and now >= judge_after:
-                awaiting = awaits(judge(self._journal, plan.scenario))
+                awaiting = awaits(judge(self._journal, plan.scenario, self._judged()))
                 judged, judge_after = len(self._journal), now + max(POLL, 10 * (time.monotonic() - now))
             fresh_verdict = len(self._journal) == judged
             planned = fresh_verdict and not awaiting and self._world.traffic_done
@@ -326,6 +326,10 @@ class _Session:
     # ------------------------------------------------------------------------------------------ what we saw ourselves
     def _checks(self) -> tuple[str, ...]:
         return case_names(self._plan.scenario) if self._plan.checks is None else self._plan.checks
+
+    def _judged(self) -> list[str]:
+        """Those of the checks that a journal alone answers."""
+        return [name for name in self._checks() if name not in OWN_CHECKS]
 
     def _unsupported(self) -> list[Verdict]:
         message = f"The client says it cannot do this (exit code {UNSUPPORTED})."

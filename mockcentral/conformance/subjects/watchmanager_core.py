@@ -13,14 +13,16 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
-from mockcentral._core.calls import AGENT_STATUS, PING_CAPABILITY, PING_RESPONSE, WatchRequest
+from mockcentral._core.calls import PING_CAPABILITY, PING_RESPONSE, WatchRequest
 from mockcentral._core.events import Op, TopicEvent
 from mockcentral._core.harvester import Query
-from mockcentral._core.tokens import expiry, unverified_claims
+from mockcentral._core.tokens import unverified_claims
 from mockcentral.scenario.types import Span
 from mockcentral.sim.party import Answer, Port
+from mockcentral.sim.plan import ClientPlan
 from watchmanager._core import effects as do
 from watchmanager._core import inputs as happened
+from watchmanager._core.classify import CODES
 from watchmanager._core.machine import OWED_AFTER, REGRESSION_CHECKS, REGRESSION_PAUSE, Machine, Settings
 from watchmanager._core.status import State
 from watchmanager._core.token import Credential
@@ -34,8 +36,12 @@ from watchmanager.errors import (
     WatchError,
 )
 from watchmanager.events import Details, Event, EventType, Gap, Item, Reference, Resource, Scope
+from watchmanager.policy import Backoff, Buffer, History, Keepalive
 
-__all__ = ["AGENT_STATUS", "Application", "WatchClient", "recovery_bound"]
+EVERY_CODE = frozenset(CODES)
+"""For clients that are to try again whatever the server says."""
+
+__all__ = ["EVERY_CODE", "Application", "WatchClient", "make_settings", "recovery_bound"]
 
 AT_ONCE = Span(0.0, 0.0)
 RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -395,8 +401,8 @@ class WatchClient:
         assert self._port is not None
         if answer.token is not None:
             claims = unverified_claims(answer.token)
-            expires = expiry(claims) if claims is not None else None
-            left = None if expires is None else expires - self._port.wall(now)
+            expires = claims.get("exp") if claims is not None else None
+            left = float(expires) - self._port.wall(now) if isinstance(expires, (int, float)) else None
             return happened.TokenFetched(Credential(answer.token), left)
         what = f"answered {answer.status}" if answer.status else f"cannot be reached: {answer.text}"
         return happened.TokenFailed(TokenProviderError(f"the token endpoint {what}"))
@@ -451,6 +457,32 @@ _PERFORM: dict[type[Any], Callable[[WatchClient, Any, float], None]] = {
 }
 
 
+def make_settings(plan: ClientPlan) -> Settings:
+    """The machine's settings of a plan."""
+    on_gone: Any = plan.on_gone
+    history = None
+    if plan.history:
+        history = History(
+            page_size=plan.page_size,
+            timeout=plan.http_timeout,
+            audit_interval=plan.audit_interval,
+            overlap=plan.overlap,
+        )
+    return Settings(
+        topic="",
+        backoff=Backoff(maximum=plan.backoff, initial=min(0.5, plan.backoff)),
+        keepalive=Keepalive(interval=plan.keepalive, timeout=plan.keepalive_timeout),
+        buffer=Buffer(max_events=plan.max_events, recent=plan.recent),
+        history=history,
+        on_gone=on_gone,
+        transient=EVERY_CODE,
+        auth_attempts=None,
+        checkpointing=True,
+        checkpoint_interval=plan.checkpoint_interval,
+        checkpoint_every=plan.checkpoint_every,
+    )
+
+
 def recovery_bound(settings: Settings, *, round_trip: float = 0.02, pages: int = 1, retry_after: float = 0.0) -> float:
     """Within how many seconds a client is LIVE again once server and network are well, whatever was before.
 
@@ -459,16 +491,17 @@ def recovery_bound(settings: Settings, *, round_trip: float = 0.02, pages: int =
     after it, a token, the suspicion that the server counts anew; then the way back itself.
     """
     keepalive, backoff = settings.keepalive, settings.backoff
-    http = settings.history.timeout if settings.history is not None else 0.0
+    http = settings.history.timeout if settings.history is not None else 60.0
+    audit = settings.history.audit_interval if settings.history is not None else None
     notice = keepalive.interval + keepalive.timeout
     asking = http + max(backoff.maximum, retry_after)
     return (
         notice
-        + 2 * backoff.maximum
-        + settings.connect_timeout
-        + 2 * asking
+        + 2 * (backoff.maximum + settings.connect_timeout)
+        + 3 * asking  # a token, a page, the page after it
         + REGRESSION_CHECKS * REGRESSION_PAUSE
         + settings.subscribe_grace
+        + (1.1 * audit if audit is not None else 0.0)
         + OWED_AFTER
         + (12 + 3 * pages) * round_trip
     )
