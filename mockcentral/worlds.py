@@ -26,6 +26,7 @@ class Worlds:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        """Held by who creates or removes a world."""
         self._worlds: dict[str, World] = {}
         self._bodies: dict[str, str] = {}
 
@@ -38,12 +39,11 @@ class Worlds:
         return registry
 
     def get(self, id: str) -> World | None:
-        with self._lock:
-            return self._worlds.get(id)
+        # Without the lock: whoever creates a world holds it while it waits for the loop, and the loop asks here.
+        return self._worlds.get(id)
 
     def __iter__(self) -> Iterator[World]:
-        with self._lock:
-            return iter(list(self._worlds.values()))
+        return iter(list(self._worlds.values()))
 
     def create(self, id: str, body: Mapping[str, Any], control: Any) -> tuple[World, bool]:
         """The world `id` made from `body`, and whether it is new. The same body again changes nothing.
@@ -118,7 +118,7 @@ def _options(body: Mapping[str, Any]) -> dict[str, Any]:
     )
     faults = body.get("faults", [])
     if isinstance(faults, dict):
-        faults = [{"name": name, **rule} for name, rule in faults.items()]
+        faults = [{"name": name, **rule} if isinstance(rule, Mapping) else rule for name, rule in faults.items()]
     rules = tuple(parse_fault(rule) for rule in faults)
     options["scenario"] = replace(scenario, faults=scenario.faults + rules)
     options["topics"] = [parse_topic(topic) for topic in body.get("topics", [])]

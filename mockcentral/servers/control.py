@@ -30,6 +30,9 @@ _EVENT_STREAM = (
     b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncache-control: no-store\r\nconnection: close\r\n\r\n"
 )
 
+MAX_BEHIND = 64 * 1024 * 1024
+"""Bytes a follower of the journal may be behind; one that does not read is cut off rather than kept in memory."""
+
 MAX_WAITING = 256
 """Requests waiting for a worker; beyond it they are answered 503."""
 
@@ -183,7 +186,7 @@ class _Connection(asyncio.Protocol):
             return False
         world = self._control.worlds.get(parts[2])
         since = parse_qs(query).get("since", ["0"])[0]
-        if world is None or not since.isdigit():
+        if world is None or not (since.isascii() and since.isdigit()):
             return False
 
         self._transport.write(_EVENT_STREAM)
@@ -193,6 +196,8 @@ class _Connection(asyncio.Protocol):
     def _follow(self, world: World, since: int) -> None:
         # Worlds and control connections share one loop, so nothing can be added between the past and the future.
         def write(record: dict[str, Any]) -> None:
+            if self._transport.get_write_buffer_size() > MAX_BEHIND:
+                self._transport.abort()
             if not self._transport.is_closing():
                 line = json.dumps(record, separators=(",", ":"))
                 self._transport.write(f"id: {record['n']}\ndata: {line}\n\n".encode())

@@ -207,7 +207,7 @@ def break_connection(id: str, which: str, verb: str) -> Response:
     open_now = {connection["conn"] for connection in world.connections()}
     if which == "*":
         number = 0
-    elif which.isdigit() and int(which) in open_now:
+    elif whole(which) in open_now:
         number = int(which)
     else:
         raise Refusal(404, f"there is no open connection {which!r}: write its number or *")
@@ -243,10 +243,10 @@ def purge(id: str) -> Response:
 
 def journal(id: str) -> Response:
     """The journal after record `since`, as NDJSON; as server-sent events for who accepts text/event-stream."""
-    since = request.args.get("since", "0")
-    if not since.isdigit():
-        raise Refusal(400, f"since is {since[:40]!r}: write the number of a record")
-    lines = (json.dumps(record, separators=(",", ":")) + "\n" for record in _world(id).journal(int(since[:18])))
+    since = whole(given := request.args.get("since", "0"))
+    if since is None:
+        raise Refusal(400, f"since is {given[:40]!r}: write the number of a record")
+    lines = (json.dumps(record, separators=(",", ":")) + "\n" for record in _world(id).journal(since))
     return Response("".join(lines), content_type="application/x-ndjson")
 
 
@@ -282,6 +282,11 @@ def problem(status: int, detail: str) -> Response:
     return _json(
         {"type": "about:blank", "title": title, "status": status, "detail": detail}, status, "application/problem+json"
     )
+
+
+def whole(text: str) -> int | None:
+    """A whole number from 0 as its ASCII digits, None for other texts."""
+    return int(text[:18]) if text.isascii() and text.isdigit() else None
 
 
 def _json(body: Any, status: int = 200, content_type: str = "application/json") -> Response:
