@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import mockcentral
 from mockcentral.scenario.errors import Problem, ScenarioError, nearest, shown
 
 _GROUPS = ("basic", "resume", "auth", "wire", "soak")
@@ -16,7 +15,7 @@ _GROUPS = ("basic", "resume", "auth", "wire", "soak")
 
 def directory() -> Path:
     """The directory of the built-in scenarios."""
-    package = Path(mockcentral.__file__).parent
+    package = Path(__file__).resolve().parents[1]
     installed = package / "_data" / "scenarios"
     return installed if installed.is_dir() else package.parent / "scenarios"
 
