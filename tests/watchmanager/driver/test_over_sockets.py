@@ -1,0 +1,602 @@
+"""The client against a fake Central over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import mockcentral
+import watchmanager as wm
+from mockcentral.scenario.schema import Scenario
+from tests.watchmanager.worlds import FAST, change, manager, published, sequences, take, watching
+
+
+def plain(**world: Any) -> mockcentral.World:
+    """A world with the sample topic in which nothing happens by itself."""
+    from dataclasses import replace
+
+    from mockcentral.scenario.load import load
+
+    scenario: Scenario = load("calm")
+    return mockcentral.World(replace(scenario, traffic=(), faults=(), expect=()), **world)
+
+
+def _subscribed(link: str) -> Callable[[dict[str, Any]], bool]:
+    return lambda r: r["kind"] == "stream.request" and r["request"] == "subscribe" and r["topic"] == link
+
+
+def test_events_arrive_with_everything_they_carry() -> None:
+    async def main() -> None:
+        with plain() as world:
+            async with watching(world) as watch:
+                await watch.ready(20)
+                [first] = world.publish(change(1, attributes={"team": "blue"}))
+                [second] = world.publish(change(1, type="updated", subresource="status"))
+                [third] = world.publish(change(1, type="deleted"))
+                world.publish(change(2, scope="Environment/elsewhere"))
+                items = await take(watch, 3)
+        assert sequences(items) == [first, second, third]
+        created, status, deleted = items
+        match created:
+            case wm.Event(type=wm.EventType.CREATED, kind="APIService", name="svc-1", scope=wm.Scope(name=name)):
+                assert name == "sample-env"
+            case _:
+                pytest.fail(f"{created!r} does not match")
+        assert isinstance(created, wm.Event)
+        assert created.resource.attributes == {"team": "blue"}
+        assert created.topic == "/management/v1/watchtopics/sample-watch-topic"
+        assert created.timestamp is not None
+        assert created.self_link.endswith("/apiservices/svc-1")
+        assert isinstance(status, wm.Event)
+        assert (status.type, status.subresource) == (wm.SUBRESOURCEUPDATED, "status")
+        assert isinstance(deleted, wm.Event)
+        assert deleted.type is wm.DELETED
+
+    asyncio.run(main())
+
+
+def test_an_event_reads_the_same_from_the_stream_and_from_history() -> None:
+    async def main() -> None:
+        with plain() as world:
+            async with watching(world) as watch:
+                await watch.ready(20)
+                world.publish(change(1, attributes={"a": "b"}))
+                [streamed] = await take(watch, 1)
+            async with watching(world, watch={"start": "earliest"}) as watch:
+                [harvested] = await take(watch, 1)
+        assert isinstance(streamed, wm.Event)
+        assert isinstance(harvested, wm.Event)
+        assert isinstance(streamed.raw, bytes)
+        assert isinstance(harvested.raw, dict)
+        assert streamed == harvested
+        assert streamed.resource == harvested.resource
+        for name in ("time", "organization", "topic", "topic_id", "subresource", "type_name"):
+            mine, theirs = getattr(streamed.details, name), getattr(harvested.details, name)
+            assert name == "type_name" or mine == theirs, name
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_flaky_delivers_all_events_once_and_in_order(seed: int) -> None:
+    async def main() -> None:
+        with mockcentral.World(scenario="flaky", seed=seed, time_scale=2.0) as world:
+            async with watching(world, watch={"start": "earliest"}) as watch:
+                items = await take(watch, 500, timeout=120)
+                reconnects = watch.status.reconnects
+            assert sequences(items) == published(world)
+            assert reconnects >= 5
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("name", ["calm", "refuse", "token-expiry", "token-refused", "silent", "restart", "duplicates"])
+def test_every_event_arrives_once_whatever_the_scenario_breaks(name: str) -> None:
+    async def main() -> None:
+        with mockcentral.World(scenario=name, time_scale=2.0 if name != "token-expiry" else 1.0) as world:
+            async with watching(world, watch={"start": "earliest"}) as watch:
+                await watch.ready(60)
+                collected: list[wm.Item] = []
+                done = asyncio.Event()
+
+                async def collect() -> None:
+                    async for item in watch:
+                        collected.append(item)
+                        done.set()
+
+                task = asyncio.ensure_future(collect())
+                await asyncio.to_thread(world.wait_traffic, 90)
+                wanted = published(world)
+                while len(collected) < len(wanted):
+                    assert not task.done(), task
+                    done.clear()
+                    await asyncio.wait_for(done.wait(), 30)
+                assert sequences(collected) == wanted
+                task.cancel()
+            failed = [each for each in world.verify() if each.outcome == "fail"]
+            assert not failed, failed
+
+    asyncio.run(main())
+
+
+def test_gone_events_raise_with_the_facts_after_what_came_before() -> None:
+    async def main() -> None:
+        with plain() as world:
+            numbers = world.publish([change(each) for each in range(10)])
+            world.purge(through=numbers[4])
+            async with watching(world, watch={"start": numbers[0]}) as watch:
+                with pytest.raises(wm.SequenceExpired) as caught:
+                    await take(watch, 1)
+                assert caught.value.requested == numbers[0]
+                assert caught.value.server_max == numbers[-1]
+                with pytest.raises(wm.SequenceExpired):
+                    await watch.__anext__()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("policy", ["skip", "earliest"])
+def test_gone_events_become_a_gap_when_the_policy_says_so(policy: str) -> None:
+    async def main() -> None:
+        with plain() as world:
+            numbers = world.publish([change(each) for each in range(10)])
+            world.purge(through=numbers[4])
+            async with watching(world, watch={"start": numbers[0], "on_gone": policy}) as watch:
+                await watch.ready(20)
+                [extra] = world.publish(change(99))
+                expected = [numbers[-1], extra] if policy == "skip" else [numbers[5] - 1, *numbers[5:], extra]
+                items = await take(watch, len(expected))
+            assert isinstance(items[0], wm.Gap)
+            assert items[0].after == numbers[0]
+            assert sequences(items) == expected
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("kind", ["function", "coroutine"])
+def test_a_resync_function_decides_where_to_go_on(kind: str) -> None:
+    async def main() -> None:
+        with plain() as world:
+            numbers = world.publish([change(each) for each in range(10)])
+            world.purge(through=numbers[4])
+            seen: list[wm.SequenceExpired] = []
+
+            def resync(expired: wm.SequenceExpired) -> int:
+                seen.append(expired)
+                return numbers[7]
+
+            async def resync_slowly(expired: wm.SequenceExpired) -> int:
+                await asyncio.sleep(0)
+                return resync(expired)
+
+            chosen = resync if kind == "function" else resync_slowly
+            async with watching(world, watch={"start": numbers[0], "on_gone": chosen}) as watch:
+                items = await take(watch, 2)
+            assert sequences(items) == numbers[8:]
+            assert len(seen) == 1
+
+    asyncio.run(main())
+
+
+def test_a_resync_function_that_raises_ends_the_watch_with_the_cause() -> None:
+    async def main() -> None:
+        with plain() as world:
+            numbers = world.publish([change(each) for each in range(5)])
+            world.purge()
+
+            def resync(_: wm.SequenceExpired) -> int:
+                raise KeyError("no database")
+
+            async with watching(world, watch={"start": numbers[0], "on_gone": resync}) as watch:
+                with pytest.raises(wm.HandlerError) as caught:
+                    await take(watch, 1)
+                assert isinstance(caught.value.__cause__, KeyError)
+
+    asyncio.run(main())
+
+
+def test_an_unknown_topic_is_an_error_with_its_name() -> None:
+    async def main() -> None:
+        with plain() as world:
+            async with manager(world) as owner:
+                watch = owner.watch("nobody-knows-me", start=0)
+                with pytest.raises(wm.TopicNotFound, match="nobody-knows-me"):
+                    await watch.ready(20)
+
+    asyncio.run(main())
+
+
+def test_a_server_that_is_not_there_is_named_as_the_cause_when_ready_gives_up() -> None:
+    async def main() -> None:
+        with plain() as world:
+            address = world.address
+            token = world.token
+        async with wm.AsyncWatchManager(f"http://{address}", tenant_id="t", token=token, history=False) as owner:
+            watch = owner.watch("x")
+            with pytest.raises(wm.ConnectError, match="refused"):
+                await watch.ready(1.0)
+            assert watch.status.state in (wm.State.BACKING_OFF, wm.State.CONNECTING)
+
+    asyncio.run(main())
+
+
+def test_a_dead_peer_is_noticed_within_the_bound_the_status_names() -> None:
+    async def main() -> None:
+        with plain() as world:
+            async with watching(world, keepalive=FAST) as watch:
+                await watch.ready(20)
+                bound = watch.status.dead_peer_bound
+                assert bound == 2.0
+                world.blackhole()
+                world.publish(change(1))
+                loop = asyncio.get_running_loop()
+                begin = loop.time()
+                [item] = await take(watch, 1, timeout=15)
+                assert loop.time() - begin < 15
+                assert item.sequence == published(world)[0]
+                assert isinstance(watch.status.last_error, wm.PeerUnresponsive)
+
+    asyncio.run(main())
+
+
+def test_tls_with_a_made_up_ca_works_and_without_it_is_refused_with_the_reason() -> None:
+    async def main() -> None:
+        with plain(tls=True) as world:
+            async with watching(world) as watch:
+                await watch.ready(20)
+                world.publish(change(1))
+                assert len(await take(watch, 1)) == 1
+            async with manager(world, tls=None, history=False) as owner:
+                with pytest.raises(wm.TLSError):
+                    await owner.watch(world.topics[0]).ready(3)
+
+    asyncio.run(main())
+
+
+def test_a_plain_client_on_a_tls_port_says_what_is_wrong() -> None:
+    async def main() -> None:
+        with plain(tls=True) as world:
+            async with wm.AsyncWatchManager(
+                f"http://{world.address}", tenant_id=world.tenant, token=world.token, history=False
+            ) as owner:
+                with pytest.raises(wm.ConnectError):
+                    await owner.watch(world.topics[0]).ready(3)
+
+    asyncio.run(main())
+
+
+# ---------------------------------------------------------------- checkpoints
+def test_a_restart_goes_on_where_the_last_watch_stopped(tmp_path: Any) -> None:
+    async def main() -> None:
+        path = tmp_path / "positions.json"
+        with plain() as world:
+            async with watching(world, checkpoints=wm.FileCheckpoints(path)) as watch:
+                await watch.ready(20)
+                numbers = world.publish([change(each) for each in range(5)])
+                items = await take(watch, 3)
+                # The third was handed out and nobody asked for the fourth: it is not yet processed.
+            missed = world.publish([change(each) for each in range(5, 8)])
+            async with watching(world, checkpoints=wm.FileCheckpoints(path)) as watch:
+                more = await take(watch, 6)
+            assert sequences(items) == numbers[:3]
+            assert sequences(more) == numbers[2:] + missed
+
+    asyncio.run(main())
+
+
+def test_a_watch_that_saw_nothing_still_remembers_where_it_began(tmp_path: Any) -> None:
+    async def main() -> None:
+        kept: dict[str, int] = {}
+        with plain() as world:
+            async with watching(world, checkpoints=kept) as watch:
+                await watch.ready(20)
+            numbers = world.publish([change(each) for each in range(3)])
+            async with watching(world, checkpoints=kept) as watch:
+                assert sequences(await take(watch, 3)) == numbers
+
+    asyncio.run(main())
+
+
+def test_with_manual_commit_the_restart_point_is_the_unbroken_run() -> None:
+    async def main() -> None:
+        kept: dict[str, int] = {}
+        with plain() as world:
+            async with watching(world, checkpoints=kept, watch={"commit": "manual", "start": "earliest"}) as watch:
+                await watch.ready(20)
+                numbers = world.publish([change(each) for each in range(4)])
+                items = await take(watch, 4)
+                watch.commit(items[0])
+                watch.commit(items[2])
+                assert watch.status.committed == numbers[0]
+                with pytest.raises(wm.LifecycleError, match="committed already"):
+                    watch.commit(items[0])
+            assert kept[world.topics[0]] == numbers[0]
+
+    asyncio.run(main())
+
+
+def test_a_store_that_cannot_be_read_is_an_error_at_once(tmp_path: Any) -> None:
+    path = tmp_path / "positions.json"
+    path.write_text("certainly not JSON")
+
+    async def main() -> None:
+        with plain() as world:
+            async with watching(world, checkpoints=wm.FileCheckpoints(path)) as watch:
+                with pytest.raises(wm.CheckpointCorrupt):
+                    await take(watch, 1)
+
+    asyncio.run(main())
+
+
+def test_two_managers_cannot_share_a_checkpoint_file(tmp_path: Any) -> None:
+    async def main() -> None:
+        path = tmp_path / "positions.json"
+        with plain() as world:
+            async with watching(world, checkpoints=wm.FileCheckpoints(path)) as first:
+                await first.ready(20)
+                async with watching(world, checkpoints=wm.FileCheckpoints(path)) as second:
+                    with pytest.raises(wm.CheckpointLocked) as caught:
+                        await take(second, 1)
+                assert caught.value.pid is not None
+
+    asyncio.run(main())
+
+
+# ---------------------------------------------------------------- iterating
+def test_cancelling_a_wait_loses_nothing() -> None:
+    async def main() -> None:
+        with plain() as world:
+            async with watching(world) as watch:
+                await watch.ready(20)
+                got: list[int] = []
+                numbers: list[int] = []
+                for number in range(40):
+                    task = asyncio.ensure_future(watch.__anext__())
+                    await asyncio.sleep(0)
+                    numbers += await asyncio.to_thread(world.publish, change(number))
+                    if number % 3:
+                        await asyncio.sleep(0.001 * (number % 5))
+                    task.cancel()
+                    with contextlib.suppress(asyncio.CancelledError):
+                        got.append((await task).sequence)
+                while len(got) < len(numbers):
+                    got.append((await asyncio.wait_for(watch.__anext__(), 20)).sequence)
+                assert got == numbers
+
+    asyncio.run(main())
+
+
+def test_iteration_ends_after_close_and_only_then() -> None:
+    async def main() -> None:
+        with plain() as world:
+            async with watching(world) as watch:
+                await watch.ready(20)
+                task = asyncio.ensure_future(take(watch, 1))
+                await asyncio.sleep(0)
+                await watch.close()
+                assert await task == []
+                await watch.close()
+                assert [item async for item in watch] == []
+                assert watch.status.state is wm.State.CLOSED
+
+    asyncio.run(main())
+
+
+def test_two_tasks_cannot_wait_for_the_same_watch() -> None:
+    async def main() -> None:
+        with plain() as world:
+            async with watching(world) as watch:
+                await watch.ready(20)
+                first = asyncio.ensure_future(watch.__anext__())
+                await asyncio.sleep(0)
+                with pytest.raises(wm.LifecycleError, match="already waiting"):
+                    await watch.__anext__()
+                first.cancel()
+
+    asyncio.run(main())
+
+
+def test_catch_up_ends_when_everything_published_before_was_handed_out() -> None:
+    async def main() -> None:
+        with plain() as world:
+            numbers = world.publish([change(each) for each in range(25)])
+            async with watching(world, history=wm.History(page_size=10), watch={"start": "earliest"}) as watch:
+                items = [item async for item in watch.catch_up()]
+                assert sequences(items) == numbers
+                assert [item async for item in watch.catch_up()] == []
+
+    asyncio.run(main())
+
+
+def test_until_finds_the_first_item_that_fits() -> None:
+    async def main() -> None:
+        with plain() as world:
+            numbers = world.publish([change(each) for each in range(5)])
+            async with watching(world, watch={"start": "earliest"}) as watch:
+                found = await watch.until(lambda item: item.sequence >= numbers[3], timeout=20)
+                assert found.sequence == numbers[3]
+                with pytest.raises(asyncio.TimeoutError):
+                    await watch.until(lambda item: item.sequence > numbers[4], timeout=0.1)
+
+    asyncio.run(main())
+
+
+def test_several_watches_share_a_connection_and_a_token() -> None:
+    async def main() -> None:
+        with plain() as world:
+            second = world.put_topic(
+                {
+                    "name": "second",
+                    "spec": {"filters": [{"group": "management", "kind": "*", "name": "*", "type": ["created"]}]},
+                }
+            )
+            asked: list[str] = []
+
+            def token() -> str:
+                asked.append("once")
+                return world.issue_token()
+
+            async with manager(world, token=token, history=False) as owner:
+                watches = [owner.watch(link) for link in (world.topics[0], second)]
+                await asyncio.gather(*(each.ready(20) for each in watches))
+                # Without history nothing makes up for an event published before the server has read the subscription.
+                for link in (world.topics[0], second):
+                    await asyncio.to_thread(world.wait_for, _subscribed(link))
+                world.publish(change(1))
+                for each in watches:
+                    assert len(await take(each, 1)) == 1
+                assert len(asked) == 1
+                assert len({r["conn"] for r in world.journal() if r["kind"] == "stream.open"}) == 1
+                await watches[0].close()
+                world.publish(change(2))
+                assert len(await take(watches[1], 1)) == 1
+
+    asyncio.run(main())
+
+
+# ---------------------------------------------------------------- what goes over the wire
+def test_the_first_message_says_what_the_protocol_wants_and_pings_are_answered() -> None:
+    async def main() -> None:
+        with plain() as world:
+            async with watching(world, user_agent="my-app/1.2") as watch:
+                await watch.ready(20)
+            opened = next(r for r in world.journal() if r["kind"] == "stream.open")
+            first = next(r for r in world.journal() if r["kind"] == "stream.request")
+        assert opened["path"] == "/central.events.v1.watch/subscribe"
+        assert opened["user_agent"].startswith("my-app/1.2 watchmanager-python/")
+        assert opened["tenant"] == world.tenant
+        assert first["request"] == "subscribe"
+        assert first["accepted"]
+        assert first["capabilities"] == ["ping"]
+        assert first["topic"] == "/management/v1/watchtopics/sample-watch-topic"
+        assert first["token"] == opened["token"]
+
+    asyncio.run(main())
+
+
+def test_an_agent_status_reaches_the_server() -> None:
+    async def main() -> None:
+        with plain() as world:
+            async with watching(world) as watch:
+                assert not watch.send_agent_status("running")
+                await watch.ready(20)
+                assert watch.send_agent_status("unhealthy", "out of coffee")
+                record = await asyncio.to_thread(
+                    world.wait_for, lambda r: r["kind"] == "stream.request" and r["request"] == "agent_status"
+                )
+        assert (record["state"], record["message"]) == ("unhealthy", "out of coffee")
+
+    asyncio.run(main())
+
+
+def test_client_credentials_fetch_and_refresh_tokens() -> None:
+    async def main() -> None:
+        with mockcentral.World(scenario="token-expiry") as world:
+            provider = wm.ClientCredentials(world.auth_url, "my-agent")
+            async with watching(world, token=provider) as watch:
+                await watch.ready(20)
+                await asyncio.to_thread(
+                    world.wait_for, lambda r: r["kind"] == "stream.request" and r["request"] == "token_refresh", 30
+                )
+                assert watch.status.reconnects == 0
+            issued = [r for r in world.journal() if r["kind"] == "token.issued" and r["client_id"] == "my-agent"]
+            assert len(issued) >= 2
+
+    asyncio.run(main())
+
+
+def test_closing_leaves_no_task_behind() -> None:
+    async def main() -> None:
+        with plain() as world:
+            for _ in range(3):
+                async with watching(world, checkpoints={}) as watch:
+                    await watch.ready(20)
+                    world.publish(change(1))
+                    await take(watch, 1)
+            await asyncio.sleep(0)
+            left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+            assert not left, left
+
+    asyncio.run(main())
+
+
+def test_a_watch_belongs_to_the_loop_it_was_started_in() -> None:
+    with plain() as world:
+        owner = manager(world)
+        watch = owner.watch(world.topics[0])
+
+        async def start() -> None:
+            await watch.ready(20)
+
+        loop = asyncio.new_event_loop()
+        try:
+            loop.run_until_complete(start())
+            with pytest.raises(wm.WrongLoopError):
+                asyncio.run(start())
+            loop.run_until_complete(owner.close())
+        finally:
+            loop.close()
+
+
+def test_states_are_told_as_they_are_entered() -> None:
+    async def main() -> None:
+        states: list[wm.State] = []
+        with plain() as world:
+            async with watching(world, watch={"on_state": lambda state, why: states.append(state)}) as watch:
+                await watch.ready(20)
+                world.close_connections()
+                world.publish(change(1))
+                await take(watch, 1)
+        assert states[0] is wm.State.CONNECTING
+        assert wm.State.LIVE in states
+        assert wm.State.BACKING_OFF in states
+        assert states[-1] is wm.State.CLOSED
+
+    asyncio.run(main())
+
+
+def test_a_slow_handler_is_spilled_to_history_and_pings_are_still_answered() -> None:
+    async def main() -> None:
+        with plain() as world:
+            small = wm.Buffer(max_events=20)
+            async with watching(world, buffer=small, history=wm.History(page_size=10)) as watch:
+                await watch.ready(20)
+                first = world.publish([change(each) for each in range(100)])
+                await asyncio.to_thread(world.wait_for, lambda r: r["kind"] == "stream.end" and r["by"] == "client", 20)
+                assert watch.status.state is wm.State.SPILLING
+                assert watch.status.lag <= 40
+                items = await take(watch, 100)
+                more = world.publish([change(each) for each in range(100, 105)])
+                items += await take(watch, 5)
+                assert sequences(items) == first + more
+
+    asyncio.run(main())
+
+
+def test_several_loops_in_several_threads_do_not_disturb_each_other() -> None:
+    with plain() as world:
+        problems: list[BaseException] = []
+
+        async def one() -> None:
+            async with watching(world, watch={"start": "earliest"}) as watch:
+                items = await take(watch, 30)
+                assert sequences(items) == numbers
+
+        def run() -> None:
+            try:
+                asyncio.run(one())
+            except BaseException as error:
+                problems.append(error)
+
+        numbers = world.publish([change(each) for each in range(30)])
+        threads = [threading.Thread(target=run) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        assert not problems, problems
