@@ -6,14 +6,16 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, MutableMapping
 from random import Random
 from types import TracebackType
-from typing import Literal, TypeAlias, cast
+from typing import Literal, TypeAlias
 
 from watchmanager._core.address import parse_address, topic_link
 from watchmanager._core.classify import CODES
 from watchmanager._core.machine import Machine, Settings
+from watchmanager._core.proxies import Target
 from watchmanager._core.status import State, WatchStatus
 from watchmanager._driver.engine import Engine, ResyncFunction, StateFunction
 from watchmanager._driver.history import HistoryClient
+from watchmanager._driver.route import Route
 from watchmanager._driver.transport import Transport
 from watchmanager._wire import codec
 from watchmanager.auth import TokenLike, TokenSource
@@ -105,9 +107,12 @@ class AsyncWatchManager:
         self._history: HistoryClient | None = None
         self._watches: list[AsyncWatch] = []
         self._closed = False
-        if self._tls is not None:
-            for name in ("ca", "cert", "key"):
-                self._tls.read(cast(Literal["ca", "cert", "key"], name))
+        # Reads the files of `tls` and the environment, so that what is wrong with them shows here.
+        server = Target(self._address.host, self._address.port, self._address.secure)
+        self._route = self._route_to(server)
+        url = self._history_policy.url if self._history_policy is not None else None
+        harvester = server if url is None else Target.from_url(url)
+        self._history_route = self._route if harvester == server else self._route_to(harvester)
 
     def watch(
         self,
@@ -184,20 +189,28 @@ class AsyncWatchManager:
         self._watches.append(watch)
         return watch
 
+    def _route_to(self, target: Target) -> Route:
+        """The single entry stands for every name of the server, so for a history with another name, too."""
+        entry = self._single_entry
+        return Route(
+            target,
+            tls=self._tls,
+            proxy=self._proxy,
+            single_entry=None if entry is None else Target(entry.host, entry.port),
+            connect_timeout=self._connect_timeout,
+        )
+
     def _open(self) -> None:
         """Objects that connect later; made here because only here everything is known."""
         if self._transport is None:
             self._transport = Transport(
-                self._address.target,
-                tenant=self._tenant,
-                user_agent=self._user_agent,
-                keepalive=self._keepalive,
-                tls=self._tls,
-                connect_timeout=self._connect_timeout,
+                self._route, tenant=self._tenant, user_agent=self._user_agent, keepalive=self._keepalive
             )
         if self._history is None and self._history_policy is not None:
             url = self._history_policy.url or self._address.url
-            self._history = HistoryClient(url, self._tenant, self._user_agent, self._history_policy, self._tls)
+            self._history = HistoryClient(
+                url, self._tenant, self._user_agent, self._history_policy, self._history_route
+            )
 
     @property
     def watches(self) -> tuple[AsyncWatch, ...]:

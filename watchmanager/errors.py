@@ -42,6 +42,8 @@ WatchError
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class WatchError(Exception):
     """Base of everything raised on purpose here. `retryable` says whether the watch itself tries again.
@@ -75,9 +77,12 @@ class ConfigError(WatchError, ValueError):
 
 
 class ConnectError(WatchError):
-    """The server was not reached."""
+    """The server was not reached. `diagnosis` is what a walk along the way to it found, step by step, once connecting
+    failed several times in a row (see `watchmanager doctor`); None before.
+    """
 
     retryable = True
+    diagnosis: Any = None
 
 
 class NameResolutionError(ConnectError):

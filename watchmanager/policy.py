@@ -134,8 +134,8 @@ class TLS:
 
     `ca`: a PEM file that is trusted instead of the operating system's store. `extra_ca`: one that is trusted as well.
     `cert` and `key`: PEM files for mutual TLS. `server_name` replaces the host name in SNI and in the check of the
-    certificate. `minimum_version`: "1.2" or "1.3". `ciphers`: OpenSSL's names of the suites allowed with TLS 1.2, joined
-    by colons; those of TLS 1.3 cannot be chosen.
+    certificate. `minimum_version`: "1.2" or "1.3". `ciphers`: OpenSSL's names of the suites allowed with TLS 1.2,
+    joined by colons; those of TLS 1.3 cannot be chosen.
     """
 
     ca: str | None = None
@@ -171,8 +171,10 @@ class TLS:
 class Proxy:
     """Through which proxy the server is reached: `http://[user:password@]host:port`, `https://...` or `socks5://...`.
 
-    `no_proxy` lists hosts, `.domain` suffixes and `*` that are reached directly. With `trust_env` and no `url`, the
-    variables https_proxy, all_proxy and no_proxy count, in lower or upper case.
+    `socks5h://` leaves the server's name for the proxy to resolve. `no_proxy` lists what is reached directly: hosts
+    with what is below them, `.domain`, addresses, `network/bits`, each with `:port` if wanted, and `*`. With
+    `trust_env` and no `url`, the variables grpc_proxy, https_proxy, all_proxy and no_proxy count, in lower or upper
+    case; docs/proxies-and-tls.md has the order.
     """
 
     url: str | None = None
@@ -180,32 +182,16 @@ class Proxy:
     trust_env: bool = False
 
     def __post_init__(self) -> None:
+        from watchmanager._core.proxies import NoProxy, parse_proxy
+
         if self.url is not None:
-            check_proxy_url(self.url)
+            parse_proxy(self.url, "Proxy.url")
+        if isinstance(self.no_proxy, str):
+            raise ConfigError(f"Proxy.no_proxy is the text {self.no_proxy!r}: write a tuple of texts")
+        NoProxy.parse(self.no_proxy, "Proxy.no_proxy")
 
     def __repr__(self) -> str:
-        from urllib.parse import urlsplit
+        from watchmanager._core.proxies import redact
 
-        shown = None if self.url is None else f"{urlsplit(self.url).scheme}://{urlsplit(self.url).hostname}:..."
+        shown = None if self.url is None else redact(self.url)
         return f"Proxy(url={shown!r}, no_proxy={self.no_proxy!r}, trust_env={self.trust_env!r})"
-
-
-def check_proxy_url(url: str) -> None:
-    """Raises ConfigError unless `url` is a proxy this client can go through; never shows its password."""
-    from urllib.parse import urlsplit
-
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError as error:
-        raise ConfigError(f"the proxy URL cannot be read: {error}") from None
-    if parts.scheme not in ("http", "https", "socks5", "socks5h"):
-        raise ConfigError(
-            f"the proxy URL starts with {parts.scheme or 'no scheme'!r}: write http://, https:// or socks5://"
-        )
-    if not parts.hostname:
-        raise ConfigError("the proxy URL has no host")
-    if port is None:
-        raise ConfigError(
-            f"the proxy URL for {parts.hostname} has no port: write {parts.scheme}://{parts.hostname}:PORT"
-        )

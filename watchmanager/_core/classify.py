@@ -88,13 +88,18 @@ def classify(
     attempt: int,
     connected: bool,
     transient: Collection[str] = (),
+    cause: WatchError | None = None,
 ) -> Verdict:
     """The cause of a stream's end. `connected`: the subscribe message had been handed over; `transient`: names of codes
-    the user wants retried although they are fatal by default.
+    the user wants retried although they are fatal by default. `cause`: why no connection came about, from whoever
+    tried; it stands in for an UNAVAILABLE that only says that none did.
     """
     name = code_name(code)
     text = details.strip()[:300]
-    error = _error(name, text, topic, connected)
+    if cause is not None and not connected and name in ("UNAVAILABLE", "UNKNOWN", "DEADLINE_EXCEEDED", "INTERNAL"):
+        error = cause
+    else:
+        error = _error(name, text, topic, connected)
     error.code, error.details, error.topic, error.attempt = name, text, topic, attempt
     if name == "UNAUTHENTICATED":
         return Verdict(error, Remedy.TOKEN)

@@ -76,11 +76,12 @@ class StreamBroken:
 
 @dataclass(frozen=True, slots=True)
 class StreamEnded:
-    """The call is over: gRPC status number and text."""
+    """The call is over: gRPC status number and text, and what the driver knows better: why it never got through."""
 
     attempt: int
     code: int
     details: str = ""
+    cause: WatchError | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
+from watchmanager._core.proxies import ProxyServer, Target
 from watchmanager._driver import tls as tls_policy
-from watchmanager._driver.proxies import ProxyServer, Target
 from watchmanager.errors import ConnectError, ConnectTimeout, NameResolutionError, NotGrpcError, ProxyError
 
 CHUNK = 64 * 1024

@@ -19,12 +19,14 @@ from watchmanager._core import inputs as happened
 from watchmanager._core.machine import Effects, Machine
 from watchmanager._core.status import State, WatchStatus
 from watchmanager._driver.history import HistoryClient
+from watchmanager._driver.probe import Diagnosis
 from watchmanager._driver.transport import Stream, Transport
 from watchmanager.auth import TokenSource
 from watchmanager.checkpoints import CheckpointStore
 from watchmanager.errors import (
     CheckpointError,
     CheckpointWriteFailed,
+    ConnectError,
     ForkedProcessError,
     HandlerError,
     LifecycleError,
@@ -77,6 +79,7 @@ class Engine:
         self._pid = os.getpid()
         self._items = machine.outbox.items
         self._stream: Stream | None = None
+        self._asking: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at: float | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -85,14 +88,16 @@ class Engine:
         self._room: asyncio.Future[None] | None = None
         self._watchers: list[asyncio.Future[None]] = []
         self._closing: asyncio.Task[None] | None = None
+        self._diagnosis: Diagnosis | None = None
         self._perform: dict[type[Any], Callable[[Any], None]] = {
             do.FetchToken: self._fetch_token,
             do.OpenStream: self._open_stream,
             do.SendToken: self._send_token,
             do.SendPong: self._send_pong,
             do.CloseStream: self._close_stream,
-            do.RenewChannel: lambda effect: self._transport.renew(effect.keepalive),
+            do.RenewChannel: self._renew_channel,
             do.FetchHistory: self._fetch_history,
+            do.RenewHistory: self._renew_history,
             do.SaveCheckpoint: self._save_checkpoint,
             do.Resync: self._run_resync,
             do.Entered: self._entered,
@@ -285,8 +290,31 @@ class Engine:
         if stream is not None:
             stream.close()
 
+    def _renew_channel(self, effect: do.RenewChannel) -> None:
+        self._transport.renew(effect.keepalive)
+        if isinstance(self.status().last_error, ConnectError):
+            self._spawn(self._diagnose())
+
+    async def _diagnose(self) -> None:
+        """Find out which step of connecting fails; the errors of the tries that follow carry it, too."""
+        self._diagnosis = found = await self._transport.diagnose()
+        self._attach()
+        what = f"{found.failed} fails: {found.message}; {found.hint}" if found.failed else "every step works now"
+        _LOGGERS["stream"].warning("%s: examined the way to %s: %s", self.topic, found.server, what)
+
+    def _attach(self) -> None:
+        error = self.status().last_error
+        if isinstance(error, ConnectError) and error.diagnosis is None:
+            error.diagnosis = self._diagnosis
+
     def _fetch_history(self, effect: do.FetchHistory) -> None:
-        self._spawn(self._get_history(effect))
+        self._asking = self._spawn(self._get_history(effect))
+
+    def _renew_history(self, _: do.RenewHistory) -> None:
+        if self._asking is not None:
+            self._asking.cancel()
+        if self._history is not None:
+            self._history.renew()
 
     async def _get_history(self, effect: do.FetchHistory) -> None:
         assert self._history is not None
@@ -344,6 +372,10 @@ class Engine:
 
     def _entered(self, effect: do.Entered) -> None:
         _LOGGERS["stream"].info("%s: %s, %s", self.topic, effect.state, effect.reason)
+        if effect.state == State.LIVE.value:
+            self._diagnosis = None
+        elif self._diagnosis is not None:
+            self._attach()
         for each in self._watchers:
             if not each.done():
                 each.set_result(None)

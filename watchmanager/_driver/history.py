@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from watchmanager._core.effects import FetchHistory
 from watchmanager._core.inputs import HistoryFailed, HistoryFetched, HistoryGone
-from watchmanager._driver.http import retry_after, verify
+from watchmanager._driver.http import retry_after
+from watchmanager._driver.route import Route
 from watchmanager._wire import codec
 from watchmanager.errors import (
     DecodeError,
@@ -21,7 +22,7 @@ from watchmanager.errors import (
     Unauthenticated,
     WatchError,
 )
-from watchmanager.policy import TLS, History
+from watchmanager.policy import History
 
 if TYPE_CHECKING:
     import httpx
@@ -33,15 +34,14 @@ RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 class HistoryClient:
     """The history of one server. Belongs to one event loop."""
 
-    def __init__(
-        self, url: str, tenant: str, user_agent: str, policy: History, tls: TLS | None, proxy: str | None = None
-    ) -> None:
+    def __init__(self, url: str, tenant: str, user_agent: str, policy: History, route: Route) -> None:
         self._url = url.rstrip("/")
         self._headers = {"X-Axway-Tenant-Id": tenant, "User-Agent": user_agent, "Accept": "application/json"}
         self._policy = policy
-        self._verify = verify(self._url, tls)
-        self._proxy = proxy
+        self._route = route
         self._client: httpx.AsyncClient | None = None
+        self._retired: list[httpx.AsyncClient] = []
+        self._asking = 0
 
     async def fetch(self, topic: str, effect: FetchHistory) -> HistoryFetched | HistoryGone | HistoryFailed:
         """One page of `topic`. Every failure comes back as an input."""
@@ -49,13 +49,7 @@ class HistoryClient:
 
         request = effect.request
         if self._client is None:
-            self._client = httpx.AsyncClient(
-                timeout=self._policy.timeout,
-                verify=self._verify,
-                headers=self._headers,
-                trust_env=False,
-                proxy=self._proxy,
-            )
+            self._client = self._route.http_client(timeout=self._policy.timeout, headers=self._headers)
         query = (
             {"pageSize": "1", "sort": "sequenceID,DESC"}
             if effect.newest
@@ -63,6 +57,7 @@ class HistoryClient:
         )
         if effect.after is not None:
             query["query"] = f"sequenceID>{effect.after}"
+        self._asking += 1
         try:
             response = await self._client.get(
                 f"{self._url}/events{topic}",
@@ -75,6 +70,9 @@ class HistoryClient:
             return HistoryFailed(
                 request, HistoryError(f"history cannot be reached: {type(error).__name__}: {error}"[:300])
             )
+        finally:
+            self._asking -= 1
+            await self._close_retired()
         if response.status_code == 200:
             try:
                 return HistoryFetched(request, codec.decode_history(response.content))
@@ -107,10 +105,24 @@ class HistoryClient:
         error.topic = topic
         return error
 
-    async def aclose(self) -> None:
+    def renew(self) -> None:
+        """The next question goes over a new connection; other watches' questions under way are not disturbed."""
         client, self._client = self._client, None
         if client is not None:
+            self._retired.append(client)
+
+    async def aclose(self) -> None:
+        self.renew()
+        retired, self._retired = self._retired, []
+        for client in retired:
             await client.aclose()
+
+    async def _close_retired(self) -> None:
+        """Close what was retired once nobody asks through it any more."""
+        if self._retired and not self._asking:
+            retired, self._retired = self._retired, []
+            for client in retired:
+                await client.aclose()
 
 
 def _whole(text: str | None) -> int | None:

@@ -13,6 +13,8 @@ proxy is decided for the address that is dialled: with a single entry that is th
 
 from __future__ import annotations
 
+import copy
+import functools
 import os
 import ssl
 from collections.abc import Mapping
@@ -21,10 +23,10 @@ from typing import TYPE_CHECKING, Any
 import grpc
 import grpc.aio
 
+from watchmanager._core.proxies import Decision, Target, decide
 from watchmanager._driver import tls as tls_policy
 from watchmanager._driver.bridge import Bridge, Speaks, Terminate
 from watchmanager._driver.dial import Budget, ByteStream, dial
-from watchmanager._driver.proxies import Decision, Target, decide
 from watchmanager.errors import WatchError
 from watchmanager.policy import TLS, Proxy
 
@@ -66,12 +68,18 @@ class Route:
         self.proxy_context: ssl.SSLContext | None = None
         if self.decision.proxy is not None and self.decision.proxy.scheme == "https":
             self.proxy_context = tls_policy.context(tls or TLS(), client_certificate=False)
-        if self.policy is not None:
-            # Both forms are made once here, so that a bad file is found before anything is opened.
-            self.grpc_context: ssl.SSLContext | None = tls_policy.context(self.policy, alpn=tls_policy.ALPN_GRPC)
-            self.http_context: ssl.SSLContext | None = tls_policy.context(self.policy)
-        else:
-            self.grpc_context = self.http_context = None
+        if self.policy not in (None, TLS()):
+            # Made now, so that a bad file is found before anything is opened; without files it can wait.
+            assert self.grpc_context is not None
+
+    @functools.cached_property
+    def grpc_context(self) -> ssl.SSLContext | None:
+        """For whoever speaks TLS in grpcio's place; None without TLS."""
+        return None if self.policy is None else tls_policy.context(self.policy, alpn=tls_policy.ALPN_GRPC)
+
+    @functools.cached_property
+    def http_context(self) -> ssl.SSLContext | None:
+        return None if self.policy is None else tls_policy.context(self.policy)
 
     @property
     def server_name(self) -> str:
@@ -118,6 +126,7 @@ class Route:
             loopback=self._loopback,
         )
 
+    @functools.cached_property
     def credentials(self) -> grpc.ChannelCredentials | None:
         """What grpcio needs when it speaks TLS itself; None when it does not."""
         if self.policy is None or self.terminates is not None:
@@ -201,7 +210,7 @@ class Link:
             every.append(("grpc.enable_http_proxy", 0))
             if route.destination != route.target:
                 every.append(("grpc.default_authority", str(route.target)))
-        credentials = route.credentials()
+        credentials = route.credentials
         if credentials is None:
             if route.terminates is not None:
                 # The bridge speaks TLS; `:scheme` should still say what the server sees.
@@ -218,7 +227,8 @@ class Link:
 
     def cause(self) -> WatchError | None:
         """Why the newest connection failed, where that is better known than grpcio's UNAVAILABLE tells."""
-        return None if self._bridge is None else self._bridge.failure
+        failure = None if self._bridge is None else self._bridge.failure
+        return None if failure is None else copy.copy(failure)  # whoever gets it writes its attempt on it
 
     async def close(self, grace: float | None = None) -> None:
         """Close the channel, then the bridge; streams get `grace` seconds to end by themselves."""

@@ -17,10 +17,12 @@ import grpc
 import grpc.aio
 
 from watchmanager._core.inputs import Input, PingReceived, StreamBroken, StreamEnded, StreamOpened
+from watchmanager._driver.probe import Diagnosis, diagnose
+from watchmanager._driver.route import Link, Route
 from watchmanager._wire import codec
-from watchmanager.errors import DecodeError
+from watchmanager.errors import DecodeError, WatchError
 from watchmanager.events import Event, EventType
-from watchmanager.policy import TLS, Keepalive
+from watchmanager.policy import Keepalive
 
 MAX_MESSAGE = 16 * 1024 * 1024
 _CODES: dict[Any, int] = {each: each.value[0] for each in grpc.StatusCode}
@@ -35,34 +37,20 @@ class Transport:
 
     def __init__(
         self,
-        target: str,
+        route: Route,
         *,
         tenant: str,
         user_agent: str,
         keepalive: Keepalive,
-        tls: TLS | None,
-        authority: str | None = None,
-        connect_timeout: float = 20.0,
     ) -> None:
-        self._target = target
+        self._route = route
         self._tenant = tenant
         self._user_agent = user_agent
         self._keepalive = keepalive
-        self._tls = tls
-        self._authority = authority
-        self._connect_timeout = connect_timeout
-        self._channel: grpc.aio.Channel | None = None
+        self._link: Link | None = None
         self._old: list[asyncio.Task[None]] = []
         self._factor = 1.0
-        self._credentials = self._read_tls()
-
-    def _read_tls(self) -> grpc.ChannelCredentials | None:
-        tls = self._tls
-        if tls is None:
-            return None
-        return grpc.ssl_channel_credentials(
-            root_certificates=tls.read("ca"), private_key=tls.read("key"), certificate_chain=tls.read("cert")
-        )
+        self._probe: asyncio.Task[Diagnosis] | None = None
 
     def _options(self) -> list[tuple[str, Any]]:
         interval = int(self._keepalive.interval * self._factor * 1000)
@@ -75,54 +63,60 @@ class Transport:
             ("grpc.keepalive_permit_without_calls", 1),
             # Our own backoff sets the pace; the channel's must not add to it.
             ("grpc.initial_reconnect_backoff_ms", 200),
-            ("grpc.min_reconnect_backoff_ms", int(self._connect_timeout * 1000)),
+            ("grpc.min_reconnect_backoff_ms", int(self._route.connect_timeout * 1000)),
             ("grpc.max_reconnect_backoff_ms", 2000),
             ("grpc.enable_retries", 0),
             # Without this a renewed channel gets the old connection back from a pool of the process.
             ("grpc.use_local_subchannel_pool", 1),
             ("grpc.max_receive_message_length", MAX_MESSAGE),
             ("grpc.primary_user_agent", self._user_agent),
-            ("grpc.enable_http_proxy", 0),
         ]
-        if self._authority is not None:
-            options.append(("grpc.default_authority", self._authority))
-        if self._tls is not None and self._tls.server_name is not None:
-            options.append(("grpc.ssl_target_name_override", self._tls.server_name))
         return options
 
-    def _ready(self) -> grpc.aio.Channel:
-        if self._channel is None:
-            options = self._options()
-            if self._credentials is None:
-                self._channel = grpc.aio.insecure_channel(self._target, options=options)
-            else:
-                self._channel = grpc.aio.secure_channel(self._target, self._credentials, options=options)
-        return self._channel
+    def _ready(self) -> Link:
+        if self._link is None:
+            self._link = Link(self._route, self._options())
+        return self._link
+
+    def cause(self) -> WatchError | None:
+        """Why no connection comes about, where that is better known than from grpcio's words."""
+        return None if self._link is None else self._link.cause()
+
+    async def diagnose(self) -> Diagnosis:
+        """Walk the way to the server; all that ask at the same time share one walk."""
+        if self._probe is None or self._probe.done():
+            self._probe = asyncio.ensure_future(diagnose(self._route, seconds=self._route.connect_timeout))
+        return await asyncio.shield(self._probe)
 
     def renew(self, factor: float) -> None:
         """The next stream gets a new connection. Streams of other watches on the old one go on until they end: the
         channel is closed with a long grace.
         """
-        channel, self._channel = self._channel, None
+        link, self._link = self._link, None
         self._factor = factor
-        if channel is not None:
+        if link is not None:
             self._old = [each for each in self._old if not each.done()]
-            self._old.append(asyncio.ensure_future(channel.close(grace=600.0)))
+            self._old.append(asyncio.ensure_future(link.close(grace=600.0)))
 
     def open(self, token: str) -> Any:
         """A call, not yet connected."""
-        method: Any = self._ready().stream_stream(codec.METHOD, request_serializer=None, response_deserializer=None)
+        method: Any = self._ready().channel.stream_stream(
+            codec.METHOD, request_serializer=None, response_deserializer=None
+        )
         return method(
             metadata=(("authorization", f"Bearer {token}"), ("x-axway-tenant-id", self._tenant)), wait_for_ready=False
         )
 
     async def aclose(self) -> None:
-        channel, self._channel = self._channel, None
-        if channel is not None:
-            await channel.close()
-        for each in self._old:
+        link, self._link = self._link, None
+        if link is not None:
+            await link.close()
+        leaving: list[asyncio.Task[Any]] = [*self._old]
+        if self._probe is not None:
+            leaving.append(self._probe)
+        for each in leaving:
             each.cancel()
-        await asyncio.gather(*self._old, return_exceptions=True)
+        await asyncio.gather(*leaving, return_exceptions=True)
         self._old.clear()
 
 
@@ -147,6 +141,7 @@ class Stream:
         self._room = room
         self._closed = False
         self._writes: set[asyncio.Task[None]] = set()
+        self._transport = transport
         self._call = transport.open(token)
         self._real_status: tuple[int, str] | None = None
         self._status_known = asyncio.Event()
@@ -219,7 +214,7 @@ class Stream:
         code, details = await self._status()
         if not self._closed:
             self._closed = True
-            self._feed(StreamEnded(attempt, code, details))
+            self._feed(StreamEnded(attempt, code, details, self._transport.cause()))
 
     def _on_status(self, _: object) -> None:
         """Called by grpc.aio in the moment a status is set, maybe twice: the real one before or after the mask."""

@@ -20,7 +20,7 @@ import trustme
 
 from mockcentral import World
 from mockcentral.scenario.schema import Filter, Topic
-from watchmanager._driver.proxies import Target
+from watchmanager._core.proxies import Target
 from watchmanager._driver.route import Link, Route
 from watchmanager._wire import codec
 from watchmanager.policy import TLS

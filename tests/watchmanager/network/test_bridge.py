@@ -30,9 +30,9 @@ from tests.watchmanager.network.peers import (
     route_to,
     world_tls,
 )
+from watchmanager._core.proxies import Target
 from watchmanager._driver.bridge import Bridge
 from watchmanager._driver.dial import Budget, SocketStream, connect, resolve
-from watchmanager._driver.proxies import Target
 from watchmanager._driver.route import Link, Route
 from watchmanager.errors import ConnectError, ConnectTimeout, NameResolutionError, NotGrpcError, ProxyError, TLSError
 from watchmanager.policy import TLS, Proxy
@@ -390,7 +390,7 @@ def test_a_black_hole_behind_the_bridge_is_noticed_by_keepalive(kind: str, tmp_p
             link = Link(route, keepalive(1, 1))
             call = await open_call(link, world)
             proxy.silence()
-            # Noticed after 2 to 3 s; without pings from end to end, or with grpcio's own bound of a minute, time runs out.
+            # After 2 to 3 s. Without pings from end to end, or with grpcio's own bound of a minute, time runs out.
             with pytest.raises(Exception, match=r"(?i)ping timeout|keepalive"):
                 await asyncio.wait_for(call.read(), 30)
             await link.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from watchmanager._driver.proxies import NoProxy, Target, decide, parse_proxy, redact
+from watchmanager._core.proxies import NoProxy, Target, decide, parse_proxy, redact
 from watchmanager.errors import ConfigError
 from watchmanager.policy import Proxy
 
