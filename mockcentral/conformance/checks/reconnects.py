@@ -16,6 +16,7 @@ def judge(evidence: Evidence, settings: Reconnects) -> Finding:
     """
     slow: list[Record] = []
     never: list[Record] = []
+    gone: list[Record] = []
     pending: list[Record] = []
     longest = 0.0
     ends = 0
@@ -32,11 +33,15 @@ def judge(evidence: Evidence, settings: Reconnects) -> Finding:
             longest = max(longest, pause)
             if pause > settings.within:
                 slow += [end, successor.opened]
-        elif evidence.stop_t - end["t"] > settings.within or any(exit["n"] > end["n"] for exit in evidence.exits):
+        elif any(exit["n"] > end["n"] for exit in evidence.exits):
+            gone.append(end)
+        elif evidence.stop_t - end["t"] > settings.within:
             never.append(end)
         else:
             pending.append(end)
     bound = seconds(settings.within)
+    if gone:
+        return failed(f"the client exited after the end of {_which(gone)}.", gone)
     if never:
         return failed(f"no new stream followed within {bound} after the end of {_which(never)}.", never)
     if slow:

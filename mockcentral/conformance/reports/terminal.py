@@ -56,7 +56,9 @@ def _scenario(cases: Sequence[Case], runs: Sequence[Run]) -> list[str]:
     width = max((len(case.check) for case in cases), default=0)
     marks = max((len(MARKS[case.status]) for case in cases), default=0)
     for case in cases:
-        lines.append(f"  {MARKS[case.status]:<{marks}}  {case.check:<{width}}  {_message(case)}")
+        first, *more = _message(case).splitlines()
+        lines.append(f"  {MARKS[case.status]:<{marks}}  {case.check:<{width}}  {first}")
+        lines += [f"      {line}" for line in more]
         if case.status in (Status.FAILED, Status.INCONCLUSIVE):
             lines += [f"      {line}" for line in proof(case.verdict.evidence, case.run.lines)]
     replays = [case.run for case in cases if case.status in (Status.FAILED, Status.INCONCLUSIVE)]
@@ -66,7 +68,7 @@ def _scenario(cases: Sequence[Case], runs: Sequence[Run]) -> list[str]:
 
 
 def _message(case: Case) -> str:
-    message = " ".join(case.verdict.message.split("\n"))
+    message = case.verdict.message
     often = f" ({case.passes} of {case.runs} runs passed)" if case.runs > 1 else ""
     if case.status is Status.KNOWN:
         return f"{message}{often} Known: {case.reason}"

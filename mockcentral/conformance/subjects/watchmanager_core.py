@@ -218,7 +218,7 @@ class WatchClient:
         self._feed(happened.StreamEnded(stream, code, details), now)
 
     def answered(self, request: int, answer: Answer, now: float) -> None:
-        asked = self._asked.pop(request)
+        asked = self._asked.pop(request, 0)
         if asked:
             self._feed(_history_input(asked, answer, self.topic), now)
         else:
@@ -360,6 +360,10 @@ class WatchClient:
         assert self._port is not None
         self._port.renew(effect.keepalive)
 
+    def _renew_history(self, effect: do.RenewHistory, now: float) -> None:
+        assert self._port is not None
+        self._port.renew_history()
+
     def _save(self, effect: do.SaveCheckpoint, now: float) -> None:
         if self._save_time > 0 and self.machine.state is not State.CLOSED:
             self._saving = (now + self._save_time, effect.sequence)
@@ -448,6 +452,7 @@ _PERFORM: dict[type[Any], Callable[[WatchClient, Any, float], None]] = {
     do.SendPong: WatchClient._send_pong,
     do.CloseStream: WatchClient._close_stream,
     do.RenewChannel: WatchClient._renew,
+    do.RenewHistory: WatchClient._renew_history,
     do.FetchHistory: WatchClient._fetch_history,
     do.SaveCheckpoint: WatchClient._save,
     do.Resync: WatchClient._resync,

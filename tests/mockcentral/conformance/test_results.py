@@ -102,6 +102,11 @@ def test_the_terminal_report_shows_the_proof_and_how_to_replay_it() -> None:
     assert text.endswith("1 scenario, 2 checks: 1 passed, 1 failed")
 
 
+def test_a_message_of_several_lines_keeps_them() -> None:
+    runs = [Run("flaky", 7, 1.0, "replay", 0.0, (Verdict("stays_up", FAIL, "MUST", "It died:\n  last words"),))]
+    assert "  FAILED  stays_up  It died:\n        last words\n" in terminal.render(cases_of(runs), runs)
+
+
 def test_a_good_run_is_short() -> None:
     runs = [run(PASS, PASS)]
     text = terminal.render(cases_of(runs), runs)
