@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
@@ -99,24 +100,24 @@ class World:
     # ------------------------------------------------------------------------------------------ life
     def start(self) -> World:
         """Listen and let the scenario begin; once. `with` does it for you."""
-        if self._portal is not None:
-            raise RuntimeError("the world was started already")
+        if self._portal is not None or self._host is not None:
+            raise RuntimeError("the world was started already: it starts once, make another one")
+        for module in ("flask", "jwt") if self._assertions else ("flask",):  # imported when the first request needs it
+            if find_spec(module) is None:
+                raise ModuleNotFoundError(f"No module named {module!r}", name=module)
         bound = bind(self._bind_host, self._port)
         try:
-            self._open_journal()
             tls = self._tls()
+            self._open_journal()
             self._portal = shared.acquire()
-            try:
-                self._begin(bound, tls)
-                if self._want_control:
-                    from mockcentral.servers.control import ControlServer
-                    from mockcentral.worlds import Worlds
+            self._begin(bound, tls)
+            if self._want_control:
+                from mockcentral.servers.control import ControlServer
+                from mockcentral.worlds import Worlds
 
-                    self._control = ControlServer(Worlds.holding(self), self._bind_host, self._control_port)
-            except BaseException:
-                self.close()
-                raise
+                self._control = ControlServer(Worlds.holding(self), self._bind_host, self._control_port)
         except BaseException:
+            self.close()
             bound.close()
             raise
         return self
@@ -138,8 +139,18 @@ class World:
     def close(self) -> None:
         """Close every connection and free the port; harmless when done twice."""
         portal, self._portal = self._portal, None
-        if portal is None:
-            return
+        try:
+            if portal is not None:
+                self._stop(portal)
+        finally:
+            if self._journal_file is not None:
+                self._journal_file.close()
+                self._journal_file = None
+            if self._directory is not None:
+                shutil.rmtree(self._directory, ignore_errors=True)
+                self._directory = None
+
+    def _stop(self, portal: Portal) -> None:
         try:
             if self._control is not None:
                 self._control.close()
@@ -148,12 +159,6 @@ class World:
                 portal.run(self._host.stop())
         finally:
             shared.release()
-            if self._journal_file is not None:
-                self._journal_file.close()
-                self._journal_file = None
-            if self._directory is not None:
-                shutil.rmtree(self._directory, ignore_errors=True)
-                self._directory = None
 
     def __enter__(self) -> World:
         return self.start()

@@ -119,6 +119,7 @@ class Host:
         self._pings: dict[bytes, asyncio.Future[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._all_gone: asyncio.Event | None = None
+        self._stopped = False
 
     # ------------------------------------------------------------------------------------------ life
     async def start(self, **about: Any) -> None:
@@ -131,7 +132,8 @@ class Host:
         self.flush()
 
     async def stop(self) -> None:
-        """Close every connection and the listener."""
+        """Close every connection and the listener; nothing happens in this world any more."""
+        self._stopped = True
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -233,6 +235,8 @@ class Host:
             self._dirty[link] = None
 
     def _set_timer(self) -> None:
+        if self._stopped:  # connections that end now still flush
+            return
         deadline = self.central.deadline()
         if deadline == self._timer_at and self._timer is not None:
             return
@@ -257,7 +261,7 @@ class Host:
 
     # ------------------------------------------------------------------------------------------ listening
     async def _listen(self) -> None:
-        if self._bound.fileno() < 0:
+        if self._stopped:
             return
         self._server = await self.loop.create_server(
             lambda: Link(self), sock=self._bound, ssl=self.tls, backlog=BACKLOG, start_serving=True
@@ -317,6 +321,8 @@ class Host:
     def _respond(
         self, link: Link, request: HttpRequest, path: str, query: str, response: wsgi.Response, facts: dict[str, Any]
     ) -> None:
+        if self._stopped:  # it was delayed
+            return
         self.journal.add(
             self.now(),
             "http.request",

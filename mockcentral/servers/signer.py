@@ -80,6 +80,10 @@ class Assertions:
         for client_id, pem in (public_keys or {}).items():
             self._keys[client_id] = load_public_key(pem)
 
+    def __bool__(self) -> bool:
+        """Whether any key is registered."""
+        return bool(self._keys)
+
     def client_of(self, assertion: str, *, audiences: tuple[str, ...], wall: float) -> str:
         """The client id an assertion proves.
 

@@ -299,7 +299,8 @@ def test_purge_forgets_up_to_a_sequence_all_but_some_or_everything(world: World)
     assert control(world, "POST", f"{W}/purge", {"through": sequences[1]}).json() == {"purged": 2}
     assert control(world, "POST", f"{W}/purge", {"keep": 3}).json() == {"purged": 1}
     assert control(world, "POST", f"{W}/purge").json() == {"purged": 3}
-    for body in ({"trough": 1}, {"keep": -1}, {"keep": True}, {"through": "5"}, []):
+    bodies: list[object] = [{"trough": 1}, {"keep": -1}, {"keep": True}, {"through": "5"}, []]
+    for body in bodies:
         problem(control(world, "POST", f"{W}/purge", body), 400)
 
 
