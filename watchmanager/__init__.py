@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from watchmanager._core.status import State, WatchStatus
     from watchmanager.aio import AsyncWatch, AsyncWatchManager
-    from watchmanager.auth import ClientCredentials, Token
+    from watchmanager.auth import ClientCredentials, Token, TokenLike
     from watchmanager.checkpoints import CheckpointStore, FileCheckpoints, MappingCheckpoints, MemoryCheckpoints
     from watchmanager.errors import (
         AuthError,
@@ -74,7 +74,7 @@ _WHERE = {
     "watchmanager._core.status": ("State", "WatchStatus"),
     "watchmanager.aio": ("AsyncWatch", "AsyncWatchManager"),
     "watchmanager.sync": ("Watch", "WatchManager"),
-    "watchmanager.auth": ("ClientCredentials", "Token"),
+    "watchmanager.auth": ("ClientCredentials", "Token", "TokenLike"),
     "watchmanager.checkpoints": ("CheckpointStore", "FileCheckpoints", "MappingCheckpoints", "MemoryCheckpoints"),
     "watchmanager.events": ("Event", "EventType", "Gap", "GapReason", "Item", "Reference", "Resource", "Scope"),
     "watchmanager.policy": ("Backoff", "Buffer", "History", "Keepalive", "Proxy", "TLS"),
@@ -179,6 +179,7 @@ __all__ = [
     "TLSError",
     "Token",
     "TokenExpired",
+    "TokenLike",
     "TokenProviderError",
     "TooManyPings",
     "TopicError",
