@@ -1,7 +1,10 @@
-"""A journal that keeps almost nothing, for runs by the thousand: only what was published, and what clients applied."""
+"""A journal that keeps nothing, for runs by the thousand: it counts records and tells listeners of the kinds they
+want.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from mockcentral._core.journal import Journal, Record
@@ -10,14 +13,14 @@ _NOTHING: Record = {}
 
 
 class Ledger(Journal):
-    """Counts records, keeps the sequences of published events with the topics they matched; everything else is gone."""
+    """See the module. `on_published` gets the sequence and the topics of each published event."""
 
     def __init__(self, world: str) -> None:
         super().__init__(world, keep=1)
-        self.published: list[tuple[int, list[str]]] = []
+        self.on_published: Callable[[int, list[str]], None] | None = None
 
     def add(self, now: float, kind: str, **fields: Any) -> Record:
         self._added += 1
-        if kind == "event.published":
-            self.published.append((fields["sequence"], fields["topics"]))
+        if kind == "event.published" and self.on_published is not None:
+            self.on_published(fields["sequence"], fields["topics"])
         return _NOTHING

@@ -71,10 +71,11 @@ class Stream:
 class Exchange:
     """An HTTP request and whether its client still waits."""
 
-    __slots__ = ("over", "request", "until")
+    __slots__ = ("history", "over", "request", "until")
 
-    def __init__(self, request: int) -> None:
+    def __init__(self, request: int, history: bool) -> None:
         self.request = request
+        self.history = history  # not a token
         self.until = 0.0
         self.over = False
 
@@ -185,6 +186,14 @@ class Seat:
 
     def history(self, request: int, topic: str, query: Query, token: str) -> None:
         self.network.ask(self, request, topic, query, token)
+
+    def renew_history(self) -> None:
+        for wire in [wire for wire in self.wires if wire.protocol != "h2"]:
+            exchange = wire.exchange
+            if exchange is None or exchange.history:
+                if exchange is not None:
+                    exchange.over = True
+                self.network.hang_up(wire)
 
     def fetch_token(self, request: int) -> None:
         self.network.ask(self, request, "", None, "")
@@ -520,7 +529,7 @@ class Network:
     # ------------------------------------------------------------------------------------------ HTTP
     def ask(self, seat: Seat, request: int, topic: str, query: Query | None, token: str) -> None:
         wire = seat.idle.pop() if seat.idle else self.dial(seat, "http/1.1")
-        exchange = Exchange(request)
+        exchange = Exchange(request, query is not None)
         wire.exchange = exchange
         exchange.until = self.clock.now + seat.party.http_timeout
         if not wire.guarded:

@@ -57,6 +57,9 @@ class Port(Protocol):
     def history(self, request: int, topic: str, query: Query, token: str) -> None:
         """Ask for a page of a topic's history (protocol section 3). `query.asked_after` is the client's lower bound."""
 
+    def renew_history(self) -> None:
+        """Forget questions to history that are under way; the next one goes over a new connection."""
+
     def fetch_token(self, request: int) -> None:
         """Ask the token endpoint for a fresh token."""
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from mockcentral._core.actions import BlackHole, CloseConnection
+from mockcentral._core.actions import BlackHole, CloseConnection, EndCall
 from mockcentral._core.central import Central
 from mockcentral._core.events import Change, Event, parse_change
 from mockcentral._core.journal import Journal, Record
@@ -73,6 +73,12 @@ class SimWorld:
         self.seed = scenario.seed if seed is None else seed
         self.clock = Clock()
         self.journal = Ledger(name) if lean else Journal(name, keep)
+        self.published: list[tuple[int, list[str]]] = []
+        """Sequence and matched topics of every event so far, also of those that are purged."""
+        if isinstance(self.journal, Ledger):
+            self.journal.on_published = lambda sequence, topics: self.published.append((sequence, topics))
+        else:
+            self.journal.listen(self._note_published)
         self.central = Central(
             scenario, journal=self.journal, sign=dummy_jwt, wall_start=WALL_START, seed=self.seed, issuer="sim"
         )
@@ -84,6 +90,10 @@ class SimWorld:
         self.network.flush()
         for party in clients:
             self.join(party)
+
+    def _note_published(self, record: Record) -> None:
+        if record["kind"] == "event.published":
+            self.published.append((record["sequence"], record["topics"]))
 
     # ------------------------------------------------------------------------------------------ time
     @property
@@ -216,6 +226,11 @@ class SimWorld:
     def blackhole(self) -> None:
         """Every open connection falls silent."""
         self.central.command(BlackHole(0), self.now)
+        self.network.flush()
+
+    def end_streams(self, code: int, message: str = "") -> None:
+        """The server ends every watch call with a gRPC status."""
+        self.central.command(EndCall(0, code, message), self.now)
         self.network.flush()
 
     def restart(self, down_for: float, *, forget: bool = False) -> None:

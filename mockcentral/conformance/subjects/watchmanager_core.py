@@ -218,7 +218,7 @@ class WatchClient:
         self._feed(happened.StreamEnded(stream, code, details), now)
 
     def answered(self, request: int, answer: Answer, now: float) -> None:
-        asked = self._asked.pop(request, 0)
+        asked = self._asked.pop(request)
         if asked:
             self._feed(_history_input(asked, answer, self.topic), now)
         else:

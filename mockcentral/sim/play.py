@@ -1,0 +1,239 @@
+"""Playing a scenario with a plan: the client runs through it all, the promises are watched, the end is judged.
+
+A run that breaks a promise raises `Broken` with everything needed to see it again: the scenario as a YAML file that
+holds the plan in its first line, and one command.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mockcentral.conformance.subjects.watchmanager_core import (
+    EVERY_CODE,
+    Application,
+    WatchClient,
+    make_settings,
+    recovery_bound,
+)
+from mockcentral.scenario.schema import Scenario
+from mockcentral.scenario.types import Code, Span
+from mockcentral.scenario.writer import dumps
+from mockcentral.sim.plan import ClientPlan, Happening, Plan
+from mockcentral.sim.promises import Broken, Promises
+from mockcentral.sim.world import SimWorld
+
+LINGER = 2.0
+"""Seconds a settled client is watched on: copies that come late are still seen."""
+
+__all__ = ["EVERY_CODE", "Played", "Stage", "play", "save_failure"]
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """A run that kept its promises. `live_after`: seconds from the end of all faults until the client was well again,
+    None when it had ended for good, as it was told to when history is gone.
+    """
+
+    world: SimWorld
+    client: WatchClient
+    live_after: float | None
+    bound: float
+
+
+class Stage:
+    """A world with one client on it, to which happenings happen: one by one, or planned."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        plan: Plan,
+        *,
+        lean: bool = True,
+        application: Callable[[], Application] | None = None,
+    ) -> None:
+        self.scenario = scenario
+        self.plan = plan
+        self.done: list[Happening] = []
+        """What happened so far besides the scenario."""
+        client = plan.client
+        topic = scenario.topics[0].name if scenario.topics else "none"
+        self.client = WatchClient(
+            f"/management/v1/watchtopics/{topic}",
+            settings=make_settings(client),
+            start=client.start,
+            processing=Span(0.0, client.processing),
+            save_time=client.save_time,
+            application=application,
+            seed=plan.seed,
+        )
+        self.world = SimWorld(scenario, seed=plan.seed, weather=plan.weather, lean=lean, approximate=True)
+        began_at = client.start if isinstance(client.start, int) else None
+        loses = any(rule.do.name == "lose" for rule in scenario.faults)
+        self.promises = Promises(
+            self.world, self.client, began_at=began_at, holes=loses, silent=plan.weather.zombies > 0
+        )
+        self._changes = 0
+        self.world.join(self.client)
+        for happening in plan.happenings:
+            self.world.at(happening.at, lambda happening=happening: self._do(happening))  # type: ignore[misc]
+
+    # ------------------------------------------------------------------------------------------ what happens
+    def happen(self, do: str, value: float = 0.0) -> None:
+        """Let something happen now; see `Happening`."""
+        happening = Happening(round(self.world.now, 6), do, value)
+        self.done.append(happening)
+        self._do(happening)
+        self.world.network.flush()
+
+    def _do(self, happening: Happening) -> None:
+        _VERBS[happening.do](self, happening.value)
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass, and check that promises are kept."""
+        self.world.run(until=self.world.now + seconds, limit_events=1_000_000)
+        self.promises.check()
+
+    def _publish(self, count: float) -> None:
+        for _ in range(int(count)):
+            self._changes += 1
+            self.world.publish(self._next_change())
+
+    def _next_change(self) -> dict[str, Any]:
+        chosen = self.scenario.topics[0].filters[0]
+        change = {
+            "kind": "APIService" if chosen.kind == "*" else chosen.kind,
+            "group": "management" if chosen.group == "*" else chosen.group,
+            "name": f"made-{self._changes}" if chosen.name == "*" else chosen.name,
+            "type": chosen.type[0],
+        }
+        if chosen.scope is not None and chosen.scope.kind != "*":
+            name = "any" if chosen.scope.name == "*" else chosen.scope.name
+            change["scope"] = f"{chosen.scope.kind}/{name}"
+        return change
+
+    def _crash(self, down_for: float, vanish: bool = False) -> None:
+        world, client = self.world, self.client
+        if client in world.seats:
+            world.crash(client, vanish=vanish)
+            world.at(world.now + down_for, lambda: world.join(client))
+
+    def _unplug(self, seconds: float) -> None:
+        world, client = self.world, self.client
+        if client in world.seats:
+            seat = world.seats[client]
+            world.unplug(client)
+            world.at(world.now + seconds, lambda: setattr(seat, "reachable", True))
+
+    # ------------------------------------------------------------------------------------------ the end
+    @property
+    def over(self) -> bool:
+        """The client has ended by itself."""
+        return self.client.error is not None
+
+    def finish(self) -> Played:
+        """Faults are over: the client has to be well within its bound. Raises `Broken`."""
+        world, client, promises = self.world, self.client, self.promises
+        world.calm()
+        pages = 1 + len(world.published) // max(
+            1, min(client.settings.history.page_size if client.settings.history else 100, 100)
+        )
+        rtt = world.network.weather.up.high + world.network.weather.down.high
+        rest = max((happening.at + happening.value for happening in self._comebacks()), default=0.0) - world.now
+        bound = (
+            max(0.0, rest)
+            + recovery_bound(client.settings, round_trip=rtt, pages=pages, retry_after=10.0)
+            + len(world.published) * (self.plan.client.processing + self.plan.client.save_time)
+        )
+        began = world.now
+
+        def well() -> bool:
+            if self.over:
+                return True
+            if not client.settled or client not in world.seats:
+                return False
+            promises.check()
+            return not promises.missing()
+
+        reached = world.run(until=began + bound, stop=well, limit_events=1_000_000)
+        promises.check()
+        if self.over:
+            self._judge_failure()
+            return Played(world, client, None, bound)
+        if not reached:
+            status = client.machine.status()
+            raise Broken(
+                f"{client.name}: not well {bound:.1f} s after all faults were over: {status.state.value} since "
+                f"{status.since:.3f} s ({status.why}); missing: {promises.missing()[:5]}"
+            )
+        live_after = world.now - began
+        self.advance(LINGER)
+        world.run(until=world.now + bound, stop=well, limit_events=1_000_000)  # traffic may go on and on
+        if not self.over:
+            promises.check_complete()
+        return Played(world, client, live_after, bound)
+
+    def _comebacks(self) -> list[Happening]:
+        return [each for each in (*self.plan.happenings, *self.done) if each.do in ("crash", "vanish", "restart")]
+
+    def _judge_failure(self) -> None:
+        """A client may give up for two reasons: history is gone and it was told to say so, or the server's final
+        word.
+        """
+        error = self.client.error
+        kind = type(error).__name__
+        if kind == "SequenceExpired" and self.plan.client.on_gone == "raise" and self.world.central.log.purged_through:
+            return
+        raise Broken(f"{self.client.name}: gave up with {kind}: {error}")
+
+
+_VERBS: dict[str, Callable[[Stage, float], Any]] = {
+    "publish": Stage._publish,
+    "purge": lambda stage, value: stage.world.purge(keep=int(value)),
+    "end_streams": lambda stage, value: stage.world.end_streams(Code(int(value))),
+    "close": lambda stage, value: stage.world.close_connections(abort=False),
+    "abort": lambda stage, value: stage.world.close_connections(abort=True),
+    "blackhole": lambda stage, value: stage.world.blackhole(),
+    "unplug": Stage._unplug,
+    "crash": Stage._crash,
+    "vanish": lambda stage, value: stage._crash(value, True),
+    "restart": lambda stage, value: stage.world.restart(value),
+    "expire_tokens": lambda stage, value: stage.world.expire_tokens(),
+}
+
+
+def play(scenario: Scenario, plan: Plan, *, lean: bool = True) -> Played:
+    """Play a whole run and judge it. Raises `Broken`, `Runaway`."""
+    stage = Stage(scenario, plan, lean=lean)
+    if plan.until > 0:
+        stage.advance(plan.until)
+    return stage.finish()
+
+
+def save_failure(scenario: Scenario, plan: Plan, folder: str | Path | None = None) -> tuple[Path, str]:
+    """Write a run down; returns the file and the command that plays it again."""
+    directory = Path(folder) if folder is not None else Path(tempfile.gettempdir()) / "mockcentral-failures"
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / f"{scenario.scenario}-{plan.seed}.yaml"
+    path.write_text(f"{MARK}{plan.to_json()}\n{dumps(scenario)}", encoding="utf-8")
+    return path, f"python -m mockcentral.sim {path}"
+
+
+MARK = "# plan: "
+"""What the first line of a written run begins with."""
+
+
+def load_failure(path: str | Path) -> tuple[Scenario, Plan]:
+    """A run that was written down; a plain scenario file, or a built-in's name, has the default plan."""
+    from mockcentral.scenario import catalogue
+    from mockcentral.scenario.load import load, loads
+
+    if not catalogue.is_path(str(path)):
+        return load(path), Plan()
+    text = Path(path).read_text(encoding="utf-8")
+    scenario = loads(text, str(path))
+    first = text.partition("\n")[0]
+    return scenario, Plan.from_json(first[len(MARK) :]) if first.startswith(MARK) else Plan(client=ClientPlan())

@@ -1,0 +1,168 @@
+"""What a watch promises, checked while a simulated client runs and when it is over.
+
+Safety, at any moment: what the application gets rises (late events are marked), nothing comes twice within a life,
+nothing comes that was not published, and the checkpoint is never ahead of what was processed. Completeness: in the
+end everything published after the position the client began at was processed, or lies in a gap the application was
+told of.
+
+Knows a client by what it shows; how it keeps its promises is not looked at.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from mockcentral.sim.world import SimWorld
+
+
+class Item(Protocol):
+    """What an application is given: an event, or a gap with `after` and `through`."""
+
+    @property
+    def sequence(self) -> int: ...
+
+
+class AppliedItem(Protocol):
+    """An item the application was done with, and in which life of the client."""
+
+    @property
+    def life(self) -> int: ...
+    @property
+    def item(self) -> Any: ...
+
+
+class Watched(Protocol):
+    """What a client shows."""
+
+    name: str
+    topic: str
+    on_saved: Callable[[int], None] | None
+    first_checkpoint: int | None
+
+    @property
+    def applied(self) -> Sequence[AppliedItem]: ...
+
+
+class Broken(AssertionError):
+    """A promise was broken; the message says which, where, and what it looks like."""
+
+
+class Promises:
+    """Watches over one client from its beginning. `began_at` is its start position when the test gave one.
+
+    `holes`: the server leaves events out of streams that go on. Nobody can know of a hole before history shows it, so
+    then a checkpoint may pass one that is not found yet. `silent`: streams may also fall silent without a sign. What
+    was lost in either way and is purged from history before anybody looked is beyond every promise.
+    """
+
+    def __init__(
+        self,
+        world: SimWorld,
+        client: Watched,
+        *,
+        began_at: int | None = None,
+        holes: bool = False,
+        silent: bool = False,
+    ) -> None:
+        self._world = world
+        self._holes = holes
+        self._silent = silent
+        self._client = client
+        self._began_at = began_at
+        self._owed: list[int] = []
+        self._read = 0
+        self._judged = 0
+        self._seen: set[int] = set()
+        self._seen_in_life: set[int] = set()
+        self._highest = 0
+        self._life = 0
+        self._gaps: list[tuple[int, int]] = []
+        client.on_saved = self._saved
+
+    @property
+    def baseline(self) -> int | None:
+        """The position from which on everything is owed; None while the client has not named one."""
+        return self._began_at if self._began_at is not None else self._client.first_checkpoint
+
+    def _published(self) -> list[int]:
+        """Sequences of everything published for the client's topic."""
+        published = self._world.published
+        topic = self._client.topic
+        while self._read < len(published):
+            sequence, topics = published[self._read]
+            self._read += 1
+            if topic in topics:
+                self._owed.append(sequence)
+        return self._owed
+
+    def _saved(self, checkpoint: int) -> None:
+        """The store was told that everything up to `checkpoint` is processed."""
+        self.check()
+        missing = self.missing(checkpoint)
+        if missing and not self._holes:
+            raise Broken(
+                f"{self._client.name}: the checkpoint {checkpoint} was saved before {_some(missing)} was processed"
+            )
+
+    def check(self) -> None:
+        """Safety of what was applied since the last check. Raises `Broken`."""
+        owed = self._published()
+        applied = self._client.applied
+        while self._judged < len(applied):
+            one = applied[self._judged]
+            self._judged += 1
+            if one.life != self._life:
+                self._life, self._highest = one.life, 0
+                self._seen_in_life.clear()
+            item = one.item
+            if hasattr(item, "through"):
+                self._gaps.append((item.after, item.through))
+                self._highest = max(self._highest, item.through)
+                continue
+            self._check_event(item.sequence, bool(item.recovered), owed)
+
+    def _check_event(self, sequence: int, recovered: bool, owed: list[int]) -> None:
+        name = self._client.name
+        place = bisect_left(owed, sequence)
+        if place == len(owed) or owed[place] != sequence:
+            raise Broken(f"{name}: sequence {sequence} was applied, but never published for {self._client.topic}")
+        if sequence in self._seen_in_life:
+            raise Broken(f"{name}: sequence {sequence} was applied twice in life {self._life}")
+        if sequence < self._highest and not recovered:
+            raise Broken(f"{name}: sequence {sequence} was applied after {self._highest} and not marked as recovered")
+        self._seen_in_life.add(sequence)
+        self._seen.add(sequence)
+        self._highest = max(self._highest, sequence)
+
+    def missing(self, through: int | None = None) -> list[int]:
+        """What was published after the baseline (up to a sequence), is in no gap, and was never applied."""
+        baseline = self.baseline
+        if baseline is None:
+            return []
+        owed = self._published()
+        low = bisect_right(owed, baseline)
+        high = len(owed) if through is None else bisect_right(owed, through)
+        seen = self._seen
+        if self._silent or self._holes:
+            low = max(low, bisect_right(owed, self._world.central.log.purged_through))
+        return [
+            sequence
+            for sequence in owed[low:high]
+            if sequence not in seen and not any(after < sequence <= to for after, to in self._gaps)
+        ]
+
+    def check_complete(self) -> None:
+        """Everything owed is there. Raises `Broken`."""
+        self.check()
+        if missing := self.missing():
+            raise Broken(
+                f"{self._client.name}: {len(missing)} of {len(self._published())} events were never applied: "
+                f"{_some(missing)}"
+            )
+
+
+def _some(sequences: list[int]) -> str:
+    shown = ", ".join(map(str, sequences[:5]))
+    return shown if len(sequences) <= 5 else f"{shown} and {len(sequences) - 5} more"
