@@ -95,9 +95,6 @@ class Child:
         # A grandchild that left the group may hold the pipes open: its output is not ours to wait for.
         for reader in self._readers:
             reader.join(timeout=2.0)
-        for pipe, reader in zip((self._process.stdout, self._process.stderr), self._readers, strict=True):
-            if pipe is not None and not reader.is_alive():
-                pipe.close()
         if returncode >= 0:
             return returncode, None
         try:
@@ -119,7 +116,8 @@ class Child:
 
 
 def _read(pipe: IO[bytes], on_line: Callable[[str], None]) -> None:
-    while line := pipe.readline(LONGEST_LINE):
-        text = line.decode("utf-8", "replace").rstrip("\r\n")
-        if text.strip():
-            on_line(text)
+    with pipe:
+        while line := pipe.readline(LONGEST_LINE):
+            text = line.decode("utf-8", "replace").rstrip("\r\n")
+            if text.strip():
+                on_line(text)

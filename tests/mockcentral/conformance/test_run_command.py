@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+ROOT = Path(__file__).resolve().parents[3]
 SCENARIO = """
 scenario: tiny
 about: Five events, and nothing breaks.
@@ -60,7 +61,7 @@ def run(here: Path, *arguments: str, client: str = "client.py") -> subprocess.Co
 
 def raw(here: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "mockcentral", "run", *arguments]
-    environment = {**os.environ, "PYTHONPATH": os.getcwd()}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.run(command, cwd=here, env=environment, capture_output=True, text=True, timeout=120)
 
 
@@ -203,7 +204,7 @@ def test_a_signal_ends_the_run_and_the_client(here: Path, number: signal.Signals
     harness = subprocess.Popen(
         [sys.executable, "-m", "mockcentral", "run", "--scenario", "tiny.yaml", "--", sys.executable, "-c", script],
         cwd=here,
-        env={**os.environ, "PYTHONPATH": os.getcwd()},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
