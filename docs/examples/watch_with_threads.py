@@ -14,13 +14,14 @@ def follow(address: str, tenant: str, token: wm.TokenLike, topic: str, file: Pat
     """So many events after those that a run before this one processed."""
     sequences: list[int] = []
     checkpoints = wm.FileCheckpoints(file)
-    with wm.WatchManager(address, tenant_id=tenant, token=token, checkpoints=checkpoints) as manager:
-        with manager.watch(topic, fallback="earliest") as watch:  # the first time, from the oldest event kept
-            for event in watch:
-                sequences.append(event.sequence)
-                if len(sequences) == count:
-                    watch.commit(event)  # done with the last one too: there will be no next step to say so
-                    break
+    manager = wm.WatchManager(address, tenant_id=tenant, token=token, checkpoints=checkpoints)
+    # The first time, from the oldest event kept.
+    with manager, manager.watch(topic, fallback="earliest") as watch:
+        for event in watch:
+            sequences.append(event.sequence)
+            if len(sequences) == count:
+                watch.commit(event)  # done with the last one too: there will be no next step to say so
+                break
     return sequences
 
 
