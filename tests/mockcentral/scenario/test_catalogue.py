@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-import mockcentral
 from mockcentral.scenario import catalogue, nodes
 from mockcentral.scenario.advice import advice, is_for
 from mockcentral.scenario.load import ScenarioError, load, load_topic
@@ -84,7 +83,7 @@ def test_an_installed_package_uses_the_scenarios_inside_it(tmp_path: Path, monke
     inside = package / "_data" / "scenarios" / "basic"
     inside.mkdir(parents=True)
     (inside / "only.yaml").write_text("scenario: only\nabout: nothing\n")
-    monkeypatch.setattr(mockcentral, "__file__", str(package / "__init__.py"))
+    monkeypatch.setattr(catalogue, "__file__", str(package / "scenario" / "catalogue.py"))
     assert catalogue.names() == ("only",)
     assert load("only").about == "nothing"
     with pytest.raises(ScenarioError, match="there is no scenario `calm`: write only"):
