@@ -35,7 +35,7 @@ from mockcentral._core.central import Central
 from mockcentral._core.journal import Journal
 from mockcentral.scenario.schema import Scenario
 from mockcentral.servers import wsgi
-from mockcentral.servers.front_door import Link
+from mockcentral.servers.front_door import SILENT_LIMIT, Link
 from mockcentral.servers.signer import Assertions, signer
 from mockcentral.wire.codec import event_frame
 from mockcentral.wire.grpc import HttpRequest
@@ -138,8 +138,7 @@ class Host:
             self._timer.cancel()
             self._timer = None
         self._stop_listening()
-        for task in self._tasks:
-            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         now = self.now()
         for link in list(self.links.values()):
             self.central.connection_closed(link.id, now, by="server", reason="the world was closed")
@@ -263,14 +262,36 @@ class Host:
     async def _listen(self) -> None:
         if self._stopped:
             return
-        self._server = await self.loop.create_server(
-            lambda: Link(self), sock=self._bound, ssl=self.tls, backlog=BACKLOG, start_serving=True
-        )
+        if self.tls is None:
+            self._server = await self.loop.create_server(lambda: Link(self), sock=self._bound, backlog=BACKLOG)
+        else:
+            self._bound.listen(BACKLOG)
+            self._spawn(self._accept())
+
+    async def _accept(self) -> None:
+        """Take TLS connections. Not with `create_server`: nobody could end a handshake it has begun."""
+        while True:
+            try:
+                raw, _ = await self.loop.sock_accept(self._bound)
+            except OSError:  # too many open files: wait until some are closed
+                await asyncio.sleep(0.1)
+            else:
+                self._spawn(self._shake_hands(raw))
+
+    async def _shake_hands(self, raw: socket.socket) -> None:
+        with contextlib.suppress(OSError):  # no TLS client, or it left: SSLError is an OSError
+            await self.loop.connect_accepted_socket(
+                lambda: Link(self), raw, ssl=self.tls, ssl_handshake_timeout=SILENT_LIMIT
+            )
 
     def _stop_listening(self) -> None:
         if self._server is not None:
             self._server.close()
             self._server = None
+        if self.tls is not None:
+            self.loop.remove_reader(self._bound)
+        for task in self._tasks:
+            task.cancel()
 
     def _crash(self) -> None:
         """Refuse connections and reset those there are. A bound socket that does not listen keeps the port ours."""

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import queue
+import signal
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -111,7 +116,7 @@ class Watch:
 
     def __init__(
         self,
-        world: World,
+        world: World | Fake,
         link: str | None = TOPIC,
         *,
         token: str | None = None,
@@ -215,3 +220,59 @@ def read_all(connection: socket.socket) -> bytes:
     except ConnectionError:
         pass
     return received
+
+
+# ------------------------------------------------------------------------------------------ the command line
+MOCKCENTRAL = (sys.executable, "-W", "error", "-m", "mockcentral")
+ROOT = Path(__file__).parents[2]
+
+
+class Fake:
+    """`python -m mockcentral serve …` in a process of its own; `ready` is what it said first."""
+
+    def __init__(self, *flags: str) -> None:
+        self.process = subprocess.Popen(
+            [*MOCKCENTRAL, "serve", "--print-ready", "json", *flags],
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            raise AssertionError(f"the fake did not start: {self.stop(signal.SIGTERM)}")
+        self.ready: dict[str, Any] = json.loads(line)
+        self.address: str = self.ready["address"]
+        self.token: str = self.ready["token"]
+        self.tenant: str = self.ready["tenant"]
+        self.control: str = self.ready["control_url"].removeprefix("http://")
+
+    def stop(self, number: int = signal.SIGTERM) -> tuple[int, str]:
+        """Send a signal; returns the exit code and what was written to stderr."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        try:
+            _, errors = self.process.communicate(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            _, errors = self.process.communicate()
+        return self.process.returncode, errors
+
+    def __enter__(self) -> Fake:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def run(*words: str, code: str | None = None, timeout: float = PATIENCE) -> subprocess.CompletedProcess[str]:
+    """`python -m mockcentral WORDS` to its end; with `code` that Python program instead."""
+    command = [*MOCKCENTRAL, *words] if code is None else [sys.executable, "-W", "error", "-c", code, *words]
+    env = {name: value for name, value in os.environ.items() if not name.startswith("MOCKCENTRAL_")}
+    return subprocess.run(
+        command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout
+    )

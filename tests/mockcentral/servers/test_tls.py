@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -115,6 +117,32 @@ def test_a_tls_client_at_a_plain_port_gets_an_alert_and_the_journal_says_what_to
         with Watch(world, credentials=grpc.ssl_channel_credentials(None)) as watch:
             assert watch.end()[0] == "UNAVAILABLE"
         assert request(world.address, "GET", "/").status == 404
+
+
+@pytest.mark.parametrize("down", [True, False])
+def test_a_handshake_that_never_ends_is_ended_with_the_world(down: bool) -> None:
+    with World() as other, World(tls=True) as world:  # the other one keeps the loop going
+        with raw(world.address) as silent, raw(world.address) as halfway:
+            halfway.sendall(b"\x16\x03\x01\x02\x00")
+            context = ssl.create_default_context(cafile=world.ca_file)
+            assert request(world.address, "GET", "/", tls=context).status == 404  # so both were accepted
+            if down:
+                world.restart(down_for=0.01)
+            else:
+                world.close()
+            assert read_all(silent) == read_all(halfway) == b""
+        if down:
+            world.wait_for(lambda record: record["kind"] == "conn.close", PATIENCE)
+            assert eventually_served(world, context)
+        assert request(other.address, "GET", "/").status == 404
+
+
+def eventually_served(world: World, context: ssl.SSLContext) -> bool:
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        with contextlib.suppress(ConnectionError):
+            return request(world.address, "GET", "/", tls=context).status == 404
+    return False
 
 
 @pytest.fixture(scope="module")
