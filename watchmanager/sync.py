@@ -20,6 +20,7 @@ from typing import Any, Literal, TypeVar
 
 from watchmanager._core.status import State, WatchStatus
 from watchmanager._driver.engine import StateFunction
+from watchmanager._driver.probe import Diagnosis
 from watchmanager.aio import AsyncWatch, AsyncWatchManager, CommitLike, GoneLike, StartLike
 from watchmanager.auth import TokenLike
 from watchmanager.checkpoints import CheckpointStore
@@ -116,6 +117,17 @@ class WatchManager:
         self._watches.add(watch)
         return watch
 
+    def explain(self) -> str:
+        """Which way is taken to the server, and why; see `AsyncWatchManager.explain`."""
+        return self._manager.explain()
+
+    def diagnose(self, topic: str | None = None) -> Diagnosis:
+        """Walk the way to the server step by step; see `AsyncWatchManager.diagnose`."""
+        self._portal.check()
+        if self._closed:
+            raise WatchClosed("the manager is closed")
+        return self._portal.run(self._manager.diagnose(topic))
+
     @property
     def watches(self) -> tuple[Watch, ...]:
         """Those not closed yet."""
@@ -127,6 +139,8 @@ class WatchManager:
             return
         self._portal.check()
         self._closed = True
+        for watch in tuple(self._watches):
+            watch.close()
         self._portal.run(self._manager.close())
         self._portal.stop()
 
@@ -153,7 +167,8 @@ class Watch:
         self._portal = portal
         self._commit_on_next = commit == "on_next"
         self._batch: deque[tuple[Item, int]] = deque()
-        self._ticket = 0
+        self._ticket = 0  # of the item that was handed out last
+        self._done = 0  # and of the last one that is known to be processed
         self._tickets: dict[int, int] = {}
         self._told_at = 0.0
         self._waiting = threading.Lock()
@@ -190,7 +205,8 @@ class Watch:
                 continue
             if self._commit_on_next:
                 if self._ticket:
-                    self._tell(self._ticket)
+                    self._done = self._ticket
+                    self._tell(self._done)
                 self._ticket = ticket
             else:
                 self._tickets[id(item)] = ticket
@@ -248,7 +264,7 @@ class Watch:
 
     def close(self) -> None:
         """Stop and save the position. What is not yet handed out stays with the server. Twice is once."""
-        self._portal.run(self._inner.close())
+        self._portal.run(self._close(self._done))
         self._batch.clear()
         self._ticket = 0
         self._tickets.clear()
@@ -303,6 +319,11 @@ class Watch:
             if machine.state is State.LIVE:
                 return True
             await self._inner._either(engine)
+
+    async def _close(self, done: int) -> None:
+        if done and self._engine.started:
+            self._engine.processed(done)
+        await self._inner.close()
 
     async def _processed(self, ticket: int) -> None:
         self._engine.processed(ticket, all_before=self._commit_on_next)

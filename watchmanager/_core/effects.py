@@ -66,6 +66,13 @@ class FetchHistory:
 
 
 @dataclass(frozen=True, slots=True)
+class RenewHistory:
+    """Ask history over new connections from now on, and forget the question under way: the peer behind the old ones is
+    dead.
+    """
+
+
+@dataclass(frozen=True, slots=True)
 class SaveCheckpoint:
     """Everything up to `sequence` is processed."""
 
@@ -111,6 +118,7 @@ Effect: TypeAlias = (
     | CloseStream
     | RenewChannel
     | FetchHistory
+    | RenewHistory
     | SaveCheckpoint
     | Resync
     | Entered

@@ -169,6 +169,7 @@ class Machine:
         self._gap_after: int | None = None  # a gap whose end the next page will tell
         self._verified = 0
         self._since_verified = 0
+        self._contiguous = True  # what is being read began at `verified`, so it may move it
         self._buffer: dict[int, Event] = {}
         self._unnumbered: list[Event] = []
         self._buffer_bytes = 0
@@ -190,6 +191,7 @@ class Machine:
         self._cursor: int | None = None
         self._signed = False  # the page in flight was asked for after the server's word
         self._audit_until = 0
+        self._audit_gapped = False  # the page in flight begins at the oldest event kept
         self._history_pacer = Pacer(settings.backoff, random)
         self._history_refusals = 0
         self._history_waits = False  # for a token
@@ -258,6 +260,7 @@ class Machine:
             self.state is State.LIVE
             and attempt == self.attempt
             and self._heard
+            and not self._owed
             and event.sequence > self.outbox.highest
             and len(self.outbox.items) < self._settings.buffer.max_events - 1
             and self.outbox.bytes + event.size < self._settings.buffer.max_bytes
@@ -400,6 +403,7 @@ class Machine:
         self.outbox.begin_after(sequence)
         self._verified = sequence
         self._since_verified = 0
+        self._contiguous = True
         self._cursor = sequence
 
     def _fix_position(self, sequence: int, now: float) -> None:
@@ -491,9 +495,9 @@ class Machine:
         if self.state is State.LIVE:
             self._word(now)
             self._since_verified += 1
+            self._owed.discard(event.sequence)
             if not self.outbox.accept(event):
                 self.outbox.duplicates += 1
-                self._owed.discard(event.sequence)
                 if event.sequence <= self.outbox.window.floor:
                     self._suspect_regression(now)
             self._check_room(now)
@@ -542,6 +546,7 @@ class Machine:
             attempt=ended.attempt,
             connected=connected,
             transient=self._settings.transient,
+            cause=ended.cause,
         )
         self._last_error = verdict.error
         if verdict.remedy is Remedy.STOP:
@@ -556,6 +561,7 @@ class Machine:
             return
         if not connected:
             self._connect_failed()
+        self._suspect_history(verdict.error)
         self._back_off(self._pacer.ended(heard=heard, lived=lived), verdict.error, now)
 
     def _connect_failed(self) -> None:
@@ -569,7 +575,14 @@ class Machine:
         heard = self._heard
         self._drop_stream()
         self._last_error = error
+        self._suspect_history(error)
         self._back_off(self._pacer.ended(heard=heard, lived=lived), error, now)
+
+    def _suspect_history(self, error: WatchError) -> None:
+        """A peer that is silent on the stream is so on the other connections too, and they have longer timeouts."""
+        if isinstance(error, (PeerUnresponsive, ConnectTimeout)) and self._settings.history is not None:
+            self._in_flight = False
+            self._do(do.RenewHistory())
 
     def _drop_stream(self) -> None:
         if self._stream is not _Stream.NONE:
@@ -642,8 +655,13 @@ class Machine:
             return self._verified
         return self.outbox.highest
 
-    def _catch_up(self, now: float) -> None:
+    def _begin_reading(self) -> None:
         self._cursor = self._resume_after()
+        # Reading from further on leaves a stretch that no history has confirmed: the audit after this needs to know.
+        self._contiguous = self._cursor is None or self._cursor == self._verified
+
+    def _catch_up(self, now: float) -> None:
+        self._begin_reading()
         self._continue(now)
 
     def _continue(self, now: float) -> None:
@@ -716,8 +734,10 @@ class Machine:
         for event in ordered:
             self._emit_from_history(event)
         if ordered:
-            self._cursor = self._verified = max(self._cursor or 0, ordered[-1].sequence)
-            self._since_verified = 0
+            self._cursor = max(self._cursor or 0, ordered[-1].sequence)
+            if self._contiguous:
+                self._verified = self._cursor
+                self._since_verified = 0
             self._earliest = False
             self._regression_checked = True
             self._server_max = max(self._server_max, self._cursor)
@@ -823,6 +843,7 @@ class Machine:
         # Sequences that fell out of the window cannot be told from missed ones any more.
         self._cursor = max(self._verified, self.outbox.window.floor)
         self._audit_until = self.outbox.highest
+        self._audit_gapped = False
         self._ask(_Asked.AUDIT, now)
 
     def _audit_page(self, events: list[Event], now: float) -> None:
@@ -830,15 +851,17 @@ class Machine:
         news = 0
         for event in events:
             ahead = event.sequence > outbox.highest
+            if ahead and self._audit_gapped:
+                # What lies between may be gone. Only the stream can say that nothing does; a catch-up says what to do.
+                self._owe(event.sequence, now)
+                continue
             recovered = outbox.recovered
             if not outbox.accept(event):
                 continue
             news += 1
             if ahead:
                 # The stream's own copy may be a moment behind. If it never comes, the stream is not worth keeping.
-                self._owed.add(event.sequence)
-                if self._timers.at(Timer.OWED) is None:
-                    self._timers.set(Timer.OWED, now + OWED_AFTER)
+                self._owe(event.sequence, now)
             elif outbox.recovered > recovered:
                 self._do(
                     do.Log(
@@ -847,7 +870,7 @@ class Machine:
                         f"sequence {event.sequence} was missing on the stream; recovered from history",
                     )
                 )
-        if events:
+        if events and not (self._audit_gapped and self._owed):
             self._cursor = self._verified = max(self._verified, events[-1].sequence)
             self._since_verified = 0
             if (self._cursor < self._audit_until or news) and self._has_room():
@@ -855,10 +878,15 @@ class Machine:
                 return
         self._audits += 1
 
+    def _owe(self, sequence: int, now: float) -> None:
+        self._owed.add(sequence)
+        if self._timers.at(Timer.OWED) is None:
+            self._timers.set(Timer.OWED, now + OWED_AFTER)
+
     def _check_owed(self, now: float) -> None:
         if self._owed and self.state is State.LIVE:
             count = len(self._owed)
-            self.outbox.recovered += count
+            self.outbox.recovered += sum(1 for sequence in self._owed if sequence <= self.outbox.highest)
             self._replace_stream(PeerUnresponsive(f"history shows {count} events that the stream did not deliver"), now)
 
     # ------------------------------------------------------------ gone
@@ -894,10 +922,12 @@ class Machine:
         if asked is None:
             return
         if asked is _Asked.AUDIT and self.state is State.LIVE:
-            # Too old to be compared. Nothing says that something was missed.
-            self._verified = self.outbox.highest
-            self._since_verified = 0
+            # Too old to be compared, and nothing says that something was missed. What is still kept can be compared.
             self._do(do.Log("history", "info", "the part of history to be audited is no longer kept"))
+            if self._cursor is not None:
+                self._cursor = None
+                self._audit_gapped = True
+                self._ask(_Asked.AUDIT, now)
             return
         if asked not in (_Asked.CATCH_UP, _Asked.AUDIT) or self._cursor is None:
             self._history_trouble(
@@ -908,6 +938,7 @@ class Machine:
             # Only the overlap is gone, not what we need.
             self._verified = self._cursor = self.outbox.highest
             self._since_verified = 0
+            self._contiguous = True
             self._continue(now)
             return
         if gone.server_max is None:
@@ -944,7 +975,15 @@ class Machine:
             reason = GapReason.REGRESSED
         elif self._buffer:
             # What the stream brought meanwhile is in hand and not part of the gap.
-            target = min(target, min(self._buffer) - 1)
+            first = min(self._buffer)
+            if first - 1 > expired.requested:
+                target = min(target, first - 1)
+            else:
+                # History is gone beyond that as well: asking from the same place again would go on for ever.
+                for sequence in sorted(each for each in self._buffer if each <= target):
+                    event = self._buffer.pop(sequence)
+                    self._buffer_bytes -= event.size
+                    self.outbox.accept(event)
         self._put_gap(expired.requested, target, reason)
         self._set_position(target)
         self._continue(now)
@@ -1024,7 +1063,7 @@ class Machine:
             self._ask(_Asked.GONE, now)
         elif self.state in (State.CATCHING_UP, State.SPILLING):
             if self._cursor is None and not self._earliest:
-                self._cursor = self._resume_after()
+                self._begin_reading()
             self._continue(now)
 
     # ------------------------------------------------------------ token

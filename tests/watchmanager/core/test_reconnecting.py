@@ -153,6 +153,20 @@ def test_events_count_as_signs_of_life() -> None:
     assert lab.machine.attempt == 1
 
 
+def test_a_question_to_history_is_forgotten_when_the_peer_behind_it_is_dead() -> None:
+    lab = Lab()
+    lab.log = [1]
+    lab.history_delay = 1e6  # a black hole
+    lab.start(0).run(1)
+    assert len(lab.asked) == 1
+    lab.history_delay = 0.02
+    lab.cut(14, "ping timeout")
+    assert lab.did(do.RenewHistory)
+    lab.run(5)
+    assert len(lab.asked) > 1
+    assert lab.sequences == [1]
+
+
 def test_the_status_says_within_which_time_a_dead_peer_is_noticed() -> None:
     assert Lab().machine.status().dead_peer_bound == 60
     assert Lab(keepalive=Keepalive(interval=1, timeout=1)).machine.status().dead_peer_bound == 2
