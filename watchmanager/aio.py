@@ -15,6 +15,7 @@ from watchmanager._core.proxies import Target
 from watchmanager._core.status import State, WatchStatus
 from watchmanager._driver.engine import Engine, ResyncFunction, StateFunction
 from watchmanager._driver.history import HistoryClient
+from watchmanager._driver.probe import Diagnosis, diagnose
 from watchmanager._driver.route import Route
 from watchmanager._driver.transport import Transport
 from watchmanager._wire import codec
@@ -198,6 +199,30 @@ class AsyncWatchManager:
             proxy=self._proxy,
             single_entry=None if entry is None else Target(entry.host, entry.port),
             connect_timeout=self._connect_timeout,
+        )
+
+    def explain(self) -> str:
+        """Which way is taken to the server, and why: proxy, single entry, who speaks TLS. Holds no password."""
+        return self._route.explain()
+
+    async def diagnose(self, topic: str | None = None) -> Diagnosis:
+        """Walk the way to the server step by step, from its name to reading `topic` (a selfLink; None: up to the
+        token), and tell which step fails. Never raises for a failed step. No step takes longer than `connect_timeout`.
+        """
+
+        async def token() -> tuple[str, float | None]:
+            credential, life = await self._tokens.get(None)
+            return credential.reveal(), life
+
+        url = self._history_policy.url if self._history_policy is not None else None
+        return await diagnose(
+            self._route,
+            token=token,
+            topic=topic,
+            tenant=self._tenant,
+            history=self._history_route,
+            history_url=url,
+            seconds=self._connect_timeout,
         )
 
     def _open(self) -> None:

@@ -25,7 +25,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from watchmanager._core.token import REFRESH_AT, Credential
 from watchmanager.errors import ConfigError, TokenExpired, TokenProviderError, WatchError
-from watchmanager.policy import TLS
+from watchmanager.policy import TLS, Proxy
 
 MAX_TOKEN = 8 * 1024
 """gRPC metadata has a soft limit of 8 KiB; a longer token would be refused by the transport with a puzzling status."""
@@ -246,6 +246,7 @@ class ClientCredentials:
         password: str | None = None,
         realm: str = "Broker",
         tls: TLS | None = None,
+        proxy: Proxy | str | None = None,
         timeout: float = 30.0,
         wall: Callable[[], float] = time.time,
     ) -> None:
@@ -253,10 +254,18 @@ class ClientCredentials:
             raise ConfigError(f"auth_url is {auth_url!r}: it must start with http:// or https://")
         if not client_id:
             raise ConfigError("client_id is empty")
+        from watchmanager._core.proxies import Target
+        from watchmanager._driver.route import Route
+
         self._audience = f"{auth_url.rstrip('/')}/realms/{realm}"
         self._client_id = client_id
         self._key = None if private_key is None else load_private_key(private_key, password)
-        self._tls = tls
+        self._route = Route(
+            Target.from_url(auth_url),
+            tls=tls,
+            proxy=Proxy(url=proxy) if isinstance(proxy, str) else proxy,
+            connect_timeout=timeout,
+        )
         self._timeout = timeout
         self._wall = wall
 
@@ -267,8 +276,6 @@ class ClientCredentials:
         """Ask the token endpoint. Raises TokenProviderError with the endpoint's status and words, never a token."""
         import httpx
 
-        from watchmanager._driver.http import verify
-
         url = f"{self._audience}/protocol/openid-connect/token"
         form = {
             "grant_type": "client_credentials",
@@ -276,9 +283,7 @@ class ClientCredentials:
             "client_assertion": self.assertion(),
         }
         try:
-            async with httpx.AsyncClient(
-                timeout=self._timeout, verify=verify(url, self._tls), trust_env=False
-            ) as client:
+            async with self._route.http_client(timeout=self._timeout) as client:
                 response = await client.post(url, data=form)
         except httpx.HTTPError as error:
             raise TokenProviderError(

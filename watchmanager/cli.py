@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from watchmanager.aio import AsyncWatch, AsyncWatchManager
     from watchmanager.auth import TokenLike
     from watchmanager.events import Item
-    from watchmanager.policy import TLS
+    from watchmanager.policy import TLS, Proxy
 
 FAILED, USAGE, INTERRUPTED, TERMINATED = 1, 2, 130, 143
 
@@ -80,6 +80,12 @@ def add_connection_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--url", metavar="URL", help="the server, as http://host:port or https://host:port")
     group.add_argument("--insecure", action="store_true", help="speak plain text with --address")
     group.add_argument("--ca", metavar="FILE", help="PEM file with the CA to trust")
+    group.add_argument("--extra-ca", metavar="FILE", help="PEM file with a CA to trust besides the system's")
+    group.add_argument(
+        "--proxy", metavar="URL", help="http://, https://, socks5:// or socks5h://[user:password@]host:port"
+    )
+    group.add_argument("--proxy-from-env", action="store_true", help="go by https_proxy, no_proxy and the like")
+    group.add_argument("--single-entry", metavar="HOST:PORT", help="dial this address, name the server's")
     group.add_argument("--tenant", metavar="ID", help="the organization id")
     group.add_argument("--token", metavar="JWT", help="a token (shows in the process list; better --token-file)")
     group.add_argument("--token-file", metavar="FILE", help="a file with a token, read again when one is needed")
@@ -125,7 +131,7 @@ def _setting(given: str | None, environment: Mapping[str, str], *names: str) -> 
 def connection(options: argparse.Namespace, environment: Mapping[str, str] = os.environ) -> dict[str, Any]:
     """Arguments for a manager out of flags and environment. Raises ConfigError naming the flag that is missing."""
     from watchmanager.errors import ConfigError
-    from watchmanager.policy import TLS
+    from watchmanager.policy import TLS, Proxy
 
     url = _setting(options.url, environment, "WATCHMANAGER_URL")
     address = _setting(options.address, environment, "WATCHMANAGER_ADDRESS")
@@ -145,18 +151,24 @@ def connection(options: argparse.Namespace, environment: Mapping[str, str] = os.
         raise ConfigError("which tenant? give --tenant or WATCHMANAGER_TENANT")
     ca = _setting(options.ca, environment, "WATCHMANAGER_CA", "MOCKCENTRAL_CA_FILE")
     tls: TLS | None = None
-    if ca is not None and not (address or "").startswith("http://") and not options.insecure:
-        tls = TLS(ca=ca)
+    if (ca or options.extra_ca) and not (address or "").startswith("http://") and not options.insecure:
+        tls = TLS(ca=ca, extra_ca=options.extra_ca)
+    url = _setting(options.proxy, environment, "WATCHMANAGER_PROXY")
+    proxy = Proxy(url=url, trust_env=options.proxy_from_env) if url or options.proxy_from_env else None
     return {
         "address": address,
         "insecure": options.insecure,
         "tenant_id": tenant,
         "tls": tls,
-        "token": _token(options, environment, tls),
+        "proxy": proxy,
+        "single_entry": options.single_entry,
+        "token": _token(options, environment, tls, proxy),
     }
 
 
-def _token(options: argparse.Namespace, environment: Mapping[str, str], tls: TLS | None) -> TokenLike:
+def _token(
+    options: argparse.Namespace, environment: Mapping[str, str], tls: TLS | None, proxy: Proxy | None
+) -> TokenLike:
     from watchmanager.auth import ClientCredentials
     from watchmanager.errors import ConfigError
 
@@ -175,7 +187,7 @@ def _token(options: argparse.Namespace, environment: Mapping[str, str], tls: TLS
     if auth_url is not None:
         client_id = _setting(options.client_id, environment, "WATCHMANAGER_CLIENT_ID") or "watchmanager"
         key = _setting(options.private_key, environment, "WATCHMANAGER_PRIVATE_KEY")
-        return ClientCredentials(auth_url, client_id, private_key=key, tls=tls)
+        return ClientCredentials(auth_url, client_id, private_key=key, tls=tls, proxy=proxy)
     file = environment.get("WATCHMANAGER_TOKEN_FILE")
     if file:
         return _token_reader(file)

@@ -335,14 +335,19 @@ async def within(budget: Budget, work: Awaitable[T], what: str) -> T:
         raise ConnectTimeout(f"{what} within {budget.seconds:g} s") from None
 
 
+def words(error: OSError) -> str:
+    """What the operating system says; asyncio puts the address into the text instead."""
+    return os.strerror(error.errno).lower() if error.errno and error.errno > 0 else str(error)
+
+
 async def resolve(target: Target) -> Sequence[Resolved]:
     """The addresses of a name, at least one. Raises NameResolutionError."""
     loop = asyncio.get_running_loop()
     try:
         found = await loop.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        words = getattr(error, "strerror", None) or error
-        raise NameResolutionError(f"the name {target.host!r} has no address: {words}") from error
+        said = getattr(error, "strerror", None) or error
+        raise NameResolutionError(f"the name {target.host!r} has no address: {said}") from error
     unique = dict.fromkeys(Resolved(family, address) for family, _, _, _, address in found)
     if not unique:
         raise NameResolutionError(f"the name {target.host!r} has no address")
@@ -378,9 +383,9 @@ async def connect(target: Target, addresses: Sequence[Resolved], budget: Budget)
             timed_out = True
             refused.append(f"{address}: no answer within {share:.1f} s")
         except OSError as error:
-            refused.append(f"{address}: {error.strerror or error}")
-    words = f"cannot connect to {target} ({'; '.join(refused)})"
-    raise ConnectTimeout(words) if timed_out else ConnectError(words)
+            refused.append(f"{address}: {words(error)}")
+    text = f"cannot connect to {target} ({'; '.join(refused)})"
+    raise ConnectTimeout(text) if timed_out else ConnectError(text)
 
 
 async def start_tls(stream: ByteStream, context: ssl.SSLContext, name: str, peer: str, budget: Budget) -> TlsStream:
@@ -420,7 +425,7 @@ async def ask_connect(stream: ByteStream, destination: Target, proxy: ProxyServe
     status = int(found[1])
     if 200 <= status < 300:
         return
-    words = (found[2] or b"").decode("latin-1").strip()[:80]
+    said = (found[2] or b"").decode("latin-1").strip()[:80]
     advice = ""
     if status == 407:
         scheme = re.search(rb"(?im)^proxy-authenticate:\s*([\w-]+)", head)
@@ -433,7 +438,7 @@ async def ask_connect(stream: ByteStream, destination: Target, proxy: ProxyServe
             advice += f" (this client speaks Basic, the proxy asks for {wanted})"
     elif status == 403:
         advice = f": it does not allow {destination}"
-    raise ProxyError(f"the proxy {proxy} answered {status} {words}".rstrip() + advice, status=status, details=words)
+    raise ProxyError(f"the proxy {proxy} answered {status} {said}".rstrip() + advice, status=status, details=said)
 
 
 async def _head(stream: ByteStream, proxy: ProxyServer) -> bytes:
@@ -528,8 +533,8 @@ async def _socks(stream: ByteStream, destination: Target, proxy: ProxyServer, ad
     if version != 5:
         raise ProxyError(f"{proxy} is no SOCKS5 proxy: it answered with version {version}")
     if code != 0:
-        words = _SOCKS_REFUSALS.get(code, f"code {code}")
-        raise ProxyError(f"the proxy {proxy} cannot reach {destination}: {words}", details=words)
+        said = _SOCKS_REFUSALS.get(code, f"code {code}")
+        raise ProxyError(f"the proxy {proxy} cannot reach {destination}: {said}", details=said)
     length = {1: 4, 4: 16}.get(kind)
     if length is None:
         (length,) = await answer.read(1)

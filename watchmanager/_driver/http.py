@@ -2,26 +2,7 @@
 
 from __future__ import annotations
 
-import ssl
 from email.utils import parsedate_to_datetime
-
-from watchmanager.policy import TLS
-
-
-def verify(url: str, tls: TLS | None) -> ssl.SSLContext | bool:
-    """How httpx checks the server: its own default unless told otherwise. Raises ConfigError for unreadable files."""
-    if not url.startswith("https://") or tls is None or (tls.ca is None and tls.cert is None):
-        return True
-    from watchmanager.errors import ConfigError
-
-    ca = tls.read("ca")
-    try:
-        context = ssl.create_default_context(cadata=ca.decode("ascii") if ca is not None else None)
-        if tls.cert is not None:
-            context.load_cert_chain(tls.cert, tls.key)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"the TLS files cannot be used: {error}") from None
-    return context
 
 
 def retry_after(value: str | None, wall: float) -> float | None:

@@ -32,6 +32,7 @@ from watchmanager._driver.dial import (
     start_tls,
     through,
     within,
+    words,
 )
 from watchmanager._driver.route import Route
 from watchmanager._wire import codec
@@ -234,7 +235,8 @@ async def _to_http2(route: Route, walk: _Walk) -> None:
 async def _dns(target: Target, budget: Budget) -> tuple[str, dict[str, Any], Any]:
     found = await within(budget, resolve(target), f"the name {target.host!r} was not resolved")
     addresses = [str(each) for each in found]
-    return f"{target.host} is {', '.join(addresses)}", {"addresses": addresses}, tuple(found)
+    detail = f"{target.host} is {', '.join(addresses)}" if addresses != [target.host] else "an address, not a name"
+    return detail, {"addresses": addresses}, tuple(found)
 
 
 async def _tcp(
@@ -249,16 +251,16 @@ async def _tcp(
         try:
             stream = await within(budget, connect_one(address), "no answer")
         except (OSError, ConnectTimeout) as error:
-            facts[str(address)] = str(getattr(error, "strerror", None) or error)
+            facts[str(address)] = words(error) if isinstance(error, OSError) else str(error)
             return None
         facts[str(address)] = f"connected in {(clock() - began) * 1000:.0f} ms"
         return stream
 
     streams = [each for each in await asyncio.gather(*map(one, addresses)) if each is not None]
     if not streams:
-        words = "; ".join(f"{address}: {said}" for address, said in facts.items())
+        tried = "; ".join(f"{address}: {said}" for address, said in facts.items())
         made = ConnectTimeout if any("no answer" in said for said in facts.values()) else ConnectError
-        raise made(f"cannot connect to {target} ({words})")
+        raise made(f"cannot connect to {target} ({tried})")
     for spare in streams[1:]:
         spare.abort()
         await spare.wait_closed()
@@ -292,6 +294,7 @@ async def _tls(route: Route, stream: ByteStream, walk: _Walk) -> TlsStream:
         return made
     except _Failed as failed:
         if isinstance(failed.__cause__, TLSError) and "certificate of" in str(failed.__cause__):
+            stream.abort()
             facts = await _unverified(route, Budget(walk.seconds))
             last = walk.steps.pop()
             shown = f"; it shows {facts['summary']}" if facts.get("summary") else ""
@@ -445,13 +448,13 @@ async def _topic(
         raise HistoryError(str(error)) from error
     facts["status"] = response.status_code
     skew = _skew(response.headers.get("Date"), (began + wall()) / 2)
-    words = ""
+    clock = ""
     if skew is not None:
         facts["clock_skew"] = skew
         if abs(skew) >= SKEW_WORTH_SAYING:
-            words = f"; the server's clock is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} ours"
+            clock = f"; the server's clock is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} ours"
     if response.status_code == 401:
-        raise Unauthenticated(f"history refuses the token (401){words}")
+        raise Unauthenticated(f"history refuses the token (401){clock}")
     if response.status_code == 403:
         raise PermissionDenied(f"history does not permit reading {topic} for tenant {tenant!r} (403)")
     if response.status_code == 404:
@@ -465,8 +468,8 @@ async def _topic(
     facts["newest"] = events[0].sequence if events else None
     newest = f"its newest event is {events[0].sequence}" if events else "it has no events"
     if life is not None and skew is not None and life - skew <= 0:
-        words += ", by which the token has ended"
-    return f"{topic} can be read, {newest}{words}", facts, None
+        clock += ", by which the token has ended"
+    return f"{topic} can be read, {newest}{clock}", facts, None
 
 
 def _skew(date: str | None, now: float) -> float | None:
@@ -504,7 +507,8 @@ def hint(step: str, error: WatchError, route: Route) -> str:
     if isinstance(error, ConnectTimeout):
         return "packets are swallowed, by a firewall most likely" + ("" if proxied else "; is a proxy needed?")
     if step == "tcp":
-        return "nothing listens there or a firewall refuses: check host and port"
+        where = "host and port of the proxy" if proxied else "host and port"
+        return f"nothing listens there or a firewall refuses: check {where}"
     return _HINTS.get(type(error), "try again; if it stays, show this output to whoever runs the server")
 
 

@@ -1,0 +1,86 @@
+"""Threads for plain functions. Daemons, so that a function that never returns does not keep the process from ending
+(those of concurrent.futures are joined at exit).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import queue
+import threading
+from collections.abc import Callable
+from typing import Any
+
+
+class Job:
+    """One call. `thread` is the ident of the thread that runs it, None before and after."""
+
+    __slots__ = ("_arguments", "_context", "_function", "_loop", "done", "thread")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+        self._loop = loop
+        self._function = function
+        self._arguments = arguments
+        self._context = contextvars.copy_context()
+        self.thread: int | None = None
+        self.done: asyncio.Future[tuple[Any, BaseException | None]] = loop.create_future()
+        """What came out: a value and None, or None and what was raised (some exceptions cannot be set on a future)."""
+
+    def run(self) -> None:
+        self.thread = threading.get_ident()
+        value, error = None, None
+        try:
+            value = self._context.run(self._function, *self._arguments)
+        except BaseException as raised:  # told to whoever waits, whatever it is
+            error = raised
+        self.thread = None
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            self._loop.call_soon_threadsafe(self._tell, value, error)
+
+    def _tell(self, value: Any, error: BaseException | None) -> None:
+        if not self.done.done():
+            self.done.set_result((value, error))
+
+
+class Workers:
+    """At most `limit` threads, started when they are needed. Belongs to one event loop."""
+
+    def __init__(self, limit: int, name: str) -> None:
+        self._limit = limit
+        self._name = name
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._idle = 0
+        self._lock = threading.Lock()
+
+    def start(self, function: Callable[..., Any], *arguments: Any) -> Job:
+        """Call a function soon, in the present context."""
+        job = Job(asyncio.get_running_loop(), function, arguments)
+        with self._lock:
+            spare = self._idle > self._jobs.qsize()
+            if not spare and len(self._threads) < self._limit:
+                thread = threading.Thread(
+                    target=self._main, name=f"{self._name}-{len(self._threads) + 1}", daemon=True
+                )
+                self._threads.append(thread)
+                thread.start()
+            self._jobs.put(job)
+        return job
+
+    def _main(self) -> None:
+        while True:
+            with self._lock:
+                self._idle += 1
+            job = self._jobs.get()
+            with self._lock:
+                self._idle -= 1
+            if job is None:
+                return
+            job.run()
+            del job  # its event is not kept until the next one comes
+
+    def stop(self) -> None:
+        """The threads end when they are done; those that never are stay behind."""
+        for _ in self._threads:
+            self._jobs.put(None)
