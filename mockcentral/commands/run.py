@@ -228,6 +228,10 @@ def _replay_flags(arguments: argparse.Namespace) -> tuple[str, ...]:
         flags += ["--topic-file", path]
     if arguments.tls:
         flags.append("--tls")
+    if arguments.cert:
+        flags += ["--cert", arguments.cert, "--key", arguments.key]
+    for client in arguments.public_key:
+        flags += ["--public-key", client]
     return tuple(flags)
 
 
