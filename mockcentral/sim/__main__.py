@@ -41,7 +41,7 @@ def main() -> int:
     stage = Stage(scenario, plan, lean=False)
     said = ""
     try:
-        stage.advance(plan.until)
+        stage.play()
         played = stage.finish()
     except (Broken, Runaway) as error:
         said = str(error)

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from mockcentral.conformance.subjects.watchmanager_core import (
-    EVERY_CODE,
     Application,
     WatchClient,
     make_settings,
@@ -29,8 +28,6 @@ from mockcentral.sim.world import SimWorld
 LINGER = 2.0
 """Seconds a settled client is watched on: copies that come late are still seen."""
 
-__all__ = ["EVERY_CODE", "Played", "Stage", "play", "save_failure"]
-
 
 @dataclass(frozen=True, slots=True)
 class Played:
@@ -45,7 +42,7 @@ class Played:
 
 
 class Stage:
-    """A world with one client on it, to which happenings happen: one by one, or planned."""
+    """A world with one client, to which things happen: one by one (`happen`, `advance`), or as planned (`play`)."""
 
     def __init__(
         self,
@@ -78,24 +75,25 @@ class Stage:
         )
         self._changes = 0
         self.world.join(self.client)
-        for happening in plan.happenings:
-            self.world.at(happening.at, lambda happening=happening: self._do(happening))  # type: ignore[misc]
 
     # ------------------------------------------------------------------------------------------ what happens
     def happen(self, do: str, value: float = 0.0) -> None:
         """Let something happen now; see `Happening`."""
-        happening = Happening(round(self.world.now, 6), do, value)
-        self.done.append(happening)
-        self._do(happening)
+        self.done.append(Happening(self.world.now, do, value))
+        _VERBS[do](self, value)
         self.world.network.flush()
 
-    def _do(self, happening: Happening) -> None:
-        _VERBS[happening.do](self, happening.value)
-
-    def advance(self, seconds: float) -> None:
-        """Let time pass, and check that promises are kept."""
-        self.world.run(until=self.world.now + seconds, limit_events=1_000_000)
+    def advance(self, until: float) -> None:
+        """Let time pass up to a world time, and check that promises are kept."""
+        self.world.run(until=until, limit_events=1_000_000)
         self.promises.check()
+
+    def play(self) -> None:
+        """Everything the plan holds, up to the end of its faults."""
+        for happening in self.plan.happenings:
+            self.advance(happening.at)
+            self.happen(happening.do, happening.value)
+        self.advance(self.plan.until)
 
     def _publish(self, count: float) -> None:
         for _ in range(int(count)):
@@ -170,14 +168,14 @@ class Stage:
                 f"{status.since:.3f} s ({status.why}); missing: {promises.missing()[:5]}"
             )
         live_after = world.now - began
-        self.advance(LINGER)
+        self.advance(world.now + LINGER)
         world.run(until=world.now + bound, stop=well, limit_events=1_000_000)  # traffic may go on and on
         if not self.over:
             promises.check_complete()
         return Played(world, client, live_after, bound)
 
     def _comebacks(self) -> list[Happening]:
-        return [each for each in (*self.plan.happenings, *self.done) if each.do in ("crash", "vanish", "restart")]
+        return [each for each in self.done if each.do in ("crash", "vanish", "restart")]
 
     def _judge_failure(self) -> None:
         """A client may give up for two reasons: history is gone and it was told to say so, or the server's final
@@ -208,8 +206,7 @@ _VERBS: dict[str, Callable[[Stage, float], Any]] = {
 def play(scenario: Scenario, plan: Plan, *, lean: bool = True) -> Played:
     """Play a whole run and judge it. Raises `Broken`, `Runaway`."""
     stage = Stage(scenario, plan, lean=lean)
-    if plan.until > 0:
-        stage.advance(plan.until)
+    stage.play()
     return stage.finish()
 
 

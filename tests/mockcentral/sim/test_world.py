@@ -33,7 +33,7 @@ print(world.digest())
 for seed in range(20):
     scenario, plan = storm(Random(seed).randint)
     stage = Stage(scenario, plan, lean=False)
-    stage.advance(plan.until)
+    stage.play()
     stage.finish()
     print(stage.world.digest())
 """
