@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from watchmanager.aio import AsyncWatch, AsyncWatchManager
     from watchmanager.auth import ClientCredentials, Token, TokenLike
     from watchmanager.checkpoints import CheckpointStore, FileCheckpoints, MappingCheckpoints, MemoryCheckpoints
+    from watchmanager.decisions import HandlerRetry, Raise, Retry, Skip, Stop
     from watchmanager.errors import (
         AuthError,
         CheckpointCorrupt,
@@ -76,6 +77,7 @@ _WHERE = {
     "watchmanager.sync": ("Watch", "WatchManager"),
     "watchmanager.auth": ("ClientCredentials", "Token", "TokenLike"),
     "watchmanager.checkpoints": ("CheckpointStore", "FileCheckpoints", "MappingCheckpoints", "MemoryCheckpoints"),
+    "watchmanager.decisions": ("HandlerRetry", "Raise", "Retry", "Skip", "Stop"),
     "watchmanager.events": ("Event", "EventType", "Gap", "GapReason", "Item", "Reference", "Resource", "Scope"),
     "watchmanager.policy": ("Backoff", "Buffer", "History", "Keepalive", "Proxy", "TLS"),
     "watchmanager.errors": (
@@ -152,6 +154,7 @@ __all__ = [
     "Gap",
     "GapReason",
     "HandlerError",
+    "HandlerRetry",
     "History",
     "HistoryError",
     "HistoryProtocolError",
@@ -167,13 +170,17 @@ __all__ = [
     "PermissionDenied",
     "Proxy",
     "ProxyError",
+    "Raise",
     "Reference",
     "Resource",
+    "Retry",
     "Scope",
     "SequenceExpired",
     "SequenceRegressed",
     "ServerClosed",
+    "Skip",
     "State",
+    "Stop",
     "StreamError",
     "StreamReset",
     "TLSError",

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, MutableMapping
 from random import Random
 from types import TracebackType
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypeVar
 
 from watchmanager._core.address import parse_address, topic_link
 from watchmanager._core.classify import CODES
@@ -17,17 +17,20 @@ from watchmanager._driver.engine import Engine, ResyncFunction, StateFunction
 from watchmanager._driver.history import HistoryClient
 from watchmanager._driver.probe import Diagnosis, diagnose
 from watchmanager._driver.route import Route
+from watchmanager._driver.runner import Rules, Runner, Tally, leave_runner
 from watchmanager._driver.transport import Transport
 from watchmanager._wire import codec
 from watchmanager.auth import TokenLike, TokenSource
 from watchmanager.checkpoints import CheckpointStore, MappingCheckpoints
 from watchmanager.errors import ConfigError, LifecycleError, WatchClosed
-from watchmanager.events import Item
+from watchmanager.events import EventType, Item
+from watchmanager.handlers import GapHandler, Handler, HandlerErrorLike, Key, Registration, register
 from watchmanager.policy import TLS, Backoff, Buffer, History, Keepalive, Proxy
 
 StartLike: TypeAlias = Literal["checkpoint", "latest", "earliest"] | int
 GoneLike: TypeAlias = Literal["raise", "skip", "earliest"] | ResyncFunction
 CommitLike: TypeAlias = Literal["on_next", "manual"]
+F = TypeVar("F", bound=Handler)
 
 VERSION = "0.1.0"
 
@@ -107,6 +110,10 @@ class AsyncWatchManager:
         self._transport: Transport | None = None
         self._history: HistoryClient | None = None
         self._watches: list[AsyncWatch] = []
+        self._handlers: list[Registration] = []
+        self._runners: list[Runner] = []
+        self._tally = Tally()
+        self._closing: asyncio.Task[None] | None = None
         self._closed = False
         # Reads the files of `tls` and the environment, so that what is wrong with them shows here.
         server = Target(self._address.host, self._address.port, self._address.secure)
@@ -237,14 +244,95 @@ class AsyncWatchManager:
                 url, self._tenant, self._user_agent, self._history_policy, self._history_route
             )
 
+    def on(
+        self,
+        *kinds: str,
+        types: Collection[EventType] | EventType | None = None,
+        group: str | None = None,
+    ) -> Callable[[F], F]:
+        """Decorates a function that `run` calls for events about resources of these kinds (none: of all kinds), of
+        these types (None: all), of this group (None: any).
+
+        Coroutine functions run in the loop, plain functions in threads. What several functions want, they get one after
+        the other in the order they were decorated. Raises ConfigError.
+        """
+
+        def decorate(function: F) -> F:
+            self._handlers.append(register(function, kinds, types, group))
+            return function
+
+        return decorate
+
+    async def run(
+        self,
+        topic: str,
+        *,
+        concurrency: int = 1,
+        key: Key | None = None,
+        on_handler_error: HandlerErrorLike = "stop",
+        on_gap: GapHandler | None = None,
+        backlog: int | None = None,
+        drain: float = 10.0,
+        slow_after: float | None = 30.0,
+        start: StartLike | None = None,
+        fallback: Literal["latest", "earliest"] = "latest",
+        on_gone: GoneLike = "raise",
+        on_state: StateFunction | None = None,
+    ) -> None:
+        """Watch a topic and call the functions registered with `on` until the manager is closed.
+
+        `concurrency` events are handled at a time, those with the same `key` (default: the resource) in order;
+        `backlog` (default: 16 for each) are in hand at most, the rest waits in the watch. The restart point never
+        passes an event that is not handled; events nobody wants count as handled.
+
+        `on_handler_error`: "stop" ends with HandlerError; "retry" (or `HandlerRetry(...)`) calls again, then stops;
+        "skip" logs and goes on, telling `on_gap`; or a function of the error, the event and the attempt that returns
+        `Retry`, `Skip`, `Raise` or `Stop`. `on_gap` is called with a `Gap`, after everything before it is handled.
+        However it ends, what is being handled has `drain` seconds to end. After `slow_after` seconds a handler's stack
+        is logged (`watchmanager.handler`). The other arguments are those of `watch`. Raises what ends the watch.
+        """
+        rules = Rules(
+            concurrency=concurrency,
+            key=key,
+            on_handler_error=on_handler_error,
+            on_gap=on_gap,
+            backlog=backlog,
+            drain=drain,
+            slow_after=slow_after,
+        )
+        watch = self.watch(topic, start=start, fallback=fallback, on_gone=on_gone, commit="manual", on_state=on_state)
+        await self._runner(watch, rules).run()
+
+    def _runner(self, watch: AsyncWatch, rules: Rules) -> Runner:
+        if not self._handlers:
+            raise ConfigError("no handlers: decorate a function with @manager.on(...) before run()")
+        runner = Runner(watch, self._handlers, rules, self._tally, Random(self._random.getrandbits(64)))
+        watch._runner = runner
+        self._runners = [each for each in self._runners if not each.ended]
+        self._runners.append(runner)
+        return runner
+
     @property
     def watches(self) -> tuple[AsyncWatch, ...]:
         """Those not closed yet."""
         return tuple(each for each in self._watches if each.status.state is not State.CLOSED)
 
     async def close(self) -> None:
-        """Close all watches, then the connections. Twice is once."""
+        """Let handlers end, close all watches, then the connections. Twice is once. From inside a handler it only
+        begins to: the handler has to end first.
+        """
         self._closed = True
+        if self._closing is None:
+            self._closing = asyncio.ensure_future(self._close())
+        if any(each.is_inside() for each in self._runners):
+            for each in self._runners:
+                each.halt()
+            return
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
+        leave_runner()
+        await asyncio.gather(*(each.stop() for each in self._runners))
         watches, self._watches = self._watches, []
         await asyncio.gather(*(each.close() for each in watches))
         await self._tokens.aclose()
@@ -279,6 +367,7 @@ class AsyncWatch:
         self._commit_on_next = commit == "on_next"
         self._ticket = 0
         self._tickets: dict[int, int] = {}
+        self._runner: Runner | None = None
 
     @property
     def topic(self) -> str:
@@ -402,7 +491,15 @@ class AsyncWatch:
         return self._engine.send_status(codec.agent_status(self.topic, state, message))
 
     async def close(self) -> None:
-        """Stop and save the position. What is not yet handed out stays with the server. Twice is once."""
+        """Stop and save the position. What is not yet handed out stays with the server. Twice is once. Handlers that
+        run on this watch may end first; from inside one of them this only begins to close.
+        """
+        if self._runner is None:
+            await self._finish()
+        else:
+            await self._runner.stop()
+
+    async def _finish(self) -> None:
         self._ticket = 0
         self._tickets.clear()
         await self._engine.close()

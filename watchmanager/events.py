@@ -262,7 +262,9 @@ class GapReason(enum.Enum):
     REGRESSED = "REGRESSED"
     """The server counts lower than before: what it had up to there is another history."""
     SKIPPED = "SKIPPED"
-    """The user moved the position forward."""
+    """You moved the position forward, or chose to skip an event that a handler failed at."""
+    POISON = "POISON"
+    """It cannot be read, from the stream nor from history, and you chose to go on without it."""
 
     def __repr__(self) -> str:
         return f"GapReason.{self.name}"

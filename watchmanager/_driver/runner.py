@@ -1,7 +1,7 @@
 """Handlers at work on a watch: several events at a time, those with the same key in order.
 
-Events are taken while fewer than `backlog` are in hand; the rest waits in the watch, which is bounded, too. Every
-key that has events is a lane: one task that works them off one by one. A lane needs one of `concurrency` slots while its
+Events are taken while fewer than `backlog` are in hand; the rest waits in the watch, which is bounded, too. Every key
+that has events is a lane: one task that works them off one by one. A lane needs one of `concurrency` slots while its
 handler runs, and none while it waits to try again. Each event is committed when all its handlers are done, in whatever
 order that happens: the watch moves its position over the unbroken prefix only.
 
@@ -115,6 +115,8 @@ class Runner:
 
     async def run(self) -> None:
         """Until the watch is closed or fails, a handler fails for good, or it is cancelled."""
+        if self._halt.is_set():
+            return  # closed before it began
         self._main = asyncio.ensure_future(self._run())
         try:
             await asyncio.shield(self._main)
@@ -131,8 +133,14 @@ class Runner:
     async def stop(self) -> None:
         """`halt` and wait for it; from inside a handler only `halt`, or it would wait for itself."""
         self.halt()
-        if self._main is not None and not self.is_inside():
+        if self._main is None:
+            await self._watch._finish()  # never run
+        elif not self.is_inside():
             await asyncio.wait([self._main])
+
+    @property
+    def ended(self) -> bool:
+        return self._main is not None and self._main.done()
 
     def is_inside(self) -> bool:
         """Called by one of its own handlers?"""
@@ -454,6 +462,11 @@ class Runner:
                         self._rules.drain,
                     )
                     await asyncio.gather(*left, return_exceptions=True)
+
+
+def leave_runner() -> None:
+    """What follows in this task does not belong to the handler that started it."""
+    _inside.set(None)
 
 
 _inside: ContextVar[Runner | None] = ContextVar("watchmanager_runner", default=None)

@@ -1,4 +1,4 @@
-"""Says which handler is slow, and where it is. A thread of its own, because a slow handler may be holding up the loop."""
+"""Says which handler is slow and where it is. A thread of its own: a slow handler may be holding up the loop."""
 
 from __future__ import annotations
 

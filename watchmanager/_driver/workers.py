@@ -18,7 +18,9 @@ class Job:
 
     __slots__ = ("_arguments", "_context", "_function", "_loop", "done", "thread")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, function: Callable[..., Any], arguments: tuple[Any, ...]
+    ) -> None:
         self._loop = loop
         self._function = function
         self._arguments = arguments
@@ -60,9 +62,7 @@ class Workers:
         with self._lock:
             spare = self._idle > self._jobs.qsize()
             if not spare and len(self._threads) < self._limit:
-                thread = threading.Thread(
-                    target=self._main, name=f"{self._name}-{len(self._threads) + 1}", daemon=True
-                )
+                thread = threading.Thread(target=self._main, name=f"{self._name}-{len(self._threads) + 1}", daemon=True)
                 self._threads.append(thread)
                 thread.start()
             self._jobs.put(job)
