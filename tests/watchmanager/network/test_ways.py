@@ -1,0 +1,253 @@
+"""One decision for stream, history and token: whole watches through proxies, and gRPC beside HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import watchmanager as wm
+from mockcentral import World
+from tests.watchmanager.network.peers import (
+    SERVICES,
+    Certificates,
+    ConnectProxy,
+    SocksProxy,
+    keepalive,
+    publish,
+    receive,
+    route_to,
+    world_tls,
+)
+from watchmanager._core.proxies import Target
+from watchmanager._driver import tls as tls_policy
+from watchmanager._driver.bridge import Bridge
+from watchmanager._driver.probe import Diagnosis
+from watchmanager._driver.route import Link, Route
+
+
+def run(work: Callable[[], Awaitable[Any]]) -> Any:
+    async def bounded() -> Any:
+        return await asyncio.wait_for(work(), 60)
+
+    return asyncio.run(bounded())
+
+
+async def fetch(route: Route, world: World) -> int:
+    """HTTP status of the newest event over this route."""
+    scheme = "https" if route.target.tls else "http"
+    async with route.http_client(timeout=10.0) as client:
+        response = await client.get(
+            f"{scheme}://{route.target}/events{world.topics[0]}",
+            params={"pageSize": "1", "sort": "sequenceID,DESC"},
+            headers={"Authorization": f"Bearer {world.token}"},
+        )
+        return response.status_code
+
+
+PROXIED = ["http", "http-auth", "https", "socks5", "socks5h-auth"]
+
+
+@pytest.mark.parametrize("loopback", [False, True], ids=["unix", "loopback"])
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+@pytest.mark.parametrize("excluded", [False, True], ids=["proxied", "excluded"])
+@pytest.mark.parametrize("kind", PROXIED)
+def test_grpc_and_http_go_the_same_way(kind: str, excluded: bool, tls: bool, loopback: bool, tmp_path: Path) -> None:
+    """The proxy sees both, or neither."""
+
+    async def main(world: World) -> None:
+        made = Certificates(tmp_path)
+        user = "me:p@ss" if kind.endswith("auth") else None
+        proxy: Any
+        if kind.startswith("socks"):
+            proxy = SocksProxy(user=user)
+        else:
+            proxy = ConnectProxy(user=user, tls=made.server("127.0.0.1", alpn=()) if kind == "https" else None)
+        async with proxy:
+            url = f"{kind.removesuffix('-auth')}://{'me:p%40ss@' if user else ''}127.0.0.1:{proxy.port}"
+            route = Route(
+                Target.from_address(world.address, tls=tls),
+                tls=world_tls(world, extra_ca=made.ca) if tls else wm.TLS(extra_ca=made.ca),
+                proxy=wm.Proxy(trust_env=True),
+                environ={"ALL_PROXY": url, "NO_PROXY": "127.0.0.0/8" if excluded else "elsewhere.test"},
+                loopback=loopback,
+            )
+            link = Link(route, keepalive(10, 5))
+            await receive(link, world, 2)
+            await link.close()
+            by_grpc = list(proxy.asked)
+            assert await fetch(route, world) == 200
+            by_http = proxy.asked[len(by_grpc) :]
+            assert by_grpc == by_http == ([] if excluded else [world.address])
+
+    with World(topics=[SERVICES], tls=tls) as world:
+        run(lambda: main(world))
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [{}, {"extra_ca": True}, {"minimum_version": "1.3"}, {"server_name": "localhost"}, {"wrong": True}],
+    ids=["own-ca", "extra-ca", "tls1.3", "server-name", "untrusted"],
+)
+def test_grpc_and_http_trust_the_same(policy: dict[str, Any], tmp_path: Path) -> None:
+    async def main(world: World) -> None:
+        given = dict(policy)
+        if given.pop("wrong", False):
+            tls = wm.TLS()
+        elif given.pop("extra_ca", False):
+            tls = wm.TLS(extra_ca=world.ca_file)
+        else:
+            tls = wm.TLS(ca=world.ca_file, **given)
+        route = route_to(world, tls=tls)
+        link = Link(route, keepalive(10, 5))
+        try:
+            if policy.get("wrong"):
+                with pytest.raises(Exception, match=r"(?i)certificate.verify.failed"):
+                    await asyncio.wait_for(receive(link, world, 1), 20)
+                with pytest.raises(Exception, match=r"(?i)certificate.verify.failed"):
+                    await fetch(route, world)
+            else:
+                await receive(link, world, 1)
+                assert await fetch(route, world) == 200
+        finally:
+            await link.close()
+
+    with World(topics=[SERVICES], tls=True) as world:
+        run(lambda: main(world))
+
+
+def test_what_grpcio_is_told_to_trust_is_what_ssl_trusts(tmp_path: Path) -> None:
+    made = Certificates(tmp_path)
+    for tls in (wm.TLS(), wm.TLS(ca=made.ca), wm.TLS(extra_ca=made.ca), wm.TLS(ca=made.ca, extra_ca=made.other_ca)):
+        pem = ssl.create_default_context(cadata=tls_policy.roots(tls).decode("ascii"))
+        for_ssl = tls_policy.context(tls)
+        assert sorted(pem.get_ca_certs(binary_form=True)) == sorted(for_ssl.get_ca_certs(binary_form=True))
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ({"ca": "missing.pem"}, "TLS.ca: cannot read"),
+        ({"ca": "empty.pem"}, "TLS.ca: .* is no PEM file"),
+        ({"extra_ca": "broken.pem"}, "TLS.extra_ca: .* cannot be used"),
+        ({"cert": "broken.pem", "key": "broken.pem"}, "TLS.cert and TLS.key: .* cannot be used"),
+        ({"ciphers": "NONE-OF-THESE"}, "TLS.ciphers is 'NONE-OF-THESE'"),
+        ({"minimum_version": "1.1"}, "TLS.minimum_version is '1.1': write '1.2' or '1.3'"),
+        ({"cert": "broken.pem"}, "give both or neither"),
+    ],
+)
+def test_a_bad_tls_setting_is_an_error_before_anything_is_opened(
+    setting: dict[str, str], words: str, tmp_path: Path
+) -> None:
+    (tmp_path / "empty.pem").write_text("")
+    (tmp_path / "broken.pem").write_text("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+    given = {name: str(tmp_path / value) if value.endswith(".pem") else value for name, value in setting.items()}
+    with pytest.raises(wm.ConfigError, match=words):
+        wm.AsyncWatchManager("central.test", tenant_id="1", token=wm.Token("x"), tls=wm.TLS(**given))
+
+
+def test_a_bad_proxy_is_an_error_before_anything_is_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", "socks4://me:hidden@proxy:1080")
+    with pytest.raises(wm.ConfigError, match="https_proxy is 'socks4://me:\\*\\*\\*@proxy:1080'") as caught:
+        wm.AsyncWatchManager("central.test", tenant_id="1", token=wm.Token("x"), proxy=wm.Proxy(trust_env=True))
+    assert "hidden" not in str(caught.value)
+    for wrong in ({"url": "proxy"}, {"no_proxy": "text"}, {"no_proxy": ("a/b",)}):
+        with pytest.raises(wm.ConfigError):
+            wm.Proxy(**wrong)
+    assert "hidden" not in repr(wm.Proxy(url="http://me:hidden@proxy:1"))
+
+
+def manager(world: World, **settings: Any) -> wm.AsyncWatchManager:
+    given: dict[str, Any] = {
+        "tenant_id": world.tenant,
+        "token": lambda: world.token,
+        "backoff": wm.Backoff(initial=0.01, maximum=0.05),
+        "tls": None if world.ca_file is None else wm.TLS(ca=world.ca_file),
+    }
+    return wm.AsyncWatchManager(world.http_url, **{**given, **settings})
+
+
+@pytest.mark.parametrize("kind", ["http", "socks5h"])
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+def test_a_watch_reads_stream_and_history_through_the_proxy(kind: str, tls: bool) -> None:
+    async def main(world: World) -> None:
+        proxy: Any = SocksProxy() if kind == "socks5h" else ConnectProxy()
+        async with proxy:
+            old = publish(world, 3)
+            async with manager(world, proxy=f"{kind}://127.0.0.1:{proxy.port}") as watching:
+                watch = watching.watch(world.topics[0], start="earliest")
+                got = [(await watch.__anext__()).sequence for _ in old]
+                await watch.ready(20)
+                new = await asyncio.to_thread(publish, world, 3)
+                got += [(await watch.__anext__()).sequence for _ in new]
+                assert got == [*old, *new]
+                await asyncio.to_thread(proxy.cut)
+                newer = await asyncio.to_thread(publish, world, 2)
+                assert [(await watch.__anext__()).sequence for _ in newer] == newer
+            assert len(proxy.asked) >= 3
+            assert set(proxy.asked) == {world.address}
+
+    with World(topics=[SERVICES], tls=tls) as world:
+        run(lambda: main(world))
+
+
+def test_a_token_is_fetched_through_its_proxy() -> None:
+    async def main(world: World) -> None:
+        async with SocksProxy() as proxy:
+            credentials = wm.ClientCredentials(
+                world.auth_url,
+                "me",
+                tls=wm.TLS(ca=world.ca_file),
+                proxy=f"socks5h://127.0.0.1:{proxy.port}",
+            )
+            assert isinstance(await credentials.fetch(True), wm.Token)
+            assert proxy.asked == [world.address]
+
+    with World(topics=[SERVICES], tls=True) as world:
+        run(lambda: main(world))
+
+
+def test_the_cause_is_the_proxys_refusal_and_a_diagnosis_follows() -> None:
+    async def main(world: World) -> None:
+        async with ConnectProxy(user="me:secret") as proxy:
+            way = wm.Proxy(url=f"http://me:wrong@127.0.0.1:{proxy.port}")
+            async with manager(world, proxy=way, history=False) as watching:
+                watch = watching.watch(world.topics[0])
+                with pytest.raises(wm.ProxyError) as caught:
+                    await watch.ready(2)
+                assert caught.value.status == 407
+                assert caught.value.topic == world.topics[0]
+                error: Any = watch.status.last_error
+                while error.diagnosis is None:
+                    await asyncio.sleep(0.05)
+                    error = watch.status.last_error
+                found = error.diagnosis
+                assert isinstance(found, Diagnosis)
+                assert (found.failed, found.cause) == ("proxy", "ProxyError")
+                assert "wrong" not in str(found)
+                proxy.user = "me:wrong"  # the proxy is told the password: the watch gets through by itself
+                await watch.ready(30)
+
+    with World(topics=[SERVICES], tls=True) as world:
+        run(lambda: main(world))
+
+
+def test_a_bridge_that_cannot_have_a_short_path_uses_the_loopback_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = tmp_path / ("x" * 120)
+    long.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(long))
+
+    async def main() -> None:
+        bridge = Bridge(lambda budget: asyncio.Event().wait(), peer="x")  # type: ignore[arg-type,return-value]
+        assert bridge.path is None
+        assert bridge.proxy_url is not None
+        await bridge.aclose()
+        assert list(long.iterdir()) == []
+
+    run(main)
