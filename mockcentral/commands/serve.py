@@ -170,12 +170,15 @@ def _announce(worlds: list[World], arguments: argparse.Namespace) -> None:
 
 def write_atomically(path: Path, text: str) -> None:
     """Readers see the whole file or none. It holds a token, so it is the owner's only. Raises Refused."""
+    name = None
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
         os.replace(name, path)
     except OSError as error:
+        if name is not None:
+            os.unlink(name)
         raise Refused(f"{path}: cannot be written: {error.strerror}") from None
 
 

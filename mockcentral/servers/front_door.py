@@ -106,16 +106,21 @@ class Link(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._paused = True
+        if self.http1 is not None:  # who does not read its answers may ask no further; HTTP/2 has windows for that
+            self._transport.pause_reading()
 
     def resume_writing(self) -> None:
         self._paused = False
+        if self.http1 is not None:
+            self._transport.resume_reading()
+            self.host.loop.call_soon(self.data_received, b"")
         self.host.touched(self)
         self.host.flush()
 
     # ------------------------------------------------------------------------------------------ the host calls these
     def write_out(self) -> None:
         """Hand to the transport what the HTTP/2 layer has ready, as far as the transport takes it."""
-        if self.h2 is None or self.blackholed or self._closing:
+        if self.h2 is None or self.blackholed or self._closing or self._transport.is_closing():
             return
         while not self._paused:
             data = self.h2.data_to_send(HIGH_WATER)
@@ -266,7 +271,7 @@ class Link(asyncio.Protocol):
 
     def respond(self, request: HttpRequest, status: int, headers: tuple[tuple[str, str], ...], body: bytes) -> None:
         """Send an HTTP response, to whichever protocol asked."""
-        if self.blackholed or self._closing:
+        if self.blackholed or self._closing or self._transport.is_closing():
             return
         if self.h2 is not None:
             self.h2.respond(request.stream, status, headers, body)
@@ -277,7 +282,7 @@ class Link(asyncio.Protocol):
         if self.http1.close_after:
             self.host.central.connection_closed(self.id, self.host.now(), by="client", reason="HTTP exchange complete")
             self.close()
-        else:
+        elif not self._paused:
             # The next of a pipeline. Not from here: a long pipeline would be a deep recursion.
             self.host.loop.call_soon(self.data_received, b"")
 
