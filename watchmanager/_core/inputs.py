@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from watchmanager._core.token import Credential
-from watchmanager.errors import WatchError
+from watchmanager.errors import DecodeError, WatchError
 from watchmanager.events import Event
 
 
@@ -85,11 +85,20 @@ class StreamEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class Poison:
+    """An event of history that cannot be read, except for where it is."""
+
+    sequence: int
+    error: DecodeError
+
+
+@dataclass(frozen=True, slots=True)
 class HistoryFetched:
-    """A page of history, in the order the server gave it."""
+    """A page of history, in the order the server gave it; `poison` is what of it cannot be read."""
 
     request: int
     events: Sequence[Event]
+    poison: Sequence[Poison] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +127,13 @@ class Resynced:
     """The user's resync is done; go on after `position`, or where the server said when None."""
 
     position: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """The user wants to go on after `position`, wherever the watch is."""
+
+    position: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +178,7 @@ Input: TypeAlias = (
     | HistoryFailed
     | Drained
     | Resynced
+    | Sought
     | CheckpointSaved
     | CheckpointFailed
     | Crashed

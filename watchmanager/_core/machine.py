@@ -45,15 +45,19 @@ from watchmanager._core import inputs as happened
 from watchmanager._core.backoff import Pacer
 from watchmanager._core.classify import Remedy, classify
 from watchmanager._core.effects import Effect
-from watchmanager._core.inputs import Input
+from watchmanager._core.inputs import Input, Poison
 from watchmanager._core.outbox import Outbox
 from watchmanager._core.status import State, WatchStatus
 from watchmanager._core.timers import Timer, Timers
 from watchmanager._core.token import Credential, refresh_after, retry_after
 from watchmanager._core.trace import Trace
 from watchmanager._core.watermark import Watermark
+from watchmanager.decisions import Decision, Raise, Retry, Stop
 from watchmanager.errors import (
+    ConfigError,
     ConnectTimeout,
+    EventTooLarge,
+    HandlerError,
     HistoryError,
     HistoryProtocolError,
     PeerUnresponsive,
@@ -98,6 +102,8 @@ class Settings:
     buffer: Buffer = field(default_factory=Buffer)
     history: History | None = field(default_factory=History)
     on_gone: Literal["raise", "skip", "earliest", "ask"] = "raise"
+    on_poison: Literal["raise", "skip"] = "raise"
+    on_error: Callable[[WatchError, int], Decision | None] | None = None
     transient: frozenset[str] = frozenset()
     connect_timeout: float = 20.0
     subscribe_grace: float = 1.0
@@ -158,6 +164,7 @@ class Machine:
         self._connect_failures = 0
         self._keepalive_factor = 1.0
         self._reconnects = 0
+        self._troubles = 0  # errors in a row, as `on_error` counts them
         self._pings = 0
         self._ping_at: float | None = None
         self._ping_gaps: list[float] = []
@@ -189,6 +196,7 @@ class Machine:
         self._asked: _Asked | None = None
         self._in_flight = False
         self._cursor: int | None = None
+        self._sought: int | None = None  # before the start
         self._signed = False  # the page in flight was asked for after the server's word
         self._audit_until = 0
         self._audit_gapped = False  # the page in flight begins at the oldest event kept
@@ -233,6 +241,7 @@ class Machine:
             happened.HistoryFailed: self._on_history_failed,
             happened.Drained: self._on_drained,
             happened.Resynced: self._on_resynced,
+            happened.Sought: self._on_sought,
             happened.CheckpointSaved: self._on_saved,
             happened.CheckpointFailed: self._on_save_failed,
             happened.Crashed: self._on_crashed,
@@ -377,7 +386,9 @@ class Machine:
     def _on_start(self, start: happened.Start, now: float) -> None:
         if self.state is not State.IDLE:
             return
-        if start.position is not None:
+        if self._sought is not None:
+            self._move(self._sought, now)
+        elif start.position is not None:
             self._set_position(start.position)
         elif self._settings.history is None:
             self._set_position(0)
@@ -386,12 +397,41 @@ class Machine:
         self._begin(now, "starting")
 
     def _on_close(self, _: happened.Close, now: float) -> None:
+        self._finish(now, "closed")
+
+    def _finish(self, now: float, why: str) -> None:
         self._drop_stream()
         self._timers.clear_all()
         if self._settings.checkpointing and self.watermark.value not in (None, self._saved):
             self._do(do.SaveCheckpoint(self.watermark.value))
-        self._enter(State.CLOSED, "closed", now)
+        self._enter(State.CLOSED, why, now)
         self._do(do.Finished(None))
+
+    def _on_sought(self, sought: happened.Sought, now: float) -> None:
+        if self.state is State.FAILED:
+            return
+        if self.state is State.IDLE:
+            self._sought = sought.position
+            return
+        # A fresh stream: nothing of what is under way tells before from after.
+        self._drop_stream()
+        self._move(sought.position, now)
+        if self.state is not State.BACKING_OFF:
+            self._begin(now, f"sought sequence {sought.position}")
+
+    def _move(self, sequence: int, now: float) -> None:
+        """Forget what waits, what is asked and what is being handled; go on after `sequence`."""
+        self.outbox.clear()
+        self._in_flight = self._history_waits = self._resyncing = False
+        self.starved = self.blocked = self._reopen_when_drained = False
+        self._gap_after = None
+        self._regression_seen = 0
+        self._position_is_fresh = False
+        self._timers.clear(Timer.HISTORY)
+        self._set_position(sequence)
+        self.watermark.move(sequence)
+        if self._settings.checkpointing:
+            self._timers.set(Timer.CHECKPOINT, now)
 
     def _on_crashed(self, crashed: happened.Crashed, now: float) -> None:
         self._fail(crashed.error, now)
@@ -479,7 +519,7 @@ class Machine:
         if self._heard:
             return
         self._heard = True
-        self._refusals = 0
+        self._refusals = self._troubles = 0
         self._timers.clear(Timer.GRACE)
         if self.state is State.CATCHING_UP and self._awaiting_word:
             self._awaiting_word = False
@@ -528,7 +568,11 @@ class Machine:
             self._timers.set(Timer.SILENCE, now + limit)
 
     def _on_broken(self, broken: happened.StreamBroken, now: float) -> None:
-        if self._is_current(broken.attempt):
+        if not self._is_current(broken.attempt):
+            return
+        if self._settings.history is None:
+            self._poisoned(broken.error, now)
+        else:
             # History may have the same event in a readable form, so the stream is given up, not the event.
             self._replace_stream(broken.error, now)
 
@@ -550,8 +594,12 @@ class Machine:
         )
         self._last_error = verdict.error
         if verdict.remedy is Remedy.STOP:
-            self._fail(verdict.error, now)
+            self._give_up(verdict.error, now)
             return
+        if isinstance(verdict.error, EventTooLarge) and self._settings.history is None:
+            self._poisoned(verdict.error, now)
+            if self.state is State.FAILED:
+                return
         if verdict.eager_pings:
             self._keepalive_factor = min(self._keepalive_factor * 2.0, 64.0)
             self._do(do.Log("stream", "warning", f"{verdict.error}; pinging half as often from now on"))
@@ -601,9 +649,77 @@ class Machine:
         self._owed.clear()
         self._timers.clear(Timer.CONNECT, Timer.GRACE, Timer.SILENCE, Timer.OWED, Timer.AUDIT)
 
-    def _back_off(self, delay: float, error: BaseException, now: float) -> None:
+    def _back_off(self, delay: float, error: WatchError, now: float) -> None:
+        wait = self._wait_as_told(delay, error, now)
+        if wait is not None:
+            self._retry_in(wait, error, now)
+
+    def _retry_in(self, delay: float, error: BaseException, now: float) -> None:
         self._timers.set(Timer.RETRY, now + delay)
         self._enter(State.BACKING_OFF, f"next try in {delay:.1f} s (attempt {self.attempt} ended): {error}", now)
+
+    # ------------------------------------------------------------ what the user says about errors
+    def _told(self, error: WatchError, now: float) -> Decision | None:
+        """What `on_error` says; None when it leaves it to us. What it does wrong is the end."""
+        on_error = self._settings.on_error
+        if on_error is None:
+            return None
+        self._troubles += 1
+        try:
+            decision: object = on_error(error, self._troubles)
+        except Exception as raised:
+            wrong: WatchError = HandlerError(f"on_error raised {type(raised).__name__} for: {error}", None)
+            wrong.__cause__ = raised
+        else:
+            if decision is None or isinstance(decision, (Retry, Raise, Stop)):
+                return decision
+            wrong = ConfigError(f"on_error returned {decision!r}: it must be Retry(), Raise(), Stop() or None")
+            wrong.__context__ = error
+        self._fail(wrong, now)
+        return Stop()
+
+    def _wait_as_told(self, delay: float, error: WatchError, now: float) -> float | None:
+        """How long to wait after an error that we would get over; None when this was the end."""
+        decision = self._told(error, now)
+        if isinstance(decision, Retry):
+            return delay if decision.delay is None else decision.delay
+        if isinstance(decision, Raise):
+            self._fail(error, now)
+        elif isinstance(decision, Stop):
+            self._stop(error, now)
+        return delay if decision is None else None
+
+    def _give_up(self, error: WatchError, now: float) -> None:
+        """An error that trying again does not help, unless the user says it does."""
+        decision = self._told(error, now)
+        if isinstance(decision, Retry):
+            delay = self._pacer.failed() if decision.delay is None else decision.delay
+            if self._stream is _Stream.NONE:
+                self._retry_in(delay, error, now)
+            else:
+                self._timers.set(Timer.HISTORY, now + delay)
+                self._enter(self.state, f"next try in {delay:.1f} s: {error}", now)
+        elif isinstance(decision, Stop):
+            self._stop(error, now)
+        else:
+            self._fail(error, now)
+
+    def _stop(self, error: WatchError, now: float) -> None:
+        """The end, without an error for the consumer."""
+        if self.state is not State.FAILED:
+            self._finish(now, f"closed on account of: {error}")
+
+    # ------------------------------------------------------------ poison
+    def _poisoned(self, error: WatchError, now: float, sequence: int | None = None) -> None:
+        """An event cannot be read, neither here nor there. Without a number it is somewhere after the highest."""
+        self._last_error = error
+        if self._settings.on_poison == "raise":
+            self._fail(error, now)
+        elif sequence is None:
+            self._put_gap(self.outbox.highest, self.outbox.highest, GapReason.POISON)
+        else:
+            self._put_gap(sequence - 1, sequence, GapReason.POISON)
+            self.outbox.pass_over(sequence)
 
     # ------------------------------------------------------------ room
     def _check_room(self, now: float) -> None:
@@ -710,7 +826,7 @@ class Machine:
             return
         self._history_pacer.succeeded()
         self._history_refusals = 0
-        events = fetched.events
+        events: Sequence[Event | Poison] = [*fetched.events, *fetched.poison] if fetched.poison else fetched.events
         if asked in (_Asked.POSITION, _Asked.REGRESSION, _Asked.GONE):
             newest = max((event.sequence for event in events), default=None)
             if newest is not None:
@@ -732,7 +848,12 @@ class Machine:
             self._audit_page(ordered, now)
             return
         for event in ordered:
-            self._emit_from_history(event)
+            if isinstance(event, Poison):
+                self._emit_poison(event, now)
+                if self.state is State.FAILED:
+                    return
+            else:
+                self._emit_from_history(event)
         if ordered:
             self._cursor = max(self._cursor or 0, ordered[-1].sequence)
             if self._contiguous:
@@ -745,7 +866,7 @@ class Machine:
         else:
             self._reached_end(now)
 
-    def _ordered(self, events: Sequence[Event], now: float) -> list[Event] | None:
+    def _ordered(self, events: Sequence[Event | Poison], now: float) -> list[Event | Poison] | None:
         """The page in rising order, nothing at or below the cursor; None after a failure. A server that answers a
         keyset query with old events only would be asked for ever, so that is an error.
         """
@@ -762,14 +883,27 @@ class Machine:
             return None
         return fresh
 
-    def _emit_from_history(self, event: Event) -> None:
+    def _arrive(self, sequence: int) -> None:
+        """History goes on with this sequence: if it begins with it, what was before is gone or never was."""
         if self._gap_after is not None:
-            if event.sequence - 1 > self._gap_after:
-                self._put_gap(self._gap_after, event.sequence - 1, GapReason.EXPIRED)
+            if sequence - 1 > self._gap_after:
+                self._put_gap(self._gap_after, sequence - 1, GapReason.EXPIRED)
             self._gap_after = None
         if not self._known or self._earliest:
-            # The first event of all: everything before it is gone or never was.
-            self._fix_position_quietly(event.sequence - 1)
+            self._fix_position_quietly(sequence - 1)
+
+    def _emit_poison(self, poison: Poison, now: float) -> None:
+        self._arrive(poison.sequence)
+        event = self._buffer.pop(poison.sequence, None)
+        if event is not None:
+            # The stream brought it, and it can be read.
+            self._buffer_bytes -= event.size
+            self.outbox.accept(event)
+        elif poison.sequence not in self.outbox.window:
+            self._poisoned(poison.error, now, poison.sequence)
+
+    def _emit_from_history(self, event: Event) -> None:
+        self._arrive(event.sequence)
         buffered = self._buffer.pop(event.sequence, None)
         if buffered is not None:
             self._buffer_bytes -= buffered.size
@@ -846,7 +980,7 @@ class Machine:
         self._audit_gapped = False
         self._ask(_Asked.AUDIT, now)
 
-    def _audit_page(self, events: list[Event], now: float) -> None:
+    def _audit_page(self, events: list[Event | Poison], now: float) -> None:
         outbox = self.outbox
         news = 0
         for event in events:
@@ -854,6 +988,11 @@ class Machine:
             if ahead and self._audit_gapped:
                 # What lies between may be gone. Only the stream can say that nothing does; a catch-up says what to do.
                 self._owe(event.sequence, now)
+                continue
+            if isinstance(event, Poison):
+                self._emit_poison(event, now)
+                if self.state is State.FAILED:
+                    return
                 continue
             recovered = outbox.recovered
             if not outbox.accept(event):
@@ -1029,7 +1168,8 @@ class Machine:
             self._last_error = error
             attempts = self._settings.auth_attempts
             if attempts is not None and self._history_refusals >= attempts and self._asked is not _Asked.AUDIT:
-                self._fail(error, now)
+                self._history_refusals = 0
+                self._give_up(error, now)
                 return
             self._useless = self._credential
             if self._history_refusals == 1:
@@ -1045,7 +1185,7 @@ class Machine:
             return  # the next audit will tell; the stream is not to blame
         retryable = error.retryable or (error.code or "") in self._settings.transient
         if not retryable:
-            self._fail(error, now)
+            self._give_up(error, now)
             return
         delay = self._history_pacer.failed()
         if isinstance(error, HistoryError) and error.retry_after is not None:
@@ -1053,6 +1193,10 @@ class Machine:
         if self._asked is _Asked.POSITION and self.state is State.CONNECTING:
             self._back_off(delay, error, now)
             return
+        wait = self._wait_as_told(delay, error, now)
+        if wait is None:
+            return
+        delay = wait
         self._timers.set(Timer.HISTORY, now + delay)
         self._enter(self.state, f"history is asked again in {delay:.1f} s: {error}", now)
 
@@ -1117,7 +1261,7 @@ class Machine:
         self._last_error = error
         self._do(do.Log("auth", "warning", str(error)))
         if not error.retryable:
-            self._fail(error, now)
+            self._give_up(error, now)
             return
         if self._history_waits:
             self._history_waits = False
@@ -1137,7 +1281,8 @@ class Machine:
         attempts = self._settings.auth_attempts
         if attempts is not None and self._refusals >= attempts:
             error.retryable = False
-            self._fail(error, now)
+            self._refusals = 0
+            self._give_up(error, now)
         elif self._refusals == 1 and not (heard and lived < YOUNG_REFUSAL):
             self._begin(now, f"with a new token: {error}")
         else:

@@ -52,6 +52,16 @@ class Outbox:
         self.entered += 1
         return True
 
+    def clear(self) -> None:
+        """Nothing of what waits is wanted any more."""
+        self.items.clear()
+        self.bytes = 0
+
+    def pass_over(self, sequence: int) -> None:
+        """This sequence will not come, and counts as seen."""
+        self.highest = max(self.highest, sequence)
+        self.window.add(sequence)
+
     def put(self, gap: Gap) -> None:
         """A gap goes in line with the events."""
         self.items.append(gap)

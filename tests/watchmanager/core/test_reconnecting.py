@@ -431,6 +431,7 @@ def _EVERY_INPUT(attempt: int) -> list[happened.Input]:
         happened.HistoryFailed(1, errors.HistoryError("x")),
         happened.Drained(),
         happened.Resynced(),
+        happened.Sought(5),
         happened.CheckpointSaved(1),
         happened.CheckpointFailed(1, errors.CheckpointError("x")),
         happened.Crashed(RuntimeError("x")),
@@ -463,7 +464,7 @@ def test_every_input_is_decided_in_every_state() -> None:
 
     makers = (idle, connecting, catching_up, live, backing_off, failed)
     for make in makers:
-        for number in range(18):
+        for number in range(len(_EVERY_INPUT(0))):
             for offset in (0, 1):  # of this stream or of another
                 lab = make()
                 each = _EVERY_INPUT(lab.machine.attempt + offset)[number]
