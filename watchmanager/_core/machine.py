@@ -336,6 +336,7 @@ class Machine:
             ping_interval=self._ping_interval,
             keepalive=self._settings.keepalive.interval * self._keepalive_factor,
             dead_peer_bound=self._dead_peer_bound,
+            handed_out=self._ticket,
         )
 
     @property

@@ -31,7 +31,7 @@ class WatchStatus:
     handed out), `committed` (restart point), `server_max` (highest known to exist). `lag` is the number of items
     waiting for the consumer. `recovered` counts events that came late, `duplicates` copies that were dropped.
     `dead_peer_bound` is within how many seconds a silent peer is noticed while a stream stands. `keepalive` is the ping
-    interval in use.
+    interval in use. `handed_out` counts the items the consumer got; `paused` says that it gets none for now.
     """
 
     topic: str
@@ -60,6 +60,8 @@ class WatchStatus:
     ping_interval: float | None
     keepalive: float
     dead_peer_bound: float
+    handed_out: int = 0
+    paused: bool = False
 
     @property
     def healthy(self) -> bool:

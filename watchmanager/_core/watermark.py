@@ -54,6 +54,20 @@ class Watermark:
             moved = True
         return moved
 
+    def after(self, ticket: int) -> int | None:
+        """What `value` would be after `through(ticket)`; changes nothing."""
+        mark, late = self._mark, dict(self._late)
+        for number, sequence in self._running:
+            if number > ticket:
+                break
+            if late.get(sequence, 0) > 1:
+                late[sequence] -= 1
+            else:
+                late.pop(sequence, None)
+            if mark is None or sequence > mark:
+                mark = sequence
+        return mark if mark is None or not late else min(mark, min(late) - 1)
+
     def _passed(self, sequence: int) -> None:
         if self._late:
             left = self._late.get(sequence, 0) - 1

@@ -12,6 +12,7 @@ import logging
 import os
 import time
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 from watchmanager._core import effects as do
@@ -32,6 +33,7 @@ from watchmanager.errors import (
     LifecycleError,
     SequenceExpired,
     TokenProviderError,
+    WatchClosed,
     WatchError,
     WrongLoopError,
 )
@@ -88,6 +90,7 @@ class Engine:
         self._room: asyncio.Future[None] | None = None
         self._watchers: list[asyncio.Future[None]] = []
         self._closing: asyncio.Task[None] | None = None
+        self._paused = False
         self._diagnosis: Diagnosis | None = None
         self._perform: dict[type[Any], Callable[[Any], None]] = {
             do.FetchToken: self._fetch_token,
@@ -101,9 +104,7 @@ class Engine:
             do.SaveCheckpoint: self._save_checkpoint,
             do.Resync: self._run_resync,
             do.Entered: self._entered,
-            do.Log: lambda effect: _LOGGERS[effect.concern].log(
-                _LEVELS[effect.level], "%s: %s", self.topic, effect.text
-            ),
+            do.Log: self._log,
             do.Finished: self._finished,
         }
 
@@ -370,8 +371,19 @@ class Engine:
             else:
                 self.feed(happened.Resynced(position))
 
+    def _log(self, effect: do.Log) -> None:
+        logger, level = _LOGGERS[effect.concern], _LEVELS[effect.level]
+        if logger.isEnabledFor(level):
+            logger.log(level, "%s: %s", self.topic, effect.text, extra=self._about())
+
+    def _about(self) -> dict[str, object]:
+        """What log records carry for those who filter them."""
+        machine = self.machine
+        return {"topic": self.topic, "state": machine.state.value, "attempt": machine.attempt}
+
     def _entered(self, effect: do.Entered) -> None:
-        _LOGGERS["stream"].info("%s: %s, %s", self.topic, effect.state, effect.reason)
+        if _LOGGERS["stream"].isEnabledFor(logging.INFO):
+            _LOGGERS["stream"].info("%s: %s, %s", self.topic, effect.state, effect.reason, extra=self._about())
         if effect.state == State.LIVE.value:
             self._diagnosis = None
         elif self._diagnosis is not None:
@@ -392,7 +404,7 @@ class Engine:
     # ------------------------------------------------------------ consumer
     def take(self) -> tuple[Item, int] | None:
         """The next item and its ticket, None when there is none right now."""
-        if not self._items:
+        if not self._items or self._paused:
             return None
         found = self.machine.take()
         machine = self.machine
@@ -406,10 +418,10 @@ class Engine:
         Cancelling it loses nothing: an item leaves the outbox in the step that returns it.
         """
         while True:
-            if self._items:
+            if self._items and not self._paused:
                 return self.take()
             machine = self.machine
-            if machine.state is State.FAILED:
+            if machine.state is State.FAILED and not self._items:
                 assert machine.error is not None
                 raise machine.error.with_traceback(None)
             if machine.state is State.CLOSED:
@@ -425,6 +437,31 @@ class Engine:
             await self._waiter
         finally:
             self._waiter = None
+
+    def pause(self) -> None:
+        """Hand out nothing more. Whatever comes waits, and is spilled when there is too much of it."""
+        self._paused = True
+
+    def resume(self) -> None:
+        """Hand out again."""
+        self._paused = False
+        self._wake()
+
+    def seek(self, sequence: int) -> None:
+        """Go on after `sequence`. What was handed out before no longer counts for the position."""
+        if self.machine.state is State.CLOSED:
+            raise WatchClosed("the watch is closed")
+        if self.machine.state is State.FAILED:
+            raise LifecycleError(f"the watch has failed, make a new one: {self.machine.error}")
+        if self._loop is None:
+            self._start_at = sequence
+        else:
+            self.check()
+            self.feed(happened.Sought(sequence))
+
+    def position_after(self, ticket: int) -> int | None:
+        """The restart point once this item, and all before it, will be processed."""
+        return self.machine.watermark.after(ticket)
 
     def processed(self, ticket: int, *, all_before: bool = True) -> None:
         """The consumer is done with it."""
@@ -454,4 +491,5 @@ class Engine:
     def status(self) -> WatchStatus:
         """A picture, with times since the epoch."""
         offset = time.time() - self._loop.time() if self._loop is not None else 0.0
-        return self.machine.status(offset)
+        found = self.machine.status(offset)
+        return replace(found, paused=True) if self._paused else found

@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 from watchmanager._core.effects import FetchHistory
-from watchmanager._core.inputs import HistoryFailed, HistoryFetched, HistoryGone
+from watchmanager._core.inputs import HistoryFailed, HistoryFetched, HistoryGone, Poison
 from watchmanager._driver.http import retry_after
 from watchmanager._driver.route import Route
 from watchmanager._wire import codec
@@ -75,7 +75,8 @@ class HistoryClient:
             await self._close_retired()
         if response.status_code == 200:
             try:
-                return HistoryFetched(request, codec.decode_history(response.content))
+                events, unreadable = codec.decode_page(response.content)
+                return HistoryFetched(request, events, [Poison(*each) for each in unreadable])
             except DecodeError as error:
                 failure = HistoryProtocolError(str(error), status=200)
                 # A half-written answer reads like a wrong one; asking again is cheap and paced.

@@ -152,18 +152,41 @@ class _Json:
 _JSON = _Json()
 
 
+def decode_page(body: bytes) -> tuple[list[Event], list[tuple[int, DecodeError]]]:
+    """The events of a history answer, in its order, and the sequence of each that cannot be read, with the reason.
+
+    Raises DecodeError when the answer is no list of events at all, or when even the sequence cannot be read.
+    """
+    events: list[Event] = []
+    unreadable: list[tuple[int, DecodeError]] = []
+    parsed, size = _array_of_events(body)
+    for index, each in enumerate(parsed):
+        try:
+            events.append(event_from_json(each, f"event {index}", size))
+        except DecodeError as error:
+            if not error.sequence:
+                raise
+            unreadable.append((error.sequence, error))
+    return events, unreadable
+
+
 def decode_history(body: bytes) -> list[Event]:
     """The events of a history answer, in its order. Raises DecodeError naming the place."""
+    parsed, size = _array_of_events(body)
+    return [event_from_json(each, f"event {index}", size) for index, each in enumerate(parsed)]
+
+
+def _array_of_events(body: bytes) -> tuple[list[Any], int]:
+    """The events as JSON, and how many bytes one has on average."""
     try:
         parsed = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise DecodeError(f"history's answer is no JSON ({len(body)} bytes): {error}") from None
     if parsed is None:
-        return []
+        return [], 0
     if not isinstance(parsed, list):
         raise DecodeError(f"history's answer must be an array, not {_name(parsed)}")
-    size = len(body) // max(1, len(parsed))
-    return [event_from_json(each, f"event {index}", size) for index, each in enumerate(parsed)]
+    return parsed, len(body) // max(1, len(parsed))
 
 
 def event_from_json(given: Any, where: str = "event", size: int = 0) -> Event:
@@ -171,7 +194,14 @@ def event_from_json(given: Any, where: str = "event", size: int = 0) -> Event:
     event = _object(given, where)
     meta = _object(event.get("metadata"), f"{where}.metadata")
     sequence = _sequence(meta.get("sequenceID"), f"{where}.metadata.sequenceID")
-    where = f"{where} (sequence {sequence})"
+    try:
+        return _event(event, meta, sequence, f"{where} (sequence {sequence})", size)
+    except DecodeError as error:
+        error.sequence = sequence
+        raise
+
+
+def _event(event: dict[str, Any], meta: dict[str, Any], sequence: int, where: str, size: int) -> Event:
     word = _text(event, "type", where)
     payload = _object(event.get("payload"), f"{where}.payload")
     resource = _object(payload.get("metadata"), f"{where}.payload.metadata")
