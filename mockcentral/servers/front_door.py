@@ -92,6 +92,7 @@ class Link(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._closing = True
+        self._transport.close()  # Python 3.10 warns of a TLS transport that ended by itself and was not closed
         if self._impatience is not None:
             self._impatience.cancel()
         reason = "closed" if error is None else type(error).__name__
