@@ -31,6 +31,7 @@ from mockcentral.servers.signer import Assertions
 
 if TYPE_CHECKING:
     from mockcentral.conformance.verdict import Verdict
+    from mockcentral.worlds import Worlds
 
 T = TypeVar("T")
 
@@ -89,6 +90,7 @@ class World:
         self._want_control = control
         self._control_port = control_port
         self._control: Any = None
+        self._worlds: Worlds | None = None
         self._journal_path = None if journal is None else Path(journal)
         self._journal_file: TextIO | None = None
         self._journal = Journal(name)
@@ -115,7 +117,8 @@ class World:
                 from mockcentral.servers.control import ControlServer
                 from mockcentral.worlds import Worlds
 
-                self._control = ControlServer(Worlds.holding(self), self._bind_host, self._control_port)
+                self._worlds = Worlds.holding(self)
+                self._control = ControlServer(self._worlds, self._bind_host, self._control_port)
         except BaseException:
             self.close()
             bound.close()
@@ -155,6 +158,9 @@ class World:
             if self._control is not None:
                 self._control.close()
                 self._control = None
+            if self._worlds is not None:  # those somebody created through our control API go with us
+                self._worlds.close()
+                self._worlds = None
             if self._host is not None:
                 portal.run(self._host.stop())
         finally:

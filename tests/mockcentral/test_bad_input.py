@@ -443,7 +443,7 @@ def test_a_client_killed_with_9_is_noticed_and_forgotten(fake: Fake) -> None:
 
 def test_a_request_cut_in_the_middle_is_forgotten(fake: Fake) -> None:
     say(fake, b"POST /apis/management/v1/watchtopics HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
-    connection = http.client.HTTPConnection(*fake.address.split(":"), timeout=PATIENCE)  # type: ignore[arg-type]
+    connection = http.client.HTTPConnection(fake.address, timeout=PATIENCE)
     connection.putrequest("POST", "/apis/management/v1/watchtopics")
     connection.putheader("Content-Length", "-5")
     connection.endheaders()

@@ -78,6 +78,10 @@ def eventually(condition: Callable[[], bool]) -> bool:
     return True
 
 
+def ours() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name.startswith("mockcentral")]
+
+
 def warm() -> None:
     """Whatever is made once a process: imports, keys, logs."""
     with World(control=True) as world:
@@ -89,7 +93,7 @@ def warm() -> None:
 def test_fifty_worlds_come_and_go_and_leave_no_thread_and_no_socket_behind() -> None:
     warm()
     gc.collect()
-    assert eventually(lambda: not [t for t in threading.enumerate() if t.name.startswith("mockcentral")])
+    assert eventually(lambda: not ours()), ours()
     before_fds, before_threads = descriptors(), set(threading.enumerate())
     worlds = [World(BUSY, control=number % 10 == 0).start() for number in range(50)]
     clients = [socket.create_connection(tuple(world.address.split(":")), PATIENCE) for world in worlds]  # type: ignore[arg-type]
@@ -102,6 +106,15 @@ def test_fifty_worlds_come_and_go_and_leave_no_thread_and_no_socket_behind() -> 
     gc.collect()
     assert eventually(lambda: set(threading.enumerate()) <= before_threads), threading.enumerate()
     assert eventually(lambda: descriptors() <= before_fds), descriptors() - before_fds
+
+
+def test_worlds_created_through_the_control_api_of_a_world_go_with_it() -> None:
+    with World(control=True) as world:
+        created = control(world, "PUT", "/v1/worlds/child", {}).json()["address"]
+        assert request(created, "GET", "/").status == 404
+    with pytest.raises(ConnectionRefusedError):
+        request(created, "GET", "/")
+    assert eventually(lambda: not ours()), ours()
 
 
 def test_worlds_of_one_process_know_nothing_of_each_other() -> None:
