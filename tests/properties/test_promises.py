@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis.stateful import run_state_machine_as_test
 
@@ -47,7 +49,7 @@ def test_create_publish_purge_disconnect_stall_crash_restart_and_expiry_in_any_o
 def test_a_users_handler_meets_repetition_only_after_a_crash_and_loses_nothing() -> None:
     table: dict[int, str] = {}
 
-    def make_handler() -> object:
+    def make_handler() -> Callable[[Item], None]:
         this_life: set[int] = set()
 
         def handler(item: Item) -> None:

@@ -115,7 +115,8 @@ class WatchClient:
     """A watch of one topic. `start` is "latest", "earliest" or a sequence; a checkpoint goes before it.
 
     `processing` is how long the application needs for an item; `application` makes the function that gets the items of
-    one life. `save_time` is how long the checkpoint store takes. `seed` decides the client's own random choices.
+    one life. `save_time` is how long the checkpoint store takes. `seed` decides the client's own random choices;
+    `random` is for a client whose every draw is to be the same as another's.
     """
 
     def __init__(
@@ -128,6 +129,7 @@ class WatchClient:
         save_time: float = 0.0,
         application: Callable[[], Application] | None = None,
         seed: int = 0,
+        random: Random | None = None,
         name: str = "watch-client",
     ) -> None:
         settings = settings or Settings(topic=topic, checkpointing=True)
@@ -139,6 +141,7 @@ class WatchClient:
         self.keepalive: tuple[float, float] | None = (settings.keepalive.interval, settings.keepalive.timeout)
         self.http_timeout = settings.history.timeout if settings.history is not None else 60.0
         self.seed = seed
+        self._own_random = random
         self._start = start
         self._processing = processing
         self._save_time = save_time
@@ -171,7 +174,7 @@ class WatchClient:
         self._handle: Application | None = None
 
     def _new_machine(self) -> Machine:
-        self._random = Random(f"{self.seed}:client:{self.name}:{self.life}")
+        self._random = self._own_random or Random(f"{self.seed}:client:{self.name}:{self.life}")
         return Machine(self.settings, self._random)
 
     # ------------------------------------------------------------------------------------------ as a party
