@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, MutableMapping
+import os
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, MutableMapping
+from dataclasses import asdict, replace
 from random import Random
 from types import TracebackType
-from typing import Literal, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
+from watchmanager import metrics
 from watchmanager._core.address import parse_address, topic_link
 from watchmanager._core.classify import CODES
 from watchmanager._core.machine import Machine, Settings
@@ -15,6 +20,7 @@ from watchmanager._core.proxies import Target
 from watchmanager._core.status import State, WatchStatus
 from watchmanager._driver.engine import Engine, ResyncFunction, StateFunction
 from watchmanager._driver.history import HistoryClient
+from watchmanager._driver.pages import read_pages
 from watchmanager._driver.probe import Diagnosis, diagnose
 from watchmanager._driver.route import Route
 from watchmanager._driver.runner import Rules, Runner, Tally, leave_runner
@@ -22,13 +28,17 @@ from watchmanager._driver.transport import Transport
 from watchmanager._wire import codec
 from watchmanager.auth import TokenLike, TokenSource
 from watchmanager.checkpoints import CheckpointStore, MappingCheckpoints
-from watchmanager.errors import ConfigError, LifecycleError, WatchClosed
-from watchmanager.events import EventType, Item
+from watchmanager.decisions import Decision
+from watchmanager.errors import ConfigError, LifecycleError, WatchClosed, WatchError
+from watchmanager.events import Event, EventType, Item
 from watchmanager.handlers import GapHandler, Handler, HandlerErrorLike, Key, Registration, register
 from watchmanager.policy import TLS, Backoff, Buffer, History, Keepalive, Proxy
+from watchmanager.sql import Outcome, SqlCheckpoints, Transaction
 
 StartLike: TypeAlias = Literal["checkpoint", "latest", "earliest"] | int
 GoneLike: TypeAlias = Literal["raise", "skip", "earliest"] | ResyncFunction
+PoisonLike: TypeAlias = Literal["raise", "skip"]
+OnError: TypeAlias = Callable[[WatchError, int], "Decision | None"]
 CommitLike: TypeAlias = Literal["on_next", "manual"]
 F = TypeVar("F", bound=Handler)
 
@@ -113,6 +123,7 @@ class AsyncWatchManager:
         self._handlers: list[Registration] = []
         self._runners: list[Runner] = []
         self._tally = Tally()
+        self._gone: Counter[str] = Counter()  # the counters of watches that are closed
         self._closing: asyncio.Task[None] | None = None
         self._closed = False
         # Reads the files of `tls` and the environment, so that what is wrong with them shows here.
@@ -122,6 +133,15 @@ class AsyncWatchManager:
         harvester = server if url is None else Target.from_url(url)
         self._history_route = self._route if harvester == server else self._route_to(harvester)
 
+    @classmethod
+    def from_env(cls, environment: Mapping[str, str] | None = None, **arguments: Any) -> AsyncWatchManager:
+        """A manager for what the environment says (`watchmanager.environment` lists the variables); `arguments` come
+        before it. Raises ConfigError naming the variable that is missing.
+        """
+        from watchmanager.environment import settings
+
+        return cls(**settings(os.environ if environment is None else environment, arguments))
+
     def watch(
         self,
         topic: str,
@@ -129,6 +149,8 @@ class AsyncWatchManager:
         start: StartLike | None = None,
         fallback: Literal["latest", "earliest"] = "latest",
         on_gone: GoneLike = "raise",
+        on_poison: PoisonLike = "raise",
+        on_error: OnError | None = None,
         commit: CommitLike = "on_next",
         on_state: StateFunction | None = None,
     ) -> AsyncWatch:
@@ -139,9 +161,13 @@ class AsyncWatchManager:
         it), or "checkpoint" (where the last watch with this store stopped, else `fallback`), which is the default with
         `checkpoints`. `on_gone`, when the server no longer keeps what was not yet seen: "raise" `SequenceExpired`,
         "skip" to its newest event or go on with the "earliest" kept one (both deliver a `Gap`), or call a function with
-        the error: what it returns is the sequence to go on after, None for the server's newest. `commit`: "on_next"
-        counts an event as processed when the next one is asked for; "manual" waits for `commit(event)`. Raises
-        ConfigError, InvalidTopic, WatchClosed.
+        the error: what it returns is the sequence to go on after, None for the server's newest. `on_poison`, when an
+        event can be read neither from the stream nor from history: "raise" what is wrong with it, or "skip" it and
+        deliver a `Gap`. `on_error` is asked about every error that ends a stream or a request, with the number of
+        errors in a row (without a word from the server between them): it returns `Retry(delay)`, `Raise()`, `Stop()`,
+        or None for what we would do. It runs in the loop: decide, do not wait. `commit`: "on_next" counts an event as
+        processed when the next one is asked for; "manual" waits for `commit(event)`. Raises ConfigError, InvalidTopic,
+        WatchClosed.
         """
         if self._closed:
             raise WatchClosed("the manager is closed")
@@ -162,6 +188,12 @@ class AsyncWatchManager:
             raise ConfigError(f"fallback is {fallback!r}: write 'latest' or 'earliest'")
         if not callable(on_gone) and on_gone not in ("raise", "skip", "earliest"):
             raise ConfigError(f"on_gone is {on_gone!r}: write 'raise', 'skip', 'earliest' or give a function")
+        if on_poison not in ("raise", "skip"):
+            raise ConfigError(f"on_poison is {on_poison!r}: write 'raise' or 'skip'")
+        if on_error is not None and not callable(on_error):
+            raise ConfigError(
+                f"on_error is {on_error!r}: give a function of the error and their number in a row"
+            )
         if commit not in ("on_next", "manual"):
             raise ConfigError(f"commit is {commit!r}: write 'on_next' or 'manual'")
         settings = Settings(
@@ -171,6 +203,8 @@ class AsyncWatchManager:
             buffer=self._buffer,
             history=self._history_policy,
             on_gone="ask" if callable(on_gone) else on_gone,
+            on_poison=on_poison,
+            on_error=on_error,
             transient=self._transient,
             connect_timeout=self._connect_timeout,
             subscribe_grace=self._grace,
@@ -193,16 +227,60 @@ class AsyncWatchManager:
             on_state=on_state,
         )
         watch = AsyncWatch(engine, commit)
+        for each in self._watches:
+            if each.status.state is State.CLOSED:
+                self._gone.update(metrics.counters(each.status))
         self._watches = [each for each in self._watches if each.status.state is not State.CLOSED]
         self._watches.append(watch)
         return watch
 
+    def history(self, topic: str, *, after: int | None = None, before: int | None = None) -> AsyncIterator[Event]:
+        """The events of the past with `after` < sequence < `before`, without a stream; None stands for the oldest kept
+        and for the newest there is when it is reached.
+
+        Raises SequenceExpired when the server does not keep what comes after `after`, DecodeError (with `sequence`, to
+        go on after it) for an event that cannot be read, HistoryError when asking several times does not help.
+        """
+        pages = self._pages(topic, after, before)
+
+        async def events() -> AsyncIterator[Event]:
+            async for page in pages:
+                for event in page:
+                    yield event
+
+        return events()
+
+    def _pages(self, topic: str, after: int | None, before: int | None) -> AsyncIterator[list[Event]]:
+        if self._closed:
+            raise WatchClosed("the manager is closed")
+        if self._history_policy is None:
+            raise ConfigError("history is switched off for this manager")
+        for name, value in (("after", after), ("before", before)):
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
+                raise ConfigError(f"{name} is {value!r}: it must be a sequence, or None")
+        link = topic_link(topic)
+        self._open()
+        assert self._history is not None
+        return read_pages(
+            self._history,
+            self._tokens,
+            link,
+            after=after,
+            before=before,
+            page_size=self._history_policy.page_size,
+            backoff=self._backoff,
+            random=Random(self._random.getrandbits(64)),
+        )
+
     def _route_to(self, target: Target) -> Route:
         """The single entry stands for every name of the server, so for a history with another name, too."""
         entry = self._single_entry
+        tls = self._tls
+        if tls is not None and target.host != self._address.host:
+            tls = replace(tls, server_name=None)  # it is the name of the server at the address
         return Route(
             target,
-            tls=self._tls,
+            tls=tls,
             proxy=self._proxy,
             single_entry=None if entry is None else Target(entry.host, entry.port),
             connect_timeout=self._connect_timeout,
@@ -277,6 +355,8 @@ class AsyncWatchManager:
         start: StartLike | None = None,
         fallback: Literal["latest", "earliest"] = "latest",
         on_gone: GoneLike = "raise",
+        on_poison: PoisonLike = "raise",
+        on_error: OnError | None = None,
         on_state: StateFunction | None = None,
     ) -> None:
         """Watch a topic and call the functions registered with `on` until the manager is closed.
@@ -300,7 +380,16 @@ class AsyncWatchManager:
             drain=drain,
             slow_after=slow_after,
         )
-        watch = self.watch(topic, start=start, fallback=fallback, on_gone=on_gone, commit="manual", on_state=on_state)
+        watch = self.watch(
+            topic,
+            start=start,
+            fallback=fallback,
+            on_gone=on_gone,
+            on_poison=on_poison,
+            on_error=on_error,
+            commit="manual",
+            on_state=on_state,
+        )
         await self._runner(watch, rules).run()
 
     def _runner(self, watch: AsyncWatch, rules: Rules) -> Runner:
@@ -316,6 +405,16 @@ class AsyncWatchManager:
     def watches(self) -> tuple[AsyncWatch, ...]:
         """Those not closed yet."""
         return tuple(each for each in self._watches if each.status.state is not State.CLOSED)
+
+    def metrics(self) -> dict[str, float]:
+        """Numbers of all watches and handlers; their names are in `watchmanager.metrics`."""
+        found = [each.status for each in self._watches]
+        still = [each for each in found if each.state is not State.CLOSED]
+        gone = self._gone + Counter()
+        for each in found:
+            if each.state is State.CLOSED:
+                gone.update(metrics.counters(each))
+        return metrics.of_manager(still, gone, asdict(self._tally))
 
     async def close(self) -> None:
         """Let handlers end, close all watches, then the connections. Twice is once. From inside a handler it only
@@ -333,8 +432,7 @@ class AsyncWatchManager:
     async def _close(self) -> None:
         leave_runner()
         await asyncio.gather(*(each.stop() for each in self._runners))
-        watches, self._watches = self._watches, []
-        await asyncio.gather(*(each.close() for each in watches))
+        await asyncio.gather(*(each.close() for each in self._watches))
         await self._tokens.aclose()
         if self._history is not None:
             await self._history.aclose()
@@ -367,6 +465,7 @@ class AsyncWatch:
         self._commit_on_next = commit == "on_next"
         self._ticket = 0
         self._tickets: dict[int, int] = {}
+        self._item: Item | None = None
         self._runner: Runner | None = None
 
     @property
@@ -417,12 +516,12 @@ class AsyncWatch:
         found = engine.take() or await engine.next()
         if found is None:
             raise StopAsyncIteration
-        item, ticket = found
+        self._item, ticket = found
         if self._commit_on_next:
             self._ticket = ticket
         else:
-            self._tickets[id(item)] = ticket
-        return item
+            self._tickets[id(self._item)] = ticket
+        return self._item
 
     async def catch_up(self) -> AsyncIterator[Item]:
         """The items until nothing is left that was published before: ends when the watch is live and everything is
@@ -472,6 +571,62 @@ class AsyncWatch:
 
         return await asyncio.wait_for(search(), timeout)
 
+    async def batches(self, max: int = 100, within: float = 1.0) -> AsyncIterator[list[Item]]:
+        """Lists of up to `max` items, each at most `within` seconds after its first one came. Asking for the next list
+        says that the one before is processed (with commit="manual", `commit` each item).
+        """
+        if isinstance(max, bool) or not isinstance(max, int) or max < 1:
+            raise ConfigError(f"max is {max!r}: it must be a whole number from 1")
+        loop = asyncio.get_running_loop()
+        engine = self._engine
+        while True:
+            try:
+                batch = [await self.__anext__()]
+            except StopAsyncIteration:
+                return
+            ends = loop.time() + within
+            while len(batch) < max:
+                found = engine.take()
+                if found is None:
+                    if engine.machine.state in (State.FAILED, State.CLOSED):
+                        break
+                    try:
+                        found = await asyncio.wait_for(engine.next(), ends - loop.time())
+                    except (asyncio.TimeoutError, WatchError):  # an error comes again with the next step
+                        break
+                    if found is None:
+                        break
+                self._item, ticket = found
+                if self._commit_on_next:
+                    self._ticket = ticket
+                else:
+                    self._tickets[id(self._item)] = ticket
+                batch.append(self._item)
+            yield batch
+
+    def pause(self) -> None:
+        """Hand out no more items until `resume`. The stream stays, PINGs are answered, and what comes waits (or is left
+        in history when there is too much of it). Twice is once.
+        """
+        self._engine.pause()
+
+    def resume(self) -> None:
+        """Hand out items again."""
+        self._engine.resume()
+
+    def seek(self, sequence: int) -> None:
+        """Go on after `sequence`, forwards or backwards: what waits is dropped, the restart point moves there, and a
+        new stream is opened. What was handed out before can still be handled, but no longer moves the restart point.
+        Raises LifecycleError when the watch has failed or history is switched off.
+        """
+        if isinstance(sequence, bool) or not isinstance(sequence, int) or sequence < 0:
+            raise ConfigError(f"sequence is {sequence!r}: it must be a whole number from 0")
+        if self._engine.machine.without_history:
+            raise LifecycleError("without history there is nothing to go back or forward to")
+        self._engine.seek(sequence)
+        self._ticket = 0
+        self._tickets.clear()
+
     def commit(self, item: Item) -> None:
         """This item is processed (with commit="manual"). The restart point moves over the unbroken run of processed
         items.
@@ -485,6 +640,47 @@ class AsyncWatch:
         if ticket is None:
             raise LifecycleError(f"sequence {item.sequence} was not delivered by this watch, or is committed already")
         self._engine.processed(ticket, all_before=False)
+
+    def transaction(self, item: Item, connection: Any) -> Transaction:
+        """`with watch.transaction(event, connection) as cursor:`: what the block writes and the position of the event
+        are committed together, or not at all: then the event is handed out again. Of the items in hand it counts those
+        before this one as processed, too: one transaction at a time, in order.
+
+        `connection` is yours, of any DB-API 2.0 module, to the database of the manager's `SqlCheckpoints`. The block
+        and the commit run where you are, in the loop's thread, too. Raises CheckpointLocked when another watch took
+        over, CheckpointWriteFailed when the database does not take it, ConfigError without SqlCheckpoints.
+        """
+        engine = self._engine
+        store, ticket = engine.store, self._ticket_of(item)
+        if not isinstance(store, SqlCheckpoints):
+            raise ConfigError("a transaction needs checkpoints=SqlCheckpoints(...) on the manager")
+
+        def settle(outcome: Outcome, error: BaseException | None) -> None:
+            self._ticket = 0
+            self._tickets.pop(id(item), None)
+            if outcome == "committed":
+                engine.processed(ticket)
+            elif outcome == "rolled back":
+                engine.give_back(item, ticket)
+            else:
+                assert error is not None
+                engine.fail(error)
+
+        return Transaction(
+            store, connection, self.topic, engine.claim, item, lambda: engine.position_after(ticket), settle
+        )
+
+    def _ticket_of(self, item: Item) -> int:
+        found = self._tickets.get(id(item)) if not self._commit_on_next else self._ticket if item is self._item else 0
+        if not found:
+            raise LifecycleError(
+                f"sequence {item.sequence} is not what this watch handed out last, or is committed already"
+            )
+        return found
+
+    def metrics(self) -> dict[str, float]:
+        """This watch in numbers; their names are in `watchmanager.metrics`."""
+        return metrics.of_watch(self.status, time.time())
 
     def send_agent_status(self, state: str, message: str = "") -> bool:
         """Tell the server about this agent (protocol 4.8); False when no stream stands."""

@@ -13,7 +13,7 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Collection, Coroutine, Iterator, MutableMapping
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator, Mapping, MutableMapping
 from random import Random
 from types import TracebackType
 from typing import Any, Literal, TypeVar
@@ -21,12 +21,24 @@ from typing import Any, Literal, TypeVar
 from watchmanager._core.status import State, WatchStatus
 from watchmanager._driver.engine import StateFunction
 from watchmanager._driver.probe import Diagnosis
-from watchmanager.aio import AsyncWatch, AsyncWatchManager, CommitLike, GoneLike, StartLike
+from watchmanager._driver.runner import Rules
+from watchmanager.aio import (
+    AsyncWatch,
+    AsyncWatchManager,
+    CommitLike,
+    F,
+    GoneLike,
+    OnError,
+    PoisonLike,
+    StartLike,
+)
 from watchmanager.auth import TokenLike
 from watchmanager.checkpoints import CheckpointStore
-from watchmanager.errors import ForkedProcessError, LifecycleError, WatchClosed
-from watchmanager.events import Item
+from watchmanager.errors import ConfigError, ForkedProcessError, LifecycleError, WatchClosed, WatchError
+from watchmanager.events import Event, EventType, Item
+from watchmanager.handlers import GapHandler, HandlerErrorLike, Key
 from watchmanager.policy import TLS, Backoff, Buffer, History, Keepalive, Proxy
+from watchmanager.sql import Outcome, SqlCheckpoints, Transaction
 
 T = TypeVar("T")
 
@@ -91,6 +103,14 @@ class WatchManager:
         self._portal = _Portal()
         self._watches: weakref.WeakSet[Watch] = weakref.WeakSet()
         self._closed = False
+        self._stopped = False
+
+    @classmethod
+    def from_env(cls, environment: Mapping[str, str] | None = None, **arguments: Any) -> WatchManager:
+        """A manager for what the environment says; see `AsyncWatchManager.from_env`."""
+        from watchmanager.environment import settings
+
+        return cls(**settings(os.environ if environment is None else environment, arguments))
 
     def watch(
         self,
@@ -99,23 +119,44 @@ class WatchManager:
         start: StartLike | None = None,
         fallback: Literal["latest", "earliest"] = "latest",
         on_gone: GoneLike = "raise",
+        on_poison: PoisonLike = "raise",
+        on_error: OnError | None = None,
         commit: CommitLike = "on_next",
         on_state: StateFunction | None = None,
     ) -> Watch:
         """A watch of a topic; see `AsyncWatchManager.watch`. It starts with `with`, `ready()` or the first step of a
         `for`.
 
-        `on_gone` may be a plain function; it and `on_state` are called in another thread than yours.
+        `on_gone` may be a plain function; it, `on_error` and `on_state` are called in another thread than yours.
         """
-        self._portal.check()
-        if self._closed:
-            raise WatchClosed("the manager is closed")
+        self._check()
         inner = self._manager.watch(
-            topic, start=start, fallback=fallback, on_gone=on_gone, commit=commit, on_state=on_state
+            topic,
+            start=start,
+            fallback=fallback,
+            on_gone=on_gone,
+            on_poison=on_poison,
+            on_error=on_error,
+            commit=commit,
+            on_state=on_state,
         )
         watch = Watch(inner, self._portal, commit)
         self._watches.add(watch)
         return watch
+
+    def history(self, topic: str, *, after: int | None = None, before: int | None = None) -> Iterator[Event]:
+        """The events of the past, without a stream; see `AsyncWatchManager.history`."""
+        self._check()
+        pages = self._manager._pages(topic, after, before)
+
+        def events() -> Iterator[Event]:
+            while True:
+                page = self._portal.run(_next_page(pages))
+                if page is None:
+                    return
+                yield from page
+
+        return events()
 
     def explain(self) -> str:
         """Which way is taken to the server, and why; see `AsyncWatchManager.explain`."""
@@ -123,26 +164,97 @@ class WatchManager:
 
     def diagnose(self, topic: str | None = None) -> Diagnosis:
         """Walk the way to the server step by step; see `AsyncWatchManager.diagnose`."""
-        self._portal.check()
-        if self._closed:
-            raise WatchClosed("the manager is closed")
+        self._check()
         return self._portal.run(self._manager.diagnose(topic))
+
+    def on(
+        self,
+        *kinds: str,
+        types: Collection[EventType] | EventType | None = None,
+        group: str | None = None,
+    ) -> Callable[[F], F]:
+        """Decorates a function that `run` calls; see `AsyncWatchManager.on`. Plain functions run in threads of their
+        own, coroutine functions in the background thread's loop.
+        """
+        return self._manager.on(*kinds, types=types, group=group)
+
+    def run(
+        self,
+        topic: str,
+        *,
+        concurrency: int = 1,
+        key: Key | None = None,
+        on_handler_error: HandlerErrorLike = "stop",
+        on_gap: GapHandler | None = None,
+        backlog: int | None = None,
+        drain: float = 10.0,
+        slow_after: float | None = 30.0,
+        start: StartLike | None = None,
+        fallback: Literal["latest", "earliest"] = "latest",
+        on_gone: GoneLike = "raise",
+        on_poison: PoisonLike = "raise",
+        on_error: OnError | None = None,
+        on_state: StateFunction | None = None,
+    ) -> None:
+        """Watch a topic and call the functions registered with `on` until the manager is closed, by a handler or
+        another thread; see `AsyncWatchManager.run`. Ctrl-C lets handlers end for `drain` seconds; another one does not.
+        """
+        rules = Rules(
+            concurrency=concurrency,
+            key=key,
+            on_handler_error=on_handler_error,
+            on_gap=on_gap,
+            backlog=backlog,
+            drain=drain,
+            slow_after=slow_after,
+        )
+        watch = self.watch(
+            topic,
+            start=start,
+            fallback=fallback,
+            on_gone=on_gone,
+            on_poison=on_poison,
+            on_error=on_error,
+            commit="manual",
+            on_state=on_state,
+        )
+        runner = self._manager._runner(watch._inner, rules)
+        try:
+            self._portal.run(runner.run())
+        except BaseException:
+            self._portal.run(runner.stop())
+            raise
 
     @property
     def watches(self) -> tuple[Watch, ...]:
         """Those not closed yet."""
         return tuple(each for each in self._watches if each.status.state is not State.CLOSED)
 
+    def metrics(self) -> dict[str, float]:
+        """Numbers of all watches and handlers; their names are in `watchmanager.metrics`."""
+        return self._manager.metrics()
+
     def close(self) -> None:
-        """Close all watches, then the connections and the thread. Twice is once."""
-        if self._closed:
+        """Let handlers end, close all watches, then the connections and the thread. Twice is once. From inside a
+        handler it only begins to: the handler has to end first.
+        """
+        if self._stopped:
             return
         self._portal.check()
         self._closed = True
+        if any(each.is_inside() for each in self._manager._runners):
+            self._portal.run(self._manager.close())
+            return
+        self._stopped = True
         for watch in tuple(self._watches):
             watch.close()
         self._portal.run(self._manager.close())
         self._portal.stop()
+
+    def _check(self) -> None:
+        self._portal.check()
+        if self._closed:
+            raise WatchClosed("the manager is closed")
 
     def __enter__(self) -> WatchManager:
         if self._closed:
@@ -170,6 +282,8 @@ class Watch:
         self._ticket = 0  # of the item that was handed out last
         self._done = 0  # and of the last one that is known to be processed
         self._tickets: dict[int, int] = {}
+        self._item: Item | None = None
+        self._paused = False
         self._told_at = 0.0
         self._waiting = threading.Lock()
 
@@ -197,12 +311,15 @@ class Watch:
 
     def __next__(self) -> Item:
         while True:
+            if self._paused:
+                self._wait_resumed()
             try:
                 item, ticket = self._batch.popleft()
             except IndexError:
                 if not self._fetch():
                     raise StopIteration from None
                 continue
+            self._item = item
             if self._commit_on_next:
                 if self._ticket:
                     self._done = self._ticket
@@ -238,6 +355,59 @@ class Watch:
             if predicate(item):
                 return item
 
+    def batches(self, max: int = 100, within: float = 1.0) -> Iterator[list[Item]]:
+        """Lists of up to `max` items, each at most `within` seconds after its first one came. Asking for the next list
+        says that the one before is processed (with commit="manual", `commit` each item).
+        """
+        if isinstance(max, bool) or not isinstance(max, int) or max < 1:
+            raise ConfigError(f"max is {max!r}: it must be a whole number from 1")
+        while True:
+            try:
+                batch = [next(self)]
+            except StopIteration:
+                return
+            ends = time.monotonic() + within
+            last, self._ticket = self._ticket, 0  # nothing of this batch is processed before all of it is
+            while len(batch) < max:
+                try:
+                    if not self._batch and not self._fetch(ends - time.monotonic()):
+                        break
+                except (TimeoutError, WatchError):  # an error comes again with the next step
+                    break
+                if self._paused:
+                    break
+                batch.append(next(self))
+                last, self._ticket = self._ticket, 0
+            self._ticket = last
+            yield batch
+
+    def pause(self) -> None:
+        """Hand out no more items until `resume`. The stream stays, PINGs are answered, and what comes waits (or is left
+        in history when there is too much of it). Twice is once.
+        """
+        self._paused = True
+        self._inner.pause()
+
+    def resume(self) -> None:
+        """Hand out items again."""
+        self._paused = False
+        if not self._portal.post(self._inner.resume):
+            self._inner.resume()
+
+    def seek(self, sequence: int) -> None:
+        """Go on after `sequence`, forwards or backwards: what waits is dropped, the restart point moves there, and a
+        new stream is opened. What was handed out before can still be handled, but no longer moves the restart point.
+        Raises LifecycleError when the watch has failed or history is switched off.
+        """
+
+        async def seek() -> None:
+            self._inner.seek(sequence)
+            self._batch.clear()
+            self._ticket = self._done = 0
+            self._tickets.clear()
+
+        self._portal.run(seek())
+
     def commit(self, item: Item) -> None:
         """This item is processed (with commit="manual"). The restart point moves over the unbroken run of processed
         items.
@@ -253,6 +423,56 @@ class Watch:
             ticket = found
         if ticket:
             self._portal.run(self._processed(ticket))
+
+    def transaction(self, item: Item, connection: Any) -> Transaction:
+        """`with watch.transaction(event, connection) as cursor:`: what the block writes and the position of the event
+        are committed together, or not at all: then the event is handed out again. Of the items in hand it counts those
+        before this one as processed, too: one transaction at a time, in order.
+
+        `connection` is yours, of any DB-API 2.0 module, to the database of the manager's `SqlCheckpoints`. The block
+        and the commit run in your thread. Raises CheckpointLocked when another watch took over, CheckpointWriteFailed
+        when the database does not take it, ConfigError without SqlCheckpoints.
+        """
+        engine, portal = self._engine, self._portal
+        store, ticket = engine.store, self._ticket_of(item)
+        if not isinstance(store, SqlCheckpoints):
+            raise ConfigError("a transaction needs checkpoints=SqlCheckpoints(...) on the manager")
+
+        async def position() -> int | None:
+            return engine.position_after(ticket)
+
+        async def committed() -> None:
+            engine.processed(ticket)
+
+        async def over(error: BaseException) -> None:
+            self._batch.clear()
+            engine.fail(error)
+
+        def settle(outcome: Outcome, error: BaseException | None) -> None:
+            self._ticket = 0
+            self._tickets.pop(id(item), None)
+            if outcome == "committed":
+                self._done = max(self._done, ticket)
+                portal.run(committed())
+            elif outcome == "rolled back":
+                self._batch.appendleft((item, ticket))
+            else:
+                assert error is not None
+                portal.run(over(error))
+
+        return Transaction(store, connection, self.topic, engine.claim, item, lambda: portal.run(position()), settle)
+
+    def _ticket_of(self, item: Item) -> int:
+        found = self._tickets.get(id(item)) if not self._commit_on_next else self._ticket if item is self._item else 0
+        if not found:
+            raise LifecycleError(
+                f"sequence {item.sequence} is not what this watch handed out last, or is committed already"
+            )
+        return found
+
+    def metrics(self) -> dict[str, float]:
+        """This watch in numbers; their names are in `watchmanager.metrics`."""
+        return self._inner.metrics()
 
     def send_agent_status(self, state: str, message: str = "") -> bool:
         """Tell the server about this agent (protocol 4.8); False when no stream stands."""
@@ -308,6 +528,14 @@ class Watch:
             found = engine.take() if len(batch) < BATCH else None
         return True
 
+    def _wait_resumed(self) -> None:
+        """What was fetched before the pause waits here; the engine holds back the rest."""
+
+        async def resumed() -> None:
+            await self._engine.wait_resumed()
+
+        self._portal.run(resumed())
+
     async def _settled(self) -> bool:
         """Wait until there is an item (False) or nothing is left to wait for (True)."""
         engine = self._engine
@@ -333,6 +561,13 @@ class Watch:
         if now - self._told_at > TELL_EVERY:
             self._told_at = now
             self._portal.post(self._engine.processed, ticket)
+
+
+async def _next_page(pages: AsyncIterator[list[Event]]) -> list[Event] | None:
+    """None after the last."""
+    async for page in pages:
+        return page
+    return None
 
 
 class _Portal:
@@ -371,11 +606,13 @@ class _Portal:
             future.cancel()
             raise
 
-    def post(self, function: Callable[..., object], *arguments: object) -> None:
-        """Call a function over there, soon."""
+    def post(self, function: Callable[..., object], *arguments: object) -> bool:
+        """Call a function over there, soon; False when there is no loop (yet, or any more)."""
         loop = self._loop
-        if loop is not None and not self._stopped:
-            loop.call_soon_threadsafe(function, *arguments)
+        if loop is None or self._stopped:
+            return False
+        loop.call_soon_threadsafe(function, *arguments)
+        return True
 
     def stop(self) -> None:
         """End the loop and wait for the thread."""

@@ -70,6 +70,7 @@ from watchmanager.errors import (
 from watchmanager.events import Event, Gap, GapReason, Item
 from watchmanager.policy import Backoff, Buffer, History, Keepalive
 
+_LIVE: Final = State.LIVE
 NONE: Final[tuple[Effect, ...]] = ()
 Effects = Sequence[Effect]
 
@@ -146,6 +147,10 @@ class Machine:
         self.blocked = False
         """The outbox is full and nothing may be spilled: do not read on until this is False again."""
         self.low_water = settings.buffer.max_events // 2
+        # Looked at for every event, so not looked up each time.
+        self._quick_events = settings.buffer.max_events - 1
+        self._quick_bytes = settings.buffer.max_bytes
+        self._checkpointing = settings.checkpointing
         self.attempt = 0
         self.ever_live = False
 
@@ -265,24 +270,27 @@ class Machine:
 
     def receive(self, attempt: int, event: Event, now: float) -> Effects:
         """`handle(EventReceived(attempt, event), now)` without the wrapping: events come in thousands a second."""
+        outbox = self.outbox
         if (
-            self.state is State.LIVE
+            event.sequence > outbox.highest
             and attempt == self.attempt
+            and self.state is _LIVE
             and self._heard
             and not self._owed
-            and event.sequence > self.outbox.highest
-            and len(self.outbox.items) < self._settings.buffer.max_events - 1
-            and self.outbox.bytes + event.size < self._settings.buffer.max_bytes
+            and len(outbox.items) < self._quick_events
+            and outbox.bytes + event.size < self._quick_bytes
         ):
             self._alive_at = now
             self._since_verified += 1
-            self.outbox.accept(event)
+            outbox.accept(event)
             return NONE
         return self.handle(happened.EventReceived(attempt, event), now)
 
     def take(self) -> tuple[Item, int]:
         """The next item for the consumer and its ticket; IndexError when there is none."""
-        item = self.outbox.pop()
+        outbox = self.outbox
+        item = outbox.items.popleft()
+        outbox.bytes -= item.size
         self._ticket = ticket = self._ticket + 1
         sequence = item.sequence
         if sequence > 0:
@@ -290,10 +298,15 @@ class Machine:
             self.watermark.begin(ticket, sequence)
         return item, ticket
 
+    def give_back(self, item: Item, ticket: int) -> None:
+        """The consumer could not use it; it is the next to be taken."""
+        self.watermark.forget(ticket)
+        self.outbox.put_back(item)
+
     def processed(self, ticket: int, now: float, *, all_before: bool = True) -> None:
         """The consumer is done with an item, and with all handed out before it unless told otherwise."""
         moved = self.watermark.through(ticket) if all_before else self.watermark.done(ticket)
-        if moved and self._settings.checkpointing and self.state is not State.CLOSED:
+        if self._checkpointing and moved and self.state is not State.CLOSED:
             self._unsaved += 1
             if self._saving:
                 return
@@ -338,6 +351,10 @@ class Machine:
             dead_peer_bound=self._dead_peer_bound,
             handed_out=self._ticket,
         )
+
+    @property
+    def without_history(self) -> bool:
+        return self._settings.history is None
 
     @property
     def caught_up(self) -> bool:

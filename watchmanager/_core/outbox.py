@@ -52,6 +52,11 @@ class Outbox:
         self.entered += 1
         return True
 
+    def put_back(self, item: Item) -> None:
+        """It was taken and is to be taken again."""
+        self.items.appendleft(item)
+        self.bytes += item.size
+
     def clear(self) -> None:
         """Nothing of what waits is wanted any more."""
         self.items.clear()

@@ -29,6 +29,10 @@ class Watermark:
         """An item was handed out. Tickets are unique and rise."""
         self._running.append((ticket, sequence))
 
+    def forget(self, ticket: int) -> None:
+        """It was handed back, as if it had not been handed out."""
+        self._running = deque(each for each in self._running if each[0] != ticket)
+
     def done(self, ticket: int) -> bool:
         """The item is processed; True when the value may have changed. Twice or unknown is harmless."""
         running = self._running

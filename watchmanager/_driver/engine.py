@@ -91,6 +91,8 @@ class Engine:
         self._watchers: list[asyncio.Future[None]] = []
         self._closing: asyncio.Task[None] | None = None
         self._paused = False
+        self.claim: Any = None
+        """What the store says this watch holds, for a store that tells watches apart (`SqlCheckpoints`)."""
         self._diagnosis: Diagnosis | None = None
         self._perform: dict[type[Any], Callable[[Any], None]] = {
             do.FetchToken: self._fetch_token,
@@ -150,16 +152,24 @@ class Engine:
         start = self._start_at
         if start == "checkpoint":
             assert self._store is not None
-            found: int | None = await self._call_store(self._store.load, self.topic)
+            found = await self._load()
             if found is not None:
                 return found, False
             start = self._fallback
         elif self._store is not None:
             # Not needed for where to begin, but a lock or a damaged file has to show now and not at the first save.
-            await self._call_store(self._store.load, self.topic)
+            await self._load()
         if isinstance(start, int):
             return start, False
         return None, start == "earliest"
+
+    async def _load(self) -> int | None:
+        assert self._store is not None
+        found: int | None = await self._call_store(self._store.load, self.topic)
+        claim = getattr(self._store, "claim", None)
+        if claim is not None:
+            self.claim = claim(self.topic)
+        return found
 
     async def close(self) -> None:
         """Stop, save the position, give back everything. Twice is once."""
@@ -388,15 +398,18 @@ class Engine:
             self._diagnosis = None
         elif self._diagnosis is not None:
             self._attach()
-        for each in self._watchers:
-            if not each.done():
-                each.set_result(None)
-        self._watchers.clear()
+        self._tell_watchers()
         if self._on_state is not None:
             try:
                 self._on_state(State(effect.state), effect.reason)
             except Exception:
                 _LOGGERS["stream"].exception("%s: on_state raised", self.topic)
+
+    def _tell_watchers(self) -> None:
+        for each in self._watchers:
+            if not each.done():
+                each.set_result(None)
+        self._watchers.clear()
 
     def _finished(self, effect: do.Finished) -> None:
         self._wake()
@@ -446,6 +459,12 @@ class Engine:
         """Hand out again."""
         self._paused = False
         self._wake()
+        self._tell_watchers()
+
+    async def wait_resumed(self) -> None:
+        """Until it is not paused, or over."""
+        while self._paused and self.machine.state not in (State.FAILED, State.CLOSED):
+            await self.wait_changed()
 
     def seek(self, sequence: int) -> None:
         """Go on after `sequence`. What was handed out before no longer counts for the position."""
@@ -458,6 +477,20 @@ class Engine:
         else:
             self.check()
             self.feed(happened.Sought(sequence))
+
+    def give_back(self, item: Item, ticket: int) -> None:
+        """It was not processed and is handed out again, next."""
+        self.machine.give_back(item, ticket)
+        self._wake()
+
+    def fail(self, error: BaseException) -> None:
+        """The consumer cannot go on: it gets this error next, and no more items."""
+        self.machine.outbox.clear()
+        self.feed(happened.Crashed(error))
+
+    @property
+    def store(self) -> CheckpointStore | None:
+        return self._store
 
     def position_after(self, ticket: int) -> int | None:
         """The restart point once this item, and all before it, will be processed."""
