@@ -133,9 +133,9 @@ class TLS:
     """How the server is trusted and which TLS is spoken.
 
     `ca`: a PEM file that is trusted instead of the operating system's store. `extra_ca`: one that is trusted as well.
-    `cert` and `key`: PEM files for mutual TLS. `server_name` replaces the host name in SNI and in the check of the
-    certificate. `minimum_version`: "1.2" or "1.3". `ciphers`: OpenSSL's names of the suites allowed with TLS 1.2,
-    joined by colons; those of TLS 1.3 cannot be chosen.
+    `cert` and `key`: PEM files for mutual TLS. `server_name` replaces the host name in SNI, in the check of the
+    certificate and in the stream's `:authority`. `minimum_version`: "1.2" or "1.3". `ciphers`: OpenSSL's names of the
+    suites allowed with TLS 1.2, joined by colons; those of TLS 1.3 cannot be chosen.
     """
 
     ca: str | None = None

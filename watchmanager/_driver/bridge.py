@@ -183,10 +183,10 @@ class Bridge:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def cut(self) -> None:
-        """Cut every connection, go on listening."""
-        for task in self._tasks:
-            task.cancel()
+    @property
+    def connections(self) -> int:
+        """How many are open or being opened."""
+        return len(self._tasks)
 
     # ------------------------------------------------------------------------------------------ one connection
     async def _serve(self, connected: socket.socket) -> None:

@@ -87,6 +87,11 @@ class Route:
         return (self.policy.server_name if self.policy is not None else None) or self.target.host
 
     @property
+    def authority(self) -> str:
+        """What the stream asks for: grpcio insists that it goes with the certificate's name."""
+        return str(Target(self.server_name, self.target.port))
+
+    @property
     def terminates(self) -> str | None:
         """Why the bridge speaks TLS in grpcio's place, None when it does not."""
         return None if self.policy is None else tls_policy.beyond_grpcio(self.policy)
@@ -140,15 +145,24 @@ class Route:
     # ------------------------------------------------------------------------------------------ HTTP
     @property
     def http_bridged(self) -> bool:
-        """Whether HTTP goes through a bridge: httpx has no SOCKS5 of its own and dials whom it asks."""
+        """Whether HTTP goes through a bridge: httpx has no SOCKS5 of its own, dials whom it asks, and inside a proxy's
+        tunnel checks no other name than that.
+        """
         proxy = self.decision.proxy
-        return self._single_entry or (proxy is not None and proxy.scheme.startswith("socks"))
+        renamed = self.policy is not None and self.server_name != self.target.host
+        return self._single_entry or (proxy is not None and (renamed or proxy.scheme.startswith("socks")))
 
     def http_client(self, **settings: Any) -> httpx.AsyncClient:
         """An httpx client that goes this way; `settings` are httpx's own. Belongs to the running loop."""
         import httpx
 
         verify: ssl.SSLContext | bool = self.http_context or False
+        if self.policy is not None and self.server_name != self.target.host:
+
+            async def name(request: httpx.Request) -> None:
+                request.extensions["sni_hostname"] = self.server_name
+
+            settings = {**settings, "event_hooks": {"request": [name]}}
         if self.http_bridged:
             bridge = self.open_bridge(grpc=False)
             return httpx.AsyncClient(transport=_bridged(bridge, verify), trust_env=False, **settings)
@@ -199,7 +213,7 @@ class Link:
         every = list(options)
         address = str(route.destination)
         if self._bridge is not None:
-            every.append(("grpc.default_authority", str(route.target)))
+            every.append(("grpc.default_authority", route.authority))
             if self._bridge.path is not None:
                 address = f"unix:{self._bridge.path}"
                 every.append(("grpc.enable_http_proxy", 0))
@@ -208,8 +222,8 @@ class Link:
                 every.append(("grpc.http_proxy", self._bridge.proxy_url))
         else:
             every.append(("grpc.enable_http_proxy", 0))
-            if route.destination != route.target:
-                every.append(("grpc.default_authority", str(route.target)))
+            if route.destination != route.target or name != route.target.host:
+                every.append(("grpc.default_authority", route.authority))
         credentials = route.credentials
         if credentials is None:
             if route.terminates is not None:

@@ -85,6 +85,7 @@ class StrictTls:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.target = Target("127.0.0.1", self._listener.getsockname()[1])
         self._thread = threading.Thread(target=self._run)
+        self.reasons: list[str] = []
 
     def _run(self) -> None:
         while True:
@@ -98,7 +99,8 @@ class StrictTls:
                 spare.settimeout(10)
                 try:
                     secured = self._context.wrap_socket(connected, server_side=True)
-                except ssl.SSLError:
+                except ssl.SSLError as error:
+                    self.reasons.append(error.reason)
                     # Closing with something unread would send a reset that overtakes the alert.
                     spare.shutdown(socket.SHUT_WR)
                     while spare.recv(65536):

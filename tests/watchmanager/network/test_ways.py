@@ -147,7 +147,7 @@ def test_a_bad_tls_setting_is_an_error_before_anything_is_opened(
     (tmp_path / "broken.pem").write_text("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
     given = {name: str(tmp_path / value) if value.endswith(".pem") else value for name, value in setting.items()}
     with pytest.raises(wm.ConfigError, match=words):
-        wm.AsyncWatchManager("central.test", tenant_id="1", token=wm.Token("x"), tls=wm.TLS(**given))
+        wm.AsyncWatchManager("central.test", tenant_id="1", token=wm.Token("x"), tls=wm.TLS(**given))  # type: ignore[arg-type]
 
 
 def test_a_bad_proxy_is_an_error_before_anything_is_opened(monkeypatch: pytest.MonkeyPatch) -> None:
