@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     )
     from watchmanager.events import Event, EventType, Gap, GapReason, Item, Reference, Resource, Scope
     from watchmanager.policy import TLS, Backoff, Buffer, History, Keepalive, Proxy
+    from watchmanager.sql import SqlCheckpoints
     from watchmanager.sync import Watch, WatchManager
 
     CREATED = EventType.CREATED
@@ -79,6 +80,7 @@ _WHERE = {
     "watchmanager.checkpoints": ("CheckpointStore", "FileCheckpoints", "MappingCheckpoints", "MemoryCheckpoints"),
     "watchmanager.decisions": ("HandlerRetry", "Raise", "Retry", "Skip", "Stop"),
     "watchmanager.events": ("Event", "EventType", "Gap", "GapReason", "Item", "Reference", "Resource", "Scope"),
+    "watchmanager.sql": ("SqlCheckpoints",),
     "watchmanager.policy": ("Backoff", "Buffer", "History", "Keepalive", "Proxy", "TLS"),
     "watchmanager.errors": (
         "AuthError",
@@ -179,6 +181,7 @@ __all__ = [
     "SequenceRegressed",
     "ServerClosed",
     "Skip",
+    "SqlCheckpoints",
     "State",
     "Stop",
     "StreamError",
