@@ -44,6 +44,7 @@ MAX_UNIX_PATH = 100
 """`sun_path` holds 108 bytes on Linux and 104 on macOS."""
 HELLO_SECONDS = 5.0
 """A client of the loopback end gets so long to show the password."""
+CLOSING_SECONDS = 0.25
 BACKLOG = 16
 
 Speaks = Literal["h2", "tls", "any"]
@@ -169,8 +170,8 @@ class Bridge:
         # A task that is cancelled before its first step never sees its socket.
         task.add_done_callback(lambda _: connected.close())
 
-    async def aclose(self) -> None:
-        """Stop listening and cut every connection; nothing is left behind. Twice is once."""
+    async def aclose(self, grace: float = CLOSING_SECONDS) -> None:
+        """Stop listening, let connections that are ending end, and cut the rest. Twice is once."""
         if self._accepting is not None:
             self._accepting.cancel()
             await asyncio.gather(self._accepting, return_exceptions=True)
@@ -179,6 +180,9 @@ class Bridge:
         self._listener.close()
         if self._directory is not None:
             self._remove()
+        if self._tasks and grace > 0:
+            # Whoever dialled us has just closed: a server should see that, and not a reset.
+            await asyncio.wait(self._tasks, timeout=grace)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -656,7 +656,7 @@ def test_closing_a_bridge_leaves_nothing_behind() -> None:
                 path = bridge.path
                 assert path is not None
                 assert os.stat(os.path.dirname(path)).st_mode & 0o077 == 0
-                await bridge.aclose()
+                await bridge.aclose(grace=0)
                 await bridge.aclose()
                 assert not os.path.exists(os.path.dirname(path))
                 for reader, writer in ends:
