@@ -43,6 +43,8 @@ CommitLike: TypeAlias = Literal["on_next", "manual"]
 F = TypeVar("F", bound=Handler)
 
 VERSION = "0.1.0"
+STREAK = 64
+"""Items handed over in a row before others get their turn on the loop."""
 
 
 class AsyncWatchManager:
@@ -464,6 +466,7 @@ class AsyncWatch:
         self._engine = engine
         self._commit_on_next = commit == "on_next"
         self._ticket = 0
+        self._streak = 0
         self._tickets: dict[int, int] = {}
         self._item: Item | None = None
         self._runner: Runner | None = None
@@ -513,9 +516,17 @@ class AsyncWatch:
             # Asking for the next says that the one before is done.
             engine.processed(self._ticket)
             self._ticket = 0
-        found = engine.take() or await engine.next()
+        self._streak += 1
+        if self._streak >= STREAK:
+            # A handler that never waits would keep everybody else off the loop, the answers to PINGs among them.
+            self._streak = 0
+            await asyncio.sleep(0)
+        found = engine.take()
         if found is None:
-            raise StopAsyncIteration
+            self._streak = 0
+            found = await engine.next()
+            if found is None:
+                raise StopAsyncIteration
         self._item, ticket = found
         if self._commit_on_next:
             self._ticket = ticket

@@ -44,6 +44,8 @@ StateFunction: TypeAlias = Callable[[State, str], None]
 
 _STATUS_UNKNOWN = 2
 CLOSE_TIMEOUT = 5.0
+BURST = 0.001
+"""Events closer together than this are handed over together."""
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 _LOGGERS = {
     name: logging.getLogger(f"watchmanager.{name}") for name in ("stream", "history", "auth", "checkpoint", "flow")
@@ -87,6 +89,8 @@ class Engine:
         self._tasks: set[asyncio.Task[None]] = set()
         self._saves: asyncio.Task[None] | None = None
         self._waiter: asyncio.Future[None] | None = None
+        self._late_wake: asyncio.TimerHandle | None = None
+        self._woken_at = 0.0
         self._room: asyncio.Future[None] | None = None
         self._watchers: list[asyncio.Future[None]] = []
         self._closing: asyncio.Task[None] | None = None
@@ -205,13 +209,22 @@ class Engine:
             self._carry_out(self.machine.handle(happened.Crashed(error), self._loop.time()))
         self._settle()
 
-    def _deliver(self, attempt: int, event: Event) -> None:
-        effects = self.machine.receive(attempt, event, self._loop.time())  # type: ignore[union-attr]
+    def _deliver(self, attempt: int, event: Event) -> asyncio.Future[None] | None:
+        """An event; what is returned is to be waited for before the next one is read."""
+        loop, machine = self._loop, self.machine
+        now = loop.time()  # type: ignore[union-attr]
+        effects = machine.receive(attempt, event, now)
         if effects:
             self._carry_out(effects)
             self._settle()
-        elif self._waiter is not None:
-            self._wake()
+        elif self._waiter is not None and self._late_wake is None:
+            # A lone event wakes the consumer at once. In a burst waking it for each would cost more than all the rest.
+            if now - self._woken_at >= BURST:
+                self._woken_at = now
+                self._wake()
+            else:
+                self._late_wake = loop.call_later(BURST, self._wake)  # type: ignore[union-attr]
+        return self._wait_room() if machine.blocked else None
 
     def _carry_out(self, effects: Effects) -> None:
         for effect in effects:
@@ -238,6 +251,10 @@ class Engine:
         self.feed(happened.Tick())
 
     def _wake(self) -> None:
+        if self._late_wake is not None:
+            self._late_wake.cancel()
+            self._late_wake = None
+            self._woken_at = self._loop.time()  # type: ignore[union-attr]
         waiter, self._waiter = self._waiter, None
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
@@ -273,7 +290,6 @@ class Engine:
                 effect.credential.reveal(),
                 feed=self.feed,
                 deliver=self._deliver,
-                room=self._wait_room,
             )
         except Exception as error:
             ended = happened.StreamEnded(
@@ -281,9 +297,7 @@ class Engine:
             )
             self._loop.call_soon(self.feed, ended)  # type: ignore[union-attr]
 
-    def _wait_room(self) -> asyncio.Future[None] | None:
-        if not self.machine.blocked:
-            return None
+    def _wait_room(self) -> asyncio.Future[None]:
         if self._room is None:
             self._room = self._loop.create_future()  # type: ignore[union-attr]
         return self._room

@@ -26,6 +26,7 @@ from watchmanager.policy import Keepalive
 
 MAX_MESSAGE = 16 * 1024 * 1024
 _CODES: dict[Any, int] = {each: each.value[0] for each in grpc.StatusCode}
+PING = EventType.PING
 _UNKNOWN = 2
 _MASKED = "Internal error from Core"
 """grpc.aio puts this status over a call when a write loses the race with the call's end; the real one follows."""
@@ -121,7 +122,9 @@ class Transport:
 
 
 class Stream:
-    """One call from open to end. `feed` is told everything but events, which go to `deliver` without a wrapper."""
+    """One call from open to end. `feed` is told everything but events, which go to `deliver` without a wrapper; reading
+    goes on when what that returns is done.
+    """
 
     def __init__(
         self,
@@ -131,14 +134,12 @@ class Stream:
         token: str,
         *,
         feed: Callable[[Input], None],
-        deliver: Callable[[int, Event], None],
-        room: Callable[[], asyncio.Future[None] | None],
+        deliver: Callable[[int, Event], asyncio.Future[None] | None],
     ) -> None:
         self._topic = topic
         self._attempt = attempt
         self._feed = feed
         self._deliver = deliver
-        self._room = room
         self._closed = False
         self._writes: set[asyncio.Task[None]] = set()
         self._transport = transport
@@ -195,11 +196,10 @@ class Stream:
                 except DecodeError as error:
                     self._feed(StreamBroken(attempt, error))
                     continue
-                if event.type is EventType.PING:
+                if event.type is PING:
                     self._feed(PingReceived(attempt, event.id))
                 else:
-                    deliver(attempt, event)
-                    room = self._room()
+                    room = deliver(attempt, event)
                     if room is not None:
                         await room
         except (grpc.RpcError, asyncio.InvalidStateError):
