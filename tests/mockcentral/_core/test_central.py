@@ -489,6 +489,15 @@ def test_a_ping_may_be_acked_late_or_never() -> None:
     assert [record["fault"] for record in rig.records("fault.on_wire")] == ["never", "late"]
 
 
+def test_a_late_ack_is_on_the_wire_from_the_moment_it_is_missing_and_only_once() -> None:
+    rig = Rig(scenario(faults=(rule("late", "ping", AnswerPing(12.0)),)))
+    connection = rig.connect()
+    rig.central.ping_received(connection, b"1" * 8, 0.0)
+    assert rig.last("fault.on_wire")["fault"] == "late"
+    rig.at(12.0)
+    assert len(rig.records("fault.on_wire")) == 1
+
+
 def test_a_late_ack_for_a_connection_that_went_or_was_silenced_is_not_sent() -> None:
     rig = Rig(scenario(faults=(rule("late", "ping", AnswerPing(12.0)),)))
     gone, silent = rig.connect(), rig.connect()
