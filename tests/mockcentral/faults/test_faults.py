@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from pathlib import Path
 from random import Random
 
@@ -142,7 +143,7 @@ def test_the_registry_lists_every_file_once_and_begins_with_noop() -> None:
 def test_a_fault_is_a_frozen_dataclass_that_says_what_a_client_should_feel(kind: type[Fault]) -> None:
     assert kind.__module__ == f"mockcentral.faults.{kind.name}"
     assert dataclasses.is_dataclass(kind)
-    assert "\n    The client should feel" in (kind.__doc__ or "")
+    assert "\nThe client should feel" in inspect.cleandoc(kind.__doc__ or "")
     fields = {field.name for field in dataclasses.fields(kind)}
     assert kind.shorthand is None or kind.shorthand in fields
     assert all(set(settings) <= fields for settings in kind.words.values())

@@ -170,7 +170,7 @@ if mode == "fork":
         try:
             next(watch)
         except wm.ForkedProcessError as error:
-            print(error)
+            print(error, flush=True)
             os._exit(7)
         os._exit(1)
     print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
