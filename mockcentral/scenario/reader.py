@@ -62,6 +62,8 @@ def read(node: Node, kind: type[T], file: str, *, what: str, ignored: Collection
         result: T = reader.convert(node, kind, what, FieldDoc())
     except Wrong:
         raise ScenarioError(reader.problems) from None
+    if reader.problems:
+        raise ScenarioError(reader.problems)
     return result
 
 
@@ -76,7 +78,10 @@ class _Reader:
         return Wrong(message)
 
     def convert(self, node: Node, annotation: Any, what: str, about: FieldDoc) -> Any:
-        """A node as the type of an annotation. Raises Wrong after noting what is wrong."""
+        """A node as the type of an annotation.
+
+        Raises Wrong after noting what is wrong; a list leaves out what is wrong in it, which is noted as well.
+        """
         origin = typing.get_origin(annotation)
         if origin in (typing.Union, types.UnionType):
             if isinstance(node, Scalar) and node.value is None:
@@ -124,8 +129,6 @@ class _Reader:
         ]
         if about.minimum is not None and len(node.items) < about.minimum:
             raise self.wrong(node, f"{what}: the list needs at least {about.minimum:g}")
-        if len(found) < len(node.items):
-            raise Wrong
         return tuple(found)
 
     def _attempted(self, node: Node, annotation: Any, what: str, about: FieldDoc | None = None) -> Any:
