@@ -62,6 +62,16 @@ def test_the_certificate_is_for_every_name_of_this_machine(world: World, trust: 
         assert client.get(f"https://{name}:{port}/events{TOPIC}", headers=headers(world)).status_code == 200
 
 
+@pytest.mark.parametrize(("http2", "version"), [(True, "HTTP/2"), (False, "HTTP/1.1")])
+def test_history_is_read_over_either_protocol(world: World, trust: ssl.SSLContext, http2: bool, version: str) -> None:
+    with httpx.Client(verify=trust, trust_env=False, http2=http2) as client:
+        for _ in range(3):
+            answer = client.get(f"{world.http_url}/events{TOPIC}", headers=headers(world))
+            assert (answer.status_code, answer.http_version) == (200, version)
+        assert client.get(f"{world.http_url}/nowhere").status_code == 404
+        assert isinstance(answer.json(), list)
+
+
 @pytest.mark.parametrize(
     ("offered", "agreed"),
     [(["h2", "http/1.1"], "h2"), (["http/1.1"], "http/1.1"), (["h2"], "h2"), (["spdy"], None), ([], None)],
