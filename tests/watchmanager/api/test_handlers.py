@@ -771,9 +771,10 @@ def test_handlers_that_cannot_be_meant_are_refused() -> None:
             owner.on(print)(print)  # type: ignore[arg-type]
         with pytest.raises(wm.ConfigError, match="no function"):
             owner.on()(3)  # type: ignore[type-var]
-        for make in (lambda: wm.HandlerRetry(attempts=0), lambda: wm.HandlerRetry(then="raise")):  # type: ignore[arg-type]
+        policies: list[Any] = [{"attempts": 0}, {"then": "raise"}]
+        for each in policies:
             with pytest.raises(wm.ConfigError, match="HandlerRetry"):
-                make()
+                wm.HandlerRetry(**each)
         for delay in (-1, float("nan"), "1", True):
             with pytest.raises(wm.ConfigError, match="Retry"):
                 wm.Retry(delay)  # type: ignore[arg-type]
