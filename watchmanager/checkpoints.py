@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import threading
 import zlib
 from collections.abc import Awaitable, MutableMapping
 from pathlib import Path
@@ -89,29 +90,34 @@ class FileCheckpoints:
             raise ConfigError(f"checkpoint file {str(self._path)!r} is a directory: give the name of a file in it")
         self._lock: IO[str] | None = None
         self._kept: dict[str, int] | None = None
+        self._busy = threading.Lock()  # several watches save from several threads
 
     @property
     def path(self) -> Path:
         return self._path
 
     def load(self, topic: str) -> int | None:
-        return self._read().get(topic)
+        with self._busy:
+            return self._read().get(topic)
 
     def topics(self) -> dict[str, int]:
         """Everything in the file."""
-        return dict(self._read())
+        with self._busy:
+            return dict(self._read())
 
     def save(self, topic: str, sequence: int) -> None:
-        kept = {**self._read(), topic: sequence}
-        self._write(kept)
-        self._kept = kept
+        with self._busy:
+            kept = {**self._read(), topic: sequence}
+            self._write(kept)
+            self._kept = kept
 
     def close(self) -> None:
         """Give up the lock. The store may be used again."""
-        lock, self._lock = self._lock, None
-        self._kept = None
-        if lock is not None:
-            lock.close()
+        with self._busy:
+            lock, self._lock = self._lock, None
+            self._kept = None
+            if lock is not None:
+                lock.close()
 
     # ---------------------------------------------------------------- inside
     def _read(self) -> dict[str, int]:

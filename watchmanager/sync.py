@@ -43,6 +43,8 @@ from watchmanager.sql import Outcome, SqlCheckpoints, Transaction
 T = TypeVar("T")
 
 BATCH = 256
+GATHER = 0.003
+"""Seconds a batch is held back in a burst, to be larger."""
 TELL_EVERY = 0.2
 """Seconds after which a consumer that works through a batch tells the engine how far it is."""
 
@@ -285,6 +287,7 @@ class Watch:
         self._item: Item | None = None
         self._paused = False
         self._told_at = 0.0
+        self._filled_at = 0.0
         self._waiting = threading.Lock()
 
     @property
@@ -522,11 +525,23 @@ class Watch:
         found = engine.take() or await engine.next()
         if found is None:
             return False
-        batch = self._batch
-        while found is not None:
-            batch.append(found)
-            found = engine.take() if len(batch) < BATCH else None
+        self._batch.append(found)
+        self._gather()
+        loop = asyncio.get_running_loop()
+        if loop.time() - self._filled_at < 2 * GATHER and len(self._batch) < BATCH:
+            # The one before was a moment ago, so this is a burst: fewer, larger batches cost far less than many small
+            # ones.
+            await asyncio.sleep(GATHER)
+            self._gather()
+        self._filled_at = loop.time()
         return True
+
+    def _gather(self) -> None:
+        while len(self._batch) < BATCH:
+            found = self._engine.take()
+            if found is None:
+                return
+            self._batch.append(found)
 
     def _wait_resumed(self) -> None:
         """What was fetched before the pause waits here; the engine holds back the rest."""

@@ -5,14 +5,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import mockcentral
 import watchmanager as wm
+from mockcentral.scenario.load import load
 
 FAST = wm.Keepalive(interval=1.0, timeout=1.0)
 """A dead peer is noticed within two seconds."""
 QUICK = wm.Backoff(initial=0.05, maximum=0.5, rotation=0.1, rotation_maximum=0.2)
+
+
+def plain(**world: Any) -> mockcentral.World:
+    """A world with the sample topic in which nothing happens by itself."""
+    return mockcentral.World(replace(load("calm"), traffic=(), faults=(), expect=()), **world)
 
 
 def change(number: int, **more: Any) -> dict[str, Any]:

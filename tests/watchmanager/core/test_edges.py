@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from datetime import datetime, timezone
 from pathlib import Path
@@ -698,6 +699,30 @@ def test_a_second_user_of_a_file_is_refused_and_told_who_the_first_is(tmp_path: 
     first.close()
     assert second.load("a") is None
     second.close()
+
+
+def test_several_threads_may_save_at_the_same_time(tmp_path: Path) -> None:
+    path = tmp_path / "p"
+    store = wm.FileCheckpoints(path)
+    problems: list[BaseException] = []
+
+    def save(topic: str) -> None:
+        try:
+            for sequence in range(1, 31):
+                store.save(topic, sequence)
+        except BaseException as error:
+            problems.append(error)
+
+    threads = [threading.Thread(target=save, args=(f"topic-{each}",)) for each in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    store.close()
+    assert not problems
+    again = wm.FileCheckpoints(path)
+    assert again.topics() == {f"topic-{each}": 30 for each in range(6)}
+    again.close()
 
 
 def test_a_directory_is_no_checkpoint_file(tmp_path: Path) -> None:

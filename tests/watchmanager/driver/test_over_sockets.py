@@ -12,18 +12,7 @@ import pytest
 
 import mockcentral
 import watchmanager as wm
-from mockcentral.scenario.schema import Scenario
-from tests.watchmanager.worlds import FAST, change, manager, published, sequences, take, watching
-
-
-def plain(**world: Any) -> mockcentral.World:
-    """A world with the sample topic in which nothing happens by itself."""
-    from dataclasses import replace
-
-    from mockcentral.scenario.load import load
-
-    scenario: Scenario = load("calm")
-    return mockcentral.World(replace(scenario, traffic=(), faults=(), expect=()), **world)
+from tests.watchmanager.worlds import FAST, change, manager, plain, published, sequences, take, watching
 
 
 def _subscribed(link: str) -> Callable[[dict[str, Any]], bool]:
