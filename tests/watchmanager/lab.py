@@ -71,6 +71,8 @@ class Lab:
 
     # ------------------------------------------------------------ the machine
     def feed(self, input: happened.Input) -> list[do.Effect]:
+        if isinstance(input, happened.StreamEnded) and input.attempt == self.stream:
+            self.stream = None
         found = list(self.machine.handle(input, self.now))
         for effect in found:
             self.effects.append(effect)
@@ -155,6 +157,7 @@ class Lab:
             case do.FetchToken():
                 self.later(0.01, self._answer_token)
             case do.OpenStream(attempt=attempt):
+                assert self.stream is None, "two streams at once would deliver everything twice"
                 if not self.silent_open:
                     self.later(0.02, lambda: self._answer_open(attempt))
             case do.CloseStream():

@@ -72,6 +72,19 @@ def test_earliest_with_nothing_kept_is_a_gap_up_to_the_newest() -> None:
     assert lab.sequences == [12, 13]
 
 
+@pytest.mark.parametrize("code", [11, 15])  # OUT_OF_RANGE, DATA_LOSS
+def test_a_stream_that_says_the_position_is_gone_leads_to_history_which_decides(code: int) -> None:
+    lab = Lab().live()
+    lab.publish(1)
+    lab.run(0.1)
+    lab.log.append(50)
+    lab.purged_through = 40
+    lab.cut(code, "position is gone")
+    lab.run(5)
+    assert isinstance(lab.machine.error, errors.SequenceExpired)
+    assert lab.sequences == [1]
+
+
 def test_the_resync_function_is_called_and_waited_for() -> None:
     lab = gone(on_gone="ask")
     resyncs = lab.did(do.Resync)

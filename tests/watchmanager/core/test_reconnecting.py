@@ -14,7 +14,7 @@ from watchmanager._core.backoff import Pacer
 from watchmanager._core.classify import CODES, FATAL, Remedy, classify
 from watchmanager._core.status import State
 from watchmanager._core.token import Credential, refresh_after
-from watchmanager.policy import Backoff, Keepalive
+from watchmanager.policy import Backoff, Buffer, Keepalive
 
 
 # ---------------------------------------------------------------- backoff
@@ -143,6 +143,20 @@ def test_without_pings_a_quiet_topic_is_left_alone() -> None:
     lab = Lab().live()
     lab.run(86_400)
     assert lab.machine.attempt == 1
+
+
+def test_silence_is_not_judged_while_we_do_not_read() -> None:
+    lab = Lab(history=None, keepalive=Keepalive(silence=30), buffer=Buffer(max_events=4)).start().run(0.1)
+    lab.auto_take = False
+    for sequence in range(1, 6):
+        lab.deliver(1, event(sequence))
+    assert lab.machine.blocked
+    lab.run(300)
+    assert lab.machine.attempt == 1
+    lab.auto_take = True
+    lab.take_all()
+    lab.run(61)
+    assert lab.machine.attempt == 2
 
 
 def test_events_count_as_signs_of_life() -> None:
