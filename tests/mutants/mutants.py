@@ -1,0 +1,500 @@
+"""Single deliberate faults in the client's rules, and the test that has to notice each.
+
+Data only: `tools/mutants.py` applies them, one at a time, to a private copy. `old` stands exactly once in `file`; where
+it does not, the rule was rewritten and its mutant has to be rewritten with it (tests/mutants/test_list.py says so).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+CORE = "watchmanager/_core/"
+JOIN = "tests/watchmanager/core/test_joining.py::"
+BACK = "tests/watchmanager/core/test_reconnecting.py::"
+PLACE = "tests/watchmanager/core/test_positions.py::"
+KILLS = "tests/mutants/test_kills.py::"
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """A fault: what it means in words, where it is, and which test must fail."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    test: str
+
+
+MUTANTS: tuple[Mutant, ...] = (
+    # ------------------------------------------------------------------ streams and their tails
+    Mutant(
+        "events of a stream that was given up are taken",
+        CORE + "machine.py",
+        "        return attempt == self.attempt and self._stream is not _Stream.NONE",
+        "        return True",
+        JOIN + "test_the_tail_of_a_stream_that_was_given_up_is_dropped",
+    ),
+    Mutant(
+        "answers of history to old questions are taken",
+        CORE + "machine.py",
+        "        if not self._in_flight or request != self._request:\n            return None",
+        "        if not self._in_flight:\n            return None",
+        JOIN + "test_an_answer_of_history_to_an_old_question_is_dropped",
+    ),
+    Mutant(
+        "what a dead stream had brought stays in the buffer",
+        CORE + "machine.py",
+        "        self._buffer.clear()\n        self._unnumbered.clear()\n        self._buffer_bytes = 0\n"
+        "        self._owed.clear()",
+        "        self._owed.clear()",
+        KILLS + "test_what_a_dead_stream_brought_is_not_merged_into_the_next_one",
+    ),
+    Mutant(
+        "a stream that is given up is not closed",
+        CORE + "machine.py",
+        "            self._do(do.CloseStream(self.attempt))\n            self._forget_stream()",
+        "            self._forget_stream()",
+        BACK + "test_a_call_that_never_stands_is_given_up",
+    ),
+    Mutant(
+        "a call that never stands is waited for",
+        CORE + "machine.py",
+        "        self._timers.set(Timer.CONNECT, now + self._settings.connect_timeout)\n",
+        "",
+        BACK + "test_a_call_that_never_stands_is_given_up",
+    ),
+    Mutant(
+        "a message that cannot be read is passed over",
+        CORE + "machine.py",
+        "            self._replace_stream(broken.error, now)",
+        "            pass",
+        BACK + "test_a_message_that_is_no_event_costs_the_stream_not_the_event",
+    ),
+    # ------------------------------------------------------------------ joining stream and history
+    Mutant(
+        "the position is not fixed before the stream opens",
+        CORE + "machine.py",
+        "        elif start.position is not None:\n            self._set_position(start.position)",
+        "        elif not start.earliest:\n            self._set_position(start.position or 0)",
+        JOIN + "test_without_a_position_it_is_fixed_before_the_stream_opens",
+    ),
+    Mutant(
+        "LIVE before the server's first word",
+        CORE + "machine.py",
+        "            if self._signed:\n                self._go_live(now)",
+        "            if True:\n                self._go_live(now)",
+        JOIN + "test_live_needs_an_empty_page_that_was_asked_for_after_the_first_word",
+    ),
+    Mutant(
+        "a page asked for before the first word counts as confirmation",
+        CORE + "machine.py",
+        "        self._signed = self._heard or self._graced\n",
+        "        self._signed = True\n",
+        JOIN + "test_live_needs_an_empty_page_that_was_asked_for_after_the_first_word",
+    ),
+    Mutant(
+        "a first word after the grace period is not caught up with",
+        CORE + "machine.py",
+        "            self._unconfirmed = False\n            self._timers.set(Timer.AUDIT, now)",
+        "            self._unconfirmed = False",
+        JOIN + "test_a_first_word_after_the_grace_period_is_caught_up_with",
+    ),
+    Mutant(
+        "a silent server is waited for for ever",
+        CORE + "machine.py",
+        "        self._timers.set(Timer.GRACE, now + self._settings.subscribe_grace)\n",
+        "",
+        JOIN + "test_without_a_first_word_the_grace_period_stands_in_for_it",
+    ),
+    Mutant(
+        "a short page is taken for the last one",
+        CORE + "machine.py",
+        "            self._server_max = max(self._server_max, self._cursor)\n            self._continue(now)",
+        "            self._server_max = max(self._server_max, self._cursor)\n"
+        "            if len(ordered) < self._page_size:\n                self._reached_end(now)\n"
+        "            else:\n                self._continue(now)",
+        JOIN + "test_a_short_page_is_not_the_end",
+    ),
+    Mutant(
+        "the keyset does not move",
+        CORE + "machine.py",
+        "            self._cursor = max(self._cursor or 0, ordered[-1].sequence)\n",
+        "            self._cursor = max(self._cursor or 0, ordered[0].sequence)\n",
+        JOIN + "test_pages_are_read_by_keyset_until_one_is_empty",
+    ),
+    Mutant(
+        "history is believed to be in order",
+        CORE + "machine.py",
+        "key=lambda event: event.sequence)\n        if events and not fresh:",
+        "key=lambda event: 0)\n        if events and not fresh:",
+        JOIN + "test_a_history_out_of_order_is_put_in_order",
+    ),
+    Mutant(
+        "a history without progress is asked for ever",
+        CORE + "machine.py",
+        "        if events and not fresh:",
+        "        if False:",
+        JOIN + "test_a_history_that_makes_no_progress_is_an_error_not_a_loop",
+    ),
+    Mutant(
+        "what is buffered is delivered before history",
+        CORE + "machine.py",
+        "        for sequence in sorted(self._buffer):",
+        "        for sequence in self._buffer:",
+        JOIN + "test_buffered_events_are_delivered_in_order_of_their_sequence",
+    ),
+    Mutant(
+        "an event from both sides stays in the buffer",
+        CORE + "machine.py",
+        "        buffered = self._buffer.pop(event.sequence, None)",
+        "        buffered = None",
+        KILLS + "test_memory_of_what_history_has_brought_is_given_back",
+    ),
+    Mutant(
+        "a rejoin begins at the newest event, whatever history confirmed",
+        CORE + "machine.py",
+        "        if self._since_verified <= self._settings.history.overlap:\n            return self._verified",
+        "        if False:\n            return self._verified",
+        JOIN + "test_a_rejoin_asks_from_where_history_was_last_complete",
+    ),
+    Mutant(
+        "a rejoin from the newest event counts as confirmation of all before",
+        CORE + "machine.py",
+        "            if self._contiguous:\n                self._verified = self._cursor\n"
+        "                self._since_verified = 0",
+        "            self._verified = self._cursor\n            self._since_verified = 0",
+        KILLS + "test_what_a_stream_lost_long_ago_is_found_after_a_rejoin_from_the_newest_event",
+    ),
+    # ------------------------------------------------------------------ duplicates, late events
+    Mutant(
+        "copies are delivered",
+        CORE + "outbox.py",
+        "            if sequence in self.window:\n                return False",
+        "            if False:\n                return False",
+        JOIN + "test_an_event_from_both_sides_is_delivered_once",
+    ),
+    Mutant(
+        "late events look like any other",
+        CORE + "outbox.py",
+        "            event = event.late()",
+        "            pass",
+        JOIN + "test_a_late_event_on_the_stream_is_delivered_marked_as_recovered",
+    ),
+    Mutant(
+        "late events are dropped",
+        CORE + "outbox.py",
+        "        elif sequence > 0:\n",
+        "        elif sequence > 0:\n            return False\n",
+        JOIN + "test_a_late_event_on_the_stream_is_delivered_marked_as_recovered",
+    ),
+    Mutant(
+        "the window forgets its floor",
+        CORE + "resume.py",
+        "        return sequence <= self.floor or sequence in self._seen",
+        "        return sequence in self._seen",
+        JOIN + "test_events_at_or_below_the_position_count_as_seen",
+    ),
+    Mutant(
+        "the window grows without bound",
+        CORE + "resume.py",
+        "        if len(order) > self.size:",
+        "        if False:",
+        KILLS + "test_the_memory_of_sequences_is_bounded",
+    ),
+    # ------------------------------------------------------------------ room
+    Mutant(
+        "the outbox grows without bound",
+        CORE + "machine.py",
+        "        if waiting < buffer.max_events and outbox.bytes",
+        "        if waiting < 1_000_000_000 or outbox.bytes",
+        JOIN + "test_an_overflow_closes_the_stream_and_reads_on_from_history_without_loss",
+    ),
+    Mutant(
+        "bytes do not count",
+        CORE + "machine.py",
+        "        if waiting < buffer.max_events and outbox.bytes + self._buffer_bytes < buffer.max_bytes:",
+        "        if waiting < buffer.max_events:",
+        JOIN + "test_bytes_count_as_well_as_events",
+    ),
+    Mutant(
+        "history is read while the consumer is behind",
+        CORE + "machine.py",
+        "        if not self._has_room():\n            self.starved = True\n            return",
+        "        pass",
+        JOIN + "test_history_is_not_read_while_the_consumer_is_behind",
+    ),
+    Mutant(
+        "after an overflow no stream is opened again",
+        CORE + "machine.py",
+        '            self._begin(now, "the consumer has caught up; opening a stream again")',
+        "            pass",
+        KILLS + "test_after_an_overflow_a_stream_is_opened_again",
+    ),
+    # ------------------------------------------------------------------ audit
+    Mutant(
+        "no audit",
+        CORE + "machine.py",
+        "        if self._in_flight or self._history_waits or not self._has_room():\n            return\n        # Seq",
+        "        return\n        # Seq",
+        JOIN + "test_an_audit_recovers_what_the_stream_has_lost",
+    ),
+    Mutant(
+        "a stream that owes events is kept",
+        CORE + "machine.py",
+        "        if self._owed and self.state is State.LIVE:",
+        "        if False:",
+        JOIN + "test_a_stream_that_does_not_bring_what_history_shows_is_replaced",
+    ),
+    Mutant(
+        "a failing audit ends a live stream",
+        CORE + "machine.py",
+        "            return  # the next audit will tell; the stream is not to blame",
+        "            pass",
+        JOIN + "test_a_failing_audit_does_not_disturb_a_live_stream",
+    ),
+    Mutant(
+        "an audit that is too late gives up instead of comparing what is left",
+        CORE + "machine.py",
+        "                self._audit_gapped = True\n                self._ask(_Asked.AUDIT, now)",
+        "                pass",
+        KILLS + "test_a_stream_that_died_without_a_sign_is_noticed_even_if_part_of_history_is_gone",
+    ),
+    Mutant(
+        "an audit jumps over what is gone",
+        CORE + "machine.py",
+        "            if ahead and self._audit_gapped:",
+        "            if False:",
+        KILLS + "test_events_that_went_with_a_dead_stream_and_history_are_told_as_a_gap",
+    ),
+    # ------------------------------------------------------------------ gone
+    Mutant(
+        "410 is answered by asking again",
+        CORE + "machine.py",
+        "        self._put_gap(expired.requested, target, reason)\n        self._set_position(target)",
+        "        self._put_gap(expired.requested, target, reason)",
+        PLACE + "test_skip_delivers_a_gap_and_goes_on_from_the_servers_newest",
+    ),
+    Mutant(
+        "a skip tells nobody",
+        CORE + "machine.py",
+        "        self.outbox.put(Gap(after, through, reason))\n",
+        "",
+        PLACE + "test_skip_delivers_a_gap_and_goes_on_from_the_servers_newest",
+    ),
+    Mutant(
+        "a skip drops what the stream had brought",
+        CORE + "machine.py",
+        "                target = min(target, first - 1)",
+        "                pass",
+        PLACE + "test_skip_keeps_what_the_stream_had_brought_meanwhile",
+    ),
+    Mutant(
+        "a skip to what is in hand is repeated for ever",
+        CORE + "machine.py",
+        "            if first - 1 > expired.requested:",
+        "            if True:",
+        KILLS + "test_a_skip_that_meets_the_stream_goes_on_from_the_servers_newest",
+    ),
+    Mutant(
+        "a lost overlap is taken for lost events",
+        CORE + "machine.py",
+        "        if self._cursor < self.outbox.highest:\n            # Only",
+        "        if False:\n            # Only",
+        PLACE + "test_when_only_the_overlap_is_gone_nothing_is_lost_and_nothing_is_raised",
+    ),
+    Mutant(
+        "a server that counts lower is not noticed",
+        CORE + "machine.py",
+        "        if not self._regression_checked and self.outbox.highest > 0:",
+        "        if False:",
+        PLACE + "test_a_server_whose_newest_is_below_the_position_is_noticed_at_the_start",
+    ),
+    Mutant(
+        "one lagging answer proves a regression",
+        CORE + "machine.py",
+        "        if self._regression_seen < REGRESSION_CHECKS:",
+        "        if False:",
+        PLACE + "test_a_history_that_lags_for_a_moment_is_no_regression",
+    ),
+    # ------------------------------------------------------------------ backoff
+    Mutant(
+        "no jitter",
+        CORE + "backoff.py",
+        "        return self._random.uniform(0.0, bound)",
+        "        return bound",
+        BACK + "test_waits_grow_up_to_the_cap_and_are_spread_over_the_whole_range",
+    ),
+    Mutant(
+        "waits do not grow",
+        CORE + "backoff.py",
+        "        self.failures = min(self.failures + 1, 1_000_000)",
+        "        self.failures = 0",
+        BACK + "test_waits_grow_up_to_the_cap_and_are_spread_over_the_whole_range",
+    ),
+    Mutant(
+        "waits have no cap",
+        CORE + "backoff.py",
+        "        bound = min(policy.maximum, policy.initial",
+        "        bound = max(policy.initial, policy.initial",
+        BACK + "test_waits_grow_up_to_the_cap_and_are_spread_over_the_whole_range",
+    ),
+    Mutant(
+        "the exponent has no cap",
+        CORE + "backoff.py",
+        "min(self.failures, _CAP_EXPONENT))",
+        "self.failures)",
+        BACK + "test_no_number_of_failures_overflows",
+    ),
+    Mutant(
+        "failures are forgotten although the server said nothing",
+        CORE + "backoff.py",
+        "        if not heard:\n            return self.failed()",
+        "        pass",
+        BACK + "test_failures_are_forgotten_only_after_a_word_on_a_stream_that_lived",
+    ),
+    Mutant(
+        "failures are forgotten after any stream that spoke",
+        CORE + "backoff.py",
+        "        if lived >= policy.min_life:",
+        "        if True:",
+        BACK + "test_a_server_that_keeps_cutting_young_streams_is_asked_more_slowly",
+    ),
+    Mutant(
+        "Retry-After is not honoured",
+        CORE + "machine.py",
+        "            delay = max(delay, error.retry_after)",
+        "            pass",
+        JOIN + "test_retry_after_is_the_least_wait",
+    ),
+    Mutant(
+        "the channel is never renewed",
+        CORE + "machine.py",
+        "        if self._connect_failures % CONNECT_FAILURES_PER_CHANNEL == 0:",
+        "        if False:",
+        BACK + "test_the_channel_is_renewed_after_three_streams_that_never_stood",
+    ),
+    # ------------------------------------------------------------------ liveness
+    Mutant(
+        "PINGs are not answered",
+        CORE + "machine.py",
+        "        self._do(do.SendPong(ping.attempt, ping.id))\n",
+        "",
+        BACK + "test_a_ping_is_answered_at_once_with_its_id",
+    ),
+    Mutant(
+        "silence is not noticed",
+        CORE + "machine.py",
+        "        elif now - last >= limit:",
+        "        elif False:",
+        BACK + "test_the_rhythm_of_pings_is_learned_and_its_loss_noticed",
+    ),
+    Mutant(
+        "silence from the start is not noticed",
+        CORE + "machine.py",
+        "        last = max(self._alive_at or 0.0, self._opened_at or 0.0)",
+        "        last = self._alive_at or now",
+        BACK + "test_a_stream_silent_from_the_start_is_replaced",
+    ),
+    Mutant(
+        "too eager pings go on",
+        CORE + "machine.py",
+        "            self._keepalive_factor = min(self._keepalive_factor * 2.0, 64.0)",
+        "            pass",
+        BACK + "test_too_many_pings_halve_the_rate_of_ours",
+    ),
+    # ------------------------------------------------------------------ tokens
+    Mutant(
+        "tokens are not refreshed",
+        CORE + "machine.py",
+        "            self._timers.set(Timer.REFRESH, now + refresh_after(life, self._random))\n",
+        "",
+        BACK + "test_a_token_is_refreshed_at_four_fifths_of_its_life_at_the_latest",
+    ),
+    Mutant(
+        "a refreshed token does not go to the stream",
+        CORE + "machine.py",
+        "            self._send_token()\n        waited",
+        "            pass\n        waited",
+        BACK + "test_the_refreshed_token_goes_to_the_stream",
+    ),
+    Mutant(
+        "tokens are refreshed when they end",
+        CORE + "token.py",
+        "    wait = life * REFRESH_AT * random.uniform(0.95, 1.0)",
+        "    wait = life",
+        BACK + "test_a_token_is_refreshed_at_four_fifths_of_its_life_at_the_latest",
+    ),
+    Mutant(
+        "a refused token is used again",
+        CORE + "machine.py",
+        "        self._refusals += 1\n        self._useless = self._credential",
+        "        self._refusals += 1",
+        BACK + "test_a_refused_token_is_replaced_and_tried_at_once",
+    ),
+    Mutant(
+        "refusals go round without a pause",
+        CORE + "machine.py",
+        "        elif self._refusals == 1 and not (heard and lived < YOUNG_REFUSAL):",
+        "        elif True:",
+        BACK + "test_a_second_refusal_waits",
+    ),
+    # ------------------------------------------------------------------ checkpoints
+    Mutant(
+        "the checkpoint is what was delivered, not what was processed",
+        CORE + "watermark.py",
+        "        self._running.append((ticket, sequence))",
+        "        self._running.append((ticket, sequence))\n        self._passed(sequence)",
+        PLACE + "test_only_processed_events_are_saved",
+    ),
+    Mutant(
+        "the mark moves over holes",
+        CORE + "watermark.py",
+        "        while running and running[0][0] in self._done:",
+        "        while running:",
+        PLACE + "test_the_mark_moves_only_over_a_prefix_without_holes",
+    ),
+    Mutant(
+        "a late event does not hold the mark",
+        CORE + "watermark.py",
+        "        if self._mark is not None and self._late:",
+        "        if False:",
+        PLACE + "test_a_late_event_holds_the_mark_below_itself_until_it_is_processed",
+    ),
+    Mutant(
+        "nothing is saved when a watch is closed",
+        CORE + "machine.py",
+        "            self._do(do.SaveCheckpoint(self.watermark.value))\n        self._enter(State.CLOSED, why, now)",
+        "            pass\n        self._enter(State.CLOSED, why, now)",
+        PLACE + "test_closing_saves_what_is_processed_and_not_what_is_not",
+    ),
+    Mutant(
+        "a store that fails is not tried again",
+        CORE + "machine.py",
+        "        self._timers.set(Timer.CHECKPOINT, now + 2.0 ** (self._save_failures - 1))",
+        "        pass",
+        PLACE + "test_a_store_that_recovers_is_used_again",
+    ),
+    # ------------------------------------------------------------------ errors
+    Mutant(
+        "fatal codes are retried",
+        CORE + "classify.py",
+        "        error.retryable = False\n        return Verdict(error, Remedy.STOP)",
+        "        pass",
+        BACK + "test_every_code_has_a_remedy_and_only_the_named_ones_stop",
+    ),
+    Mutant(
+        "what the user calls transient is fatal",
+        CORE + "classify.py",
+        "name not in transient and ",
+        "",
+        BACK + "test_a_code_the_user_calls_transient_is_retried",
+    ),
+    Mutant(
+        "what was received before a failure is lost",
+        CORE + "machine.py",
+        "        self._timers.clear_all(but=Timer.CHECKPOINT)",
+        "        self._timers.clear_all()",
+        BACK + "test_after_a_failure_what_was_received_before_can_still_be_taken_and_saved",
+    ),
+)
