@@ -106,7 +106,7 @@ def test_what_would_be_fatal_can_be_tried_again(code: int) -> None:
     lab = Lab(on_error=Asked(wm.Retry(5.0))).live()
     lab.cut(code)
     assert lab.is_in(State.BACKING_OFF)
-    lab.run(6)
+    lab.run(10)
     assert lab.is_in(State.LIVE)
 
 
