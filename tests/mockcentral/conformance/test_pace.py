@@ -11,7 +11,16 @@ from mockcentral.conformance.pace import Pace, awaits, faults_spent, is_news, lo
 from mockcentral.conformance.verdict import Outcome, Verdict
 from mockcentral.faults.noop import Noop
 from mockcentral.scenario.expectations import AnswersPings, Reconnects, RefreshesToken
-from mockcentral.scenario.schema import FaultRule, Publish, Scenario, TokenSettings, Traffic, WorldSettings
+from mockcentral.scenario.schema import (
+    AbortAfter,
+    Attempt,
+    FaultRule,
+    Publish,
+    Scenario,
+    TokenSettings,
+    Traffic,
+    WorldSettings,
+)
 from mockcentral.scenario.types import Anchor, Duration, Span
 from tests.mockcentral.conformance.journals import Tape
 
@@ -95,6 +104,8 @@ def test_the_long_quiet_is_longer_than_anything_the_scenario_plans() -> None:
     slow = Traffic(publish=Publish(kind="APIService"), every=Span(1.0, 20.0))
     assert long_quiet(replace(PLAIN, traffic=(slow,)), 1.0) > 20
     assert long_quiet(replace(PLAIN, traffic=(slow,)), 10.0) < 10, "the fake is"
+    cut = Attempt(abort_after=AbortAfter(time=Span(1.0, 30.0)))
+    assert long_quiet(replace(PLAIN, attempts=(Attempt(), Attempt(abort_after=AbortAfter(events=2)), cut)), 1.0) > 30
     life = WorldSettings(token=TokenSettings(life=Duration(40.0)))
     assert long_quiet(replace(PLAIN, world=life), 1.0) < 10
     assert long_quiet(replace(PLAIN, world=life, expect=(RefreshesToken(),)), 1.0) > 40

@@ -82,6 +82,7 @@ def test_the_exit_code_says_the_worst(outcomes: list[Outcome], known: tuple[Know
 def test_an_error_of_the_harness_is_neither_pass_nor_failure() -> None:
     runs = [run(FAIL), run(error="Traceback: boom")]
     assert exit_code(cases_of(runs), runs) == 3
+    assert exit_code(cases_of(runs[:1]), runs[:1]) == 1
 
 
 # ------------------------------------------------------------------------------------------ reports
