@@ -191,6 +191,7 @@ TestLogModel = LogModel.TestCase
 
 
 @given(st.integers(65, 1000), st.integers(1, 1000))
+@hypothesis_settings(deadline=None, max_examples=50)
 def test_forgetting_a_long_history_moves_each_entry_about_once(count: int, step: int) -> None:
     log = filled(*range(1, count + 1))
     for through in range(0, count + 1, step):
