@@ -532,15 +532,15 @@ def test_no_token_and_no_part_of_one_is_in_the_journal() -> None:
     with World(scenario(world=settings)) as world:
         world.put_topic(topic())
         tokens = [world.token, world.issue_token(), world.issue_token(5.0)]
-        for token in [*tokens, tokens[0] + "x", "Bearer.made.up"]:
+        for attempt, token in enumerate([*tokens, tokens[0] + "x", "Bearer.made.up"], 1):
             with Watch(world, token=token) as watch:
+                world.wait_for(lambda r, n=attempt: r["kind"] == "stream.open" and r["attempt"] == n, PATIENCE)  # type: ignore[misc]
                 watch.subscribe(token=token)
                 harvest(world)
                 ask(world, "GET", f"/events{TOPIC}?token=1", Authorization=f"Bearer {token}")
         world.expire_tokens(tokens[1])
-        ended = [record for record in world.journal() if record["kind"] == "stream.open"]
         text = json.dumps(world.journal())
-    assert len(ended) == 5
+    assert text.count('"jwt:') >= 5
     for token in tokens:
         claims, signature = token.split(".")[1:]
         assert claims not in text
