@@ -1,3 +1,4 @@
+# docs/examples/from_go_to_python.py
 """The Go names on the Python engine. `python docs/examples/from_go_to_python.py`"""
 
 from __future__ import annotations
