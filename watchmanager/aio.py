@@ -193,9 +193,7 @@ class AsyncWatchManager:
         if on_poison not in ("raise", "skip"):
             raise ConfigError(f"on_poison is {on_poison!r}: write 'raise' or 'skip'")
         if on_error is not None and not callable(on_error):
-            raise ConfigError(
-                f"on_error is {on_error!r}: give a function of the error and their number in a row"
-            )
+            raise ConfigError(f"on_error is {on_error!r}: give a function of the error and their number in a row")
         if commit not in ("on_next", "manual"):
             raise ConfigError(f"commit is {commit!r}: write 'on_next' or 'manual'")
         settings = Settings(

@@ -70,11 +70,7 @@ SIMULATED = [name for name in catalogue.names() if not load(name).needs]
 def test_the_checks_judge_a_simulated_run_as_they_judge_a_real_one(name: str) -> None:
     world = SimWorld(load(name), clients=[_client(name)])
     world.run(until=60.0)
-    wrong = [
-        f"{verdict.check}: {verdict.message}"
-        for verdict in world.verdicts()
-        if verdict.outcome.value == "fail"
-    ]
+    wrong = [f"{verdict.check}: {verdict.message}" for verdict in world.verdicts() if verdict.outcome.value == "fail"]
     assert wrong == []
 
 
