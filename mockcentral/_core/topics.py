@@ -182,13 +182,20 @@ class TopicIndex:
             return []
         scope = change.scope
         # Without a scope only "any scope" can match; an empty string is no value a filter may ask for.
-        values = (change.group, change.kind, change.name, scope.kind if scope else "", scope.name if scope else "")
+        group, kind, name = change.group, change.kind, change.name
+        scope_kind, scope_name = (scope.kind, scope.name) if scope else ("", "")
         found: dict[str, None] = {}
         for stars in self._stars:
-            group, kind, name, scope_kind, scope_name = (
-                ANY if star else value for star, value in zip(stars, values, strict=True)
+            any_group, any_kind, any_name, any_scope_kind, any_scope_name = stars
+            bucket = self._by_key.get(
+                (
+                    ANY if any_group else group,
+                    ANY if any_kind else kind,
+                    ANY if any_name else name,
+                    ANY if any_scope_kind else scope_kind,
+                    ANY if any_scope_name else scope_name,
+                )
             )
-            bucket = self._by_key.get((group, kind, name, scope_kind, scope_name))
             if bucket is None:
                 continue
             for link, words in bucket.items():

@@ -78,7 +78,8 @@ def token(central: Central, connection: int, client_id: str, now: float) -> tupl
     decision = central.http_request(("http", "token"), connection, now)
     if decision.status is not None:
         return _faulty(decision), decision, facts
-    return Answer(200, token=central.token(client_id, now)), decision, facts
+    issued = central.token(client_id, now)
+    return Answer(200, token=issued, expires=central.tokens.judge(issued, central.wall(now)).expires), decision, facts
 
 
 def _faulty(decision: AnswerHttp) -> Answer:

@@ -19,6 +19,7 @@ left. Nothing here decides what a server or a client does next.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any
@@ -135,6 +136,7 @@ class Seat:
         self.life = life
         self.over = False
         self.reachable = True
+        self.recording = not network.thrifty
         self.planned = NEVER
         self.keepalive = party.keepalive
         self.channel: Wire | None = None
@@ -215,15 +217,16 @@ class Network:
         thrifty: bool = False,
     ) -> None:
         self.clock = clock
+        self._plan = clock.at
         self.central = central
         self.weather = weather
         self.thrifty = thrifty
         self.wires: dict[int, Wire] = {}
         self.calls: dict[int, Stream] = {}
-        self._user_agent = user_agent
+        self._metadata = {"x-axway-tenant-id": central.settings.tenant, "user-agent": user_agent}
         self._up_delay = Random(f"{seed}:network:up").random
         self._down_delay = Random(f"{seed}:network:down").random
-        self._losses = Random(f"{seed}:network:losses")
+        self._seed = seed
         self._central_planned = NEVER
         self._flushing = False
 
@@ -282,7 +285,7 @@ class Network:
             at = wire.up_at
         else:
             wire.up_at = at
-        self.clock.at(at, action, wire, *arguments)
+        self._plan(at, action, wire, *arguments)
 
     def _down(self, wire: Wire, action: Any, *arguments: Any) -> None:
         if wire.cut_down or wire.holed:
@@ -293,7 +296,7 @@ class Network:
             at = wire.down_at
         else:
             wire.down_at = at
-        self.clock.at(at, action, wire, *arguments)
+        self._plan(at, action, wire, *arguments)
 
     # ------------------------------------------------------------------------------------------ lives of clients
     def seat(self, party: Party, number: int, life: int) -> Seat:
@@ -417,6 +420,7 @@ class Network:
 
     def _mind(self, wire: Wire) -> None:
         """A connection fell silent: where PINGs are only counted, the next one has to be sent now."""
+        self._guard(wire)
         if wire.keepalive is not None and wire.up and self._skips_pings() and not wire.pinged and not wire.gone:
             wire.pinged = 1
             interval, timeout = wire.keepalive
@@ -437,11 +441,7 @@ class Network:
         if stream.cancelled:
             return
         wire.streams_opened += 1
-        metadata = {
-            "authorization": f"Bearer {token}",
-            "x-axway-tenant-id": self.central.settings.tenant,
-            "user-agent": self._user_agent,
-        }
+        metadata = self._metadata | {"authorization": f"Bearer {token}"}
         stream.h2 = 2 * wire.streams_opened - 1
         self._up(wire, self._call_arrived, stream, metadata)
         self._up(wire, self._request_arrived, stream, request)
@@ -532,9 +532,8 @@ class Network:
         exchange = Exchange(request, query is not None)
         wire.exchange = exchange
         exchange.until = self.clock.now + seat.party.http_timeout
-        if not wire.guarded:
-            wire.guarded = True
-            self.clock.at(exchange.until, self._http_guard, wire)
+        if wire.cut_up or wire.cut_down or wire.holed:
+            self._guard(wire)
         if wire.up:
             self._ask(wire, exchange, topic, query, token)
         else:
@@ -553,6 +552,7 @@ class Network:
         else:
             answer, decision, facts = http.token(self.central, wire.id, wire.seat.party.name, now)
         if decision.delay > 0:
+            self._guard(wire)
             self.clock.at(now + decision.delay, self._respond, wire, exchange, answer, facts)
         else:
             self._respond(wire, exchange, answer, facts)
@@ -578,15 +578,19 @@ class Network:
         seat.party.answered(exchange.request, answer, self.clock.now)
         self.plan(seat)
 
+    def _guard(self, wire: Wire) -> None:
+        """An answer may not come, or late: the client's timeout counts. Others need no timer, and most are others."""
+        if not wire.guarded and wire.exchange is not None:
+            wire.guarded = True
+            self.clock.at(wire.exchange.until, self._http_guard, wire)
+
     def _http_guard(self, wire: Wire) -> None:
-        """One timer for all exchanges of a connection: it looks whether the present one has waited for too long."""
         wire.guarded = False
         exchange = wire.exchange
         if exchange is None or exchange.over or wire.seat.over:
             return
         if exchange.until > self.clock.now:
-            wire.guarded = True
-            self.clock.at(exchange.until, self._http_guard, wire)
+            self._guard(wire)
             return
         self.hang_up(wire)
         self._answer(wire, exchange, Answer(0, "timed out"))
@@ -612,6 +616,10 @@ class Network:
     def _swallowed(self) -> bool:
         zombies = self.weather.zombies
         return zombies > 0 and self._losses.random() < zombies
+
+    @functools.cached_property
+    def _losses(self) -> Random:
+        return Random(f"{self._seed}:network:losses")  # seeding takes its time, and most networks lose nothing
 
     def _ack_ping(self, order: AckPing) -> None:
         if (wire := self.wires.get(order.connection)) is not None:

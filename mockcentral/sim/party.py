@@ -22,8 +22,8 @@ from mockcentral._core.harvester import Query
 class Answer:
     """An HTTP answer. `status` 0: there was none, `text` tells why. Header names are lower case.
 
-    `events` is a page of history, decoded; `token` a fresh token. Both are None when the body is something else:
-    `text`.
+    `events` is a page of history, decoded; `token` a fresh token and `expires` its exp, seconds since 1970. All are
+    None when the body is something else: `text`.
     """
 
     status: int
@@ -31,10 +31,14 @@ class Answer:
     headers: Mapping[str, str] | None = None
     events: tuple[TopicEvent, ...] | None = None
     token: str | None = None
+    expires: float | None = None
 
 
 class Port(Protocol):
     """A party's way to the network. Every method returns at once; what comes of it arrives later."""
+
+    recording: bool
+    """Whether anybody reads the journal: lines need not be made up for nobody."""
 
     @property
     def now(self) -> float: ...

@@ -11,6 +11,7 @@ Hypothesis makes them too and makes them small (`storms()`; needs `pip install '
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from mockcentral.faults.abort import Abort
@@ -246,6 +247,20 @@ def _happening(pick: Pick, until: int) -> Happening:
         ),
     )
     return Happening(at, do, value)
+
+
+def breeze(pick: Pick) -> tuple[Scenario, Plan]:
+    """A small run: an ordinary client, up to six events, up to two faults, at most one scripted attempt."""
+    scenario = Scenario(
+        scenario="breeze",
+        about="Made up at random: a little goes wrong.",
+        world=WorldSettings(ping=PingSettings(every=None)),
+        topics=(TOPIC,),
+        traffic=(replace(_traffic(pick), count=pick(1, 6)),),
+        faults=tuple(_rule(pick, f"fault-{number}") for number in range(1, 1 + pick(0, 2))),
+        attempts=tuple(_attempt(pick) for _ in range(pick(0, 1))),
+    )
+    return scenario, Plan(until=10.0, seed=pick(0, 2**32))
 
 
 def storms(*, rough: bool = True) -> SearchStrategy[tuple[Scenario, Plan]]:

@@ -280,4 +280,5 @@ class SimWorld:
 
 def dummy_jwt(claims: Mapping[str, Any]) -> str:
     """A token that reads like a JWT and proves nothing; Central knows the tokens it issued by heart."""
-    return f"e30.{base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip('=')}.c2lt"
+    text = f'{{"exp":{claims["exp"]!r},"sub":{json.dumps(claims["sub"])},"jti":"{claims["jti"]}"}}'
+    return f"e30.{base64.urlsafe_b64encode(text.encode()).decode().rstrip('=')}.c2lt"

@@ -16,7 +16,6 @@ from typing import Any
 from mockcentral._core.calls import PING_CAPABILITY, PING_RESPONSE, WatchRequest
 from mockcentral._core.events import Op, TopicEvent
 from mockcentral._core.harvester import Query
-from mockcentral._core.tokens import unverified_claims
 from mockcentral.scenario.types import Span
 from mockcentral.sim.party import Answer, Port
 from mockcentral.sim.plan import ClientPlan
@@ -158,7 +157,8 @@ class WatchClient:
         self.error: BaseException | None = None
         """Why the last life failed."""
         self.on_saved: Callable[[int], None] | None = None
-        self.machine: Machine = self._new_machine()
+        self._random = random or Random(0)  # each life draws from a stream of its own
+        self.machine: Machine = Machine(settings, self._random)
         self._forget()
 
     def _forget(self) -> None:
@@ -317,7 +317,7 @@ class WatchClient:
         if self._handle is not None:
             self._handle(item)
         self.applied.append(Applied(self.life, now, item))
-        if self._port is not None and isinstance(item, Event):
+        if self._port is not None and self._port.recording and isinstance(item, Event):
             entry: TopicEvent = item._raw
             self._port.record(
                 "client.applied", sequence=item.sequence, id=item.id, op=item.type.name, topic=entry.topic_link
@@ -390,7 +390,7 @@ class WatchClient:
             return
         self.states.append((now, state))
         self.live_since = now if state is State.LIVE else None
-        if self._port is not None:
+        if self._port is not None and self._port.recording:
             connected = state in (State.LIVE, State.CATCHING_UP)
             self._port.record("client.status", connected=connected, state=state.value)
 
@@ -407,9 +407,7 @@ class WatchClient:
     def _token_input(self, answer: Answer, now: float) -> happened.Input:
         assert self._port is not None
         if answer.token is not None:
-            claims = unverified_claims(answer.token)
-            expires = claims.get("exp") if claims is not None else None
-            left = float(expires) - self._port.wall(now) if isinstance(expires, (int, float)) else None
+            left = None if answer.expires is None else answer.expires - self._port.wall(now)
             return happened.TokenFetched(Credential(answer.token), left)
         what = f"answered {answer.status}" if answer.status else f"cannot be reached: {answer.text}"
         return happened.TokenFailed(TokenProviderError(f"the token endpoint {what}"))
