@@ -192,7 +192,9 @@ def script(world: mockcentral.World, mode: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(root)},
+        # gRPC's own fork handlers, when one of its threads is busy at that moment, are skipped in the parent and then
+        # abort the child before a line of ours runs. Without them the child lives, and the watch is ours to judge.
+        env={**os.environ, "PYTHONPATH": str(root), "GRPC_ENABLE_FORK_SUPPORT": "false"},
     )
 
 
