@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import struct
 from typing import TYPE_CHECKING, cast
 
@@ -165,7 +166,7 @@ class Link(asyncio.Protocol):
     # ------------------------------------------------------------------------------------------ first bytes
     def _listen_first(self, data: bytes) -> None:
         self._first += data
-        protocol = sniff(bytes(self._first[:32]))
+        protocol = "h2" if self._agreed_on_h2() else sniff(bytes(self._first[:32]))
         if protocol is None:
             return
         if self._impatience is not None:
@@ -185,6 +186,11 @@ class Link(asyncio.Protocol):
         else:
             self._transport.write(error_response(400, "neither HTTP/2 nor HTTP/1.1"))
             self._refuse("neither HTTP/2 nor HTTP/1.1", linger=True)
+
+    def _agreed_on_h2(self) -> bool:
+        """Whether TLS settled it: then whatever comes is HTTP/2, good or bad, and nothing is answered in HTTP/1.1."""
+        tls: ssl.SSLObject | None = self._transport.get_extra_info("ssl_object")
+        return tls is not None and tls.selected_alpn_protocol() == "h2"
 
     def _refuse(self, reason: str, *, linger: bool = False) -> None:
         self.host.central.connection_closed(self.id, self.host.now(), by="server", reason=reason)

@@ -303,7 +303,7 @@ class Host:
 
     # ------------------------------------------------------------------------------------------ HTTP
     def answer(self, link: Link, request: HttpRequest) -> None:
-        """Answer one HTTP request, or let a fault do it."""
+        """Answer one HTTP request, or let a fault do it. The link flushes when it has heard all that was read."""
         from mockcentral.servers import http_api
 
         # Not urlsplit: it takes `//[` for a bad IPv6 host and raises.
@@ -335,7 +335,7 @@ class Host:
                 on_error=self._view_failed,
             )
         if decision.delay > 0:
-            self.loop.call_later(decision.delay, self._respond, link, request, path, query, response, facts)
+            self.loop.call_later(decision.delay, self._respond_late, link, request, path, query, response, facts)
         else:
             self._respond(link, request, path, query, response, facts)
 
@@ -355,6 +355,9 @@ class Host:
             **facts,
         )
         link.respond(request, response.status, response.headers, response.body)
+
+    def _respond_late(self, *answer: Any) -> None:
+        self._respond(*answer)
         self.flush()
 
     def _view_failed(self, error: BaseException) -> None:

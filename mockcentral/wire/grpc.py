@@ -90,6 +90,7 @@ _INTERNAL, _RESOURCE_EXHAUSTED, _UNIMPLEMENTED = 13, 8, 12
 
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
 _BAD_VALUE = re.compile(rb"[\0\r\n]")
+_PER_CONNECTION = frozenset((b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"))
 _PSEUDO = frozenset((b":method", b":scheme", b":authority", b":path", b":protocol"))
 
 _GRPC_HEADERS = ((b":status", b"200"), (b"content-type", b"application/grpc"))
@@ -737,7 +738,7 @@ class ServerConnection:
 def _read_headers(
     raw: Iterable[tuple[bytes, bytes]],
 ) -> tuple[dict[bytes, bytes], list[tuple[bytes, bytes]]] | None:
-    """Pseudo and regular headers of a request, or None when they are malformed (RFC 9113 8.2.1 and 8.3.1).
+    """Pseudo and regular headers of a request, or None when they are malformed (RFC 9113 8.2 and 8.3.1).
 
     More lenient than the letter in one place: blanks around a value are let through (protocol 1.4).
     """
@@ -750,10 +751,12 @@ def _read_headers(
             if regular or name in pseudo or name not in _PSEUDO:
                 return None
             pseudo[name] = value
-        elif _NAME.fullmatch(name):
-            regular.append((name, value))
-        else:
+        elif not _NAME.fullmatch(name) or name in _PER_CONNECTION:
             return None
+        else:
+            if name == b"te" and value.strip(b" \t").lower() != b"trailers":
+                return None
+            regular.append((name, value))
     if pseudo.get(b":method") == b"CONNECT":
         pseudo.setdefault(b":path", pseudo.get(b":authority", b""))
     elif not (pseudo.get(b":method") and pseudo.get(b":path") and b":scheme" in pseudo):

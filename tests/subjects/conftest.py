@@ -1,4 +1,4 @@
-"""What the tests of foreign clients share: the Go program, built once a session."""
+"""What the tests of foreign programs share: building one in Go, once a session."""
 
 from __future__ import annotations
 
@@ -9,23 +9,34 @@ from pathlib import Path
 
 import pytest
 
-SOURCES = Path(__file__).parent / "go_watch"
+HERE = Path(__file__).parent
 
 
 @pytest.fixture(scope="session")
 def go_watch(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The path of the built program. Skips where there is no Go, or one older than the SDK asks for."""
+    """The path of the client on the public agent SDK."""
+    return _build(HERE / "go_watch", ".", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def h2spec(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The path of the HTTP/2 conformance checker."""
+    return _build(HERE / "go_h2spec", "github.com/summerwind/h2spec/cmd/h2spec", tmp_path_factory)
+
+
+def _build(module: Path, package: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Build a package as `module` has it. Skips where there is no Go, or one older than the module asks for."""
     go = shutil.which("go")
     if go is None:
         pytest.skip("Go is not installed")
-    wanted = re.search(r"^go (\d+)\.(\d+)", (SOURCES / "go.mod").read_text(encoding="utf-8"), re.MULTILINE)
+    wanted = re.search(r"^go (\d+)\.(\d+)", (module / "go.mod").read_text(encoding="utf-8"), re.MULTILINE)
     found = re.search(r"go(\d+)\.(\d+)", subprocess.check_output([go, "version"], text=True))
     assert wanted is not None
     if found is None or (int(found[1]), int(found[2])) < (int(wanted[1]), int(wanted[2])):
-        pytest.skip(f"the agent SDK needs {wanted[0]}, here is {found and found[0]}")
-    program = tmp_path_factory.mktemp("go") / "go_watch"
+        pytest.skip(f"{module.name} needs {wanted[0]}, here is {found and found[0]}")
+    program = tmp_path_factory.mktemp("go") / module.name
     built = subprocess.run(
-        [go, "build", "-o", str(program), "."], cwd=SOURCES, capture_output=True, text=True, check=False
+        [go, "build", "-o", str(program), package], cwd=module, capture_output=True, text=True, check=False
     )
     assert built.returncode == 0, built.stderr
     return str(program)

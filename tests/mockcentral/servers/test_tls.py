@@ -85,6 +85,17 @@ def test_alpn_agrees_on_what_the_client_can(world: World, offered: list[str], ag
         assert connection.version() in ("TLSv1.2", "TLSv1.3")
 
 
+def test_who_agreed_on_http_2_is_never_answered_in_http_1(world: World) -> None:
+    context = ssl.create_default_context(cafile=world.ca_file)
+    context.set_alpn_protocols(["h2"])
+    with raw(world.address) as plain, context.wrap_socket(plain, server_hostname="localhost") as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        answer = read_all(connection)
+    assert answer[3] == 4  # our SETTINGS
+    assert answer[-14:-4] == b"\x07\0\0\0\0\0\0\0\0\0"
+    assert answer[-4:] == b"\0\0\0\x01"  # GOAWAY, PROTOCOL_ERROR
+
+
 def test_a_grpc_client_watches(world: World) -> None:
     credentials = grpc.ssl_channel_credentials(root(world))
     with Watch(world, credentials=credentials) as watch:

@@ -642,8 +642,22 @@ def test_grpc_web_is_left_to_the_http_application() -> None:
         [(":method", "GET"), (":scheme", "http"), (":path", "/"), (":path", "/2")],
         [("a", "b"), (":method", "GET"), (":scheme", "http"), (":path", "/")],
         [(":method", "GET"), (":scheme", "http"), (":path", "/"), (":status2", "x")],
+        [(":method", "GET"), (":scheme", "http"), (":path", "/"), ("connection", "keep-alive")],
+        [(":method", "GET"), (":scheme", "http"), (":path", "/"), ("transfer-encoding", "chunked")],
+        [(":method", "GET"), (":scheme", "http"), (":path", "/"), ("te", "gzip")],
     ],
-    ids=["empty path", "no scheme", "upper case", "line break", "twice", "late pseudo header", "unknown pseudo header"],
+    ids=[
+        "empty path",
+        "no scheme",
+        "upper case",
+        "line break",
+        "twice",
+        "late pseudo header",
+        "unknown pseudo header",
+        "connection",
+        "transfer-encoding",
+        "te",
+    ],
 )
 def test_a_malformed_request_costs_its_stream_and_not_the_connection(headers: list[Change]) -> None:
     link = Link()
