@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import string
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import strategies as st
@@ -257,7 +258,7 @@ def expectations() -> st.SearchStrategy[Expectation]:
 
 def scenarios(*, max_events: int = 50) -> st.SearchStrategy[Scenario]:
     """Whole scenarios: up to two topics, three traffic lines of at most `max_events`, three rules, three attempts."""
-    return st.builds(
+    made = st.builds(
         Scenario,
         scenario=words(),
         about=texts().filter(bool),
@@ -271,3 +272,10 @@ def scenarios(*, max_events: int = 50) -> st.SearchStrategy[Scenario]:
         level=st.sampled_from(("core", "extended")),
         needs=st.sampled_from(((), ("wire",))),
     )
+    return made.map(_with_needs)
+
+
+def _with_needs(scenario: Scenario) -> Scenario:
+    """What only the wire can do is said."""
+    wire = any(rule.do.needs_wire for rule in scenario.faults)
+    return replace(scenario, needs=("wire",)) if wire else scenario

@@ -16,9 +16,12 @@ class Abort(Fault):
     """TCP RST: what is queued is lost, what is in flight may be; without a connection at the anchor, on every open one.
 
     The client should feel a connection that broke, and trust nothing it did not read.
+
+    It stands for a peer that crashed, or a firewall that answers for it: the kernel says RST to whatever comes next.
     """
 
     name: ClassVar[str] = "abort"
+    level: ClassVar[str] = "tcp"
 
     def actions(self, moment: Moment, random: Random) -> Iterable[Action]:
         return (CloseConnection(moment.connection, abort=True),)

@@ -13,6 +13,19 @@ from typing import ClassVar
 
 from mockcentral._core.actions import Action
 
+LEVELS: Mapping[str, str] = {
+    "noop": "Nothing",
+    "event": "Events",
+    "grpc": "gRPC: one watch call",
+    "http2": "HTTP/2: one connection's frames",
+    "tcp": "TCP: one connection's bytes",
+    "tls": "TLS: the handshake",
+    "http": "HTTP: history, tokens, resources",
+    "token": "Credentials",
+    "server": "The server's life",
+}
+"""Where a fault breaks things, with the headings of the catalogue."""
+
 
 @dataclass(frozen=True, slots=True)
 class Moment:
@@ -26,16 +39,24 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Base of all faults. Class docstring: what it does, then one line beginning "The client should feel"."""
+    """Base of all faults.
+
+    The class docstring has three paragraphs: what it does; "The client should feel ..."; "It stands for ...", the
+    incident that one would meet in the field. The catalogue (`docs/faults.md`) prints them.
+    """
 
     name: ClassVar[str]
     """The word after `do:` in a scenario."""
+    level: ClassVar[str]
+    """Where it breaks things: a key of `LEVELS`."""
     anchors: ClassVar[frozenset[str] | None] = None
     """The anchors it can act at; None means any."""
     shorthand: ClassVar[str | None] = None
     """The field a bare value sets: `end_status: UNAVAILABLE` sets `code`."""
     words: ClassVar[Mapping[str, Mapping[str, object]]] = {}
     """Bare words that stand for settings: `ping_ack: withhold` means `delay` None."""
+    needs_wire: ClassVar[bool] = False
+    """It cannot happen in the simulator: a scenario that has it says `needs: [wire]`."""
     answers: ClassVar[bool] = False
     """It answers what is being decided right now, so its rule cannot have a pause (`after`)."""
 

@@ -16,9 +16,13 @@ class Blackhole(Fault):
     """From now on bytes of the connection vanish both ways: no data, no PING ack, no FIN, no RST.
 
     The client should feel silence, and notice by its own keepalive that nobody is there.
+
+    It stands for a pulled cable, a dropped NAT entry, a load balancer that forgets idle connections without a word
+    (four minutes at some clouds, 350 s at others).
     """
 
     name: ClassVar[str] = "blackhole"
+    level: ClassVar[str] = "tcp"
 
     def actions(self, moment: Moment, random: Random) -> Iterable[Action]:
         return (BlackHole(moment.connection),)

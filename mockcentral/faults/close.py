@@ -16,9 +16,12 @@ class Close(Fault):
     """FIN after what is queued, without GOAWAY or trailers; without a connection at the anchor, on every open one.
 
     The client should feel a connection that ended.
+
+    It stands for a proxy or load balancer at the end of its idle timeout, which knows nothing of gRPC.
     """
 
     name: ClassVar[str] = "close"
+    level: ClassVar[str] = "tcp"
 
     def actions(self, moment: Moment, random: Random) -> Iterable[Action]:
         return (CloseConnection(moment.connection),)

@@ -17,9 +17,12 @@ class Duplicate(Fault):
     """Send the event several times in a row.
 
     The client should feel one event.
+
+    It stands for at-least-once delivery behind the service: a producer that retried after a lost answer.
     """
 
     name: ClassVar[str] = "duplicate"
+    level: ClassVar[str] = "event"
     anchors: ClassVar[frozenset[str] | None] = frozenset({"event"})
     shorthand: ClassVar[str | None] = "copies"
     answers: ClassVar[bool] = True

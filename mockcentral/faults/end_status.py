@@ -18,9 +18,12 @@ class EndStatus(Fault):
     """End the call with trailers, after what is queued; without a call at the anchor, end every open one.
 
     The client should feel a stream that ended with a status, and open the next one.
+
+    It stands for a server that is being replaced and ends its streams in good order; also any refusal in the middle.
     """
 
     name: ClassVar[str] = "end_status"
+    level: ClassVar[str] = "grpc"
     shorthand: ClassVar[str | None] = "code"
 
     code: Code = doc("the gRPC status it ends with", Code.UNAVAILABLE)

@@ -16,9 +16,12 @@ class ExpireAllTokens(Fault):
     """Every token issued so far is expired from now on; streams that live on one end, where the world says so.
 
     The client should feel a refusal, and come back with a fresh token instead of the old one.
+
+    It stands for a signing key that was rotated in a hurry, or an operator who revoked every session.
     """
 
     name: ClassVar[str] = "expire_tokens"
+    level: ClassVar[str] = "token"
 
     def actions(self, moment: Moment, random: Random) -> Iterable[Action]:
         return (ExpireTokens(),)

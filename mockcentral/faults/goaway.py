@@ -18,9 +18,12 @@ class Goaway(Fault):
     """GOAWAY on the connection; streams up to `last_stream` live on until something else ends them.
 
     The client should feel a connection that takes no new stream: the next attempt needs a new connection.
+
+    It stands for a rolling update, or a proxy at its limit of requests or age for a connection.
     """
 
     name: ClassVar[str] = "goaway"
+    level: ClassVar[str] = "http2"
     shorthand: ClassVar[str | None] = "error_code"
 
     error_code: ErrorCode = doc("the HTTP/2 error code of the frame", ERROR_CODES["NO_ERROR"])

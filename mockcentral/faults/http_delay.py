@@ -18,9 +18,12 @@ class HttpDelay(Fault):
     """Answer truthfully, but only after a pause.
 
     The client should feel a slow server: it waits, or gives up at its own timeout and asks again.
+
+    It stands for a history read while its database is busy: it answers, later than usual.
     """
 
     name: ClassVar[str] = "http_delay"
+    level: ClassVar[str] = "http"
     anchors: ClassVar[frozenset[str] | None] = frozenset({"harvest", "http", "token"})
     shorthand: ClassVar[str | None] = "delay"
     answers: ClassVar[bool] = True

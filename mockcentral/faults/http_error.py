@@ -19,9 +19,12 @@ class HttpError(Fault):
     """Answer with this status and body instead of the real ones.
 
     The client should feel a failed request, and ask again later: not before `Retry-After`, where it is given.
+
+    It stands for an overloaded or half-deployed API: 502 and 503 from the proxy in front, 429 from its rate limit.
     """
 
     name: ClassVar[str] = "http_error"
+    level: ClassVar[str] = "http"
     anchors: ClassVar[frozenset[str] | None] = frozenset({"harvest", "http", "token"})
     shorthand: ClassVar[str | None] = "status"
     answers: ClassVar[bool] = True

@@ -16,9 +16,12 @@ class Lose(Fault):
     """Leave the event out of this stream; the history still has it.
 
     The client should feel nothing yet, and find the event when it next reads the history.
+
+    It stands for a fan-out that dropped a message under load, while the log kept it.
     """
 
     name: ClassVar[str] = "lose"
+    level: ClassVar[str] = "event"
     anchors: ClassVar[frozenset[str] | None] = frozenset({"event"})
     answers: ClassVar[bool] = True
 

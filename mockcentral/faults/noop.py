@@ -16,9 +16,12 @@ class Noop(Fault):
     """Nothing happens; the journal says when its rule fired.
 
     The client should feel nothing.
+
+    It stands for a day on which nothing went wrong.
     """
 
     name: ClassVar[str] = "noop"
+    level: ClassVar[str] = "noop"
 
     def actions(self, moment: Moment, random: Random) -> Iterable[Action]:
         return ()

@@ -18,9 +18,13 @@ class PingAck(Fault):
     """Ack the PING after a delay, or withhold the ack.
 
     The client should feel a peer that may be dead: past its keepalive timeout it gives the connection up.
+
+    It stands for a server whose event loop is stuck, or a proxy that keeps the connection while the server behind it
+    is gone.
     """
 
     name: ClassVar[str] = "ping_ack"
+    level: ClassVar[str] = "http2"
     anchors: ClassVar[frozenset[str] | None] = frozenset({"ping"})
     shorthand: ClassVar[str | None] = "delay"
     words: ClassVar[Mapping[str, Mapping[str, object]]] = {"withhold": {"delay": None}}

@@ -17,9 +17,12 @@ class Purge(Fault):
     """Forget all events but the newest `keep`; a harvest from further back gets 410.
 
     The client should feel a 410 where it had a gap to fill, and say so instead of asking again.
+
+    It stands for retention: the client was away longer than history is kept.
     """
 
     name: ClassVar[str] = "purge"
+    level: ClassVar[str] = "server"
     shorthand: ClassVar[str | None] = "keep"
 
     keep: int = doc("how many of the newest events stay", 0, minimum=0)

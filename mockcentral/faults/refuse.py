@@ -18,9 +18,12 @@ class Refuse(Fault):
     """Refuse the call being opened, or the subscription being read.
 
     The client should feel an attempt that failed, and wait longer before each further one.
+
+    It stands for a server that is starting, full, or has lost what it needs to answer.
     """
 
     name: ClassVar[str] = "refuse"
+    level: ClassVar[str] = "grpc"
     anchors: ClassVar[frozenset[str] | None] = frozenset({"stream_open", "subscribe"})
     shorthand: ClassVar[str | None] = "code"
     answers: ClassVar[bool] = True

@@ -18,9 +18,12 @@ class Reset(Fault):
     """RST_STREAM on the call, without trailers; without a call at the anchor, on every open one.
 
     The client should feel a stream that broke while its connection lives on.
+
+    It stands for a proxy's timeout for a stream, or a server that gave one stream up to save the others.
     """
 
     name: ClassVar[str] = "reset"
+    level: ClassVar[str] = "http2"
     shorthand: ClassVar[str | None] = "error_code"
 
     error_code: ErrorCode = doc("the HTTP/2 error code of the frame", ERROR_CODES["INTERNAL_ERROR"])

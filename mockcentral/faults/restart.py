@@ -18,9 +18,12 @@ class RestartServer(Fault):
     """Every connection breaks, new ones are refused for a while; tokens survive, the history unless `forget`.
 
     The client should feel refused connections, keep trying with pauses, and then go on where it was.
+
+    It stands for a crash with a supervisor, or a deployment without a drain.
     """
 
     name: ClassVar[str] = "restart"
+    level: ClassVar[str] = "server"
     shorthand: ClassVar[str | None] = "down_for"
 
     down_for: Span = doc("how long nobody listens")

@@ -230,6 +230,7 @@ class _Reader:
             self._check_names(node.get("topics"), "a topic")
             self._check_names(node.get("faults"), "a fault rule")
             self._check_repeats(node.get("expect"))
+            self._check_needs(node, values)
 
     def _check_rule(self, node: Entries, values: Mapping[str, Any]) -> None:
         fault, anchor, after = values.get("do"), values.get("on"), values.get("after")
@@ -243,6 +244,15 @@ class _Reader:
                 node.get("after") or node,
                 f"after: {fault.name} answers the moment itself, so it cannot come later: leave `after` out",
             )
+
+    def _check_needs(self, node: Entries, values: Mapping[str, Any]) -> None:
+        if "wire" in values.get("needs", ()):
+            return
+        for rule in values.get("faults", ()):
+            if rule.do.needs_wire:
+                place = node.get("faults") or node
+                self.wrong(place, f"faults: {rule.do.name} cannot happen in the simulator: add `needs: [wire]`")
+                return
 
     def _check_names(self, node: Node | None, what: str) -> None:
         seen: dict[str, int] = {}

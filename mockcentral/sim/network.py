@@ -239,15 +239,17 @@ class Network:
         self._flushing = True
         try:
             while issues := central.orders():
-                for order, _ in issues:
+                receipts = []
+                for order, rule in issues:
                     kind = type(order)
                     if kind is SendEvents:
                         self._send_events(order)  # type: ignore[arg-type]
                     elif (carry_out := _ORDERS.get(kind)) is not None:
                         carry_out(self, order)
-                for order, rule in issues:
-                    if rule is not None:
-                        central.performed(order, rule, self.clock.now)
+                        if rule is not None:
+                            receipts.append((order, rule))
+                for order, rule in receipts:
+                    central.performed(order, rule, self.clock.now)
         finally:
             self._flushing = False
         deadline = central.deadline()

@@ -25,7 +25,7 @@ from mockcentral._core.actions import (
     ResetCall,
     Restart,
 )
-from mockcentral.faults.base import Fault, Moment
+from mockcentral.faults.base import LEVELS, Fault, Moment
 from mockcentral.faults.registry import FAULTS, by_name
 from mockcentral.scenario.load import ScenarioError, parse_fault
 from mockcentral.scenario.types import ANCHORS
@@ -143,7 +143,11 @@ def test_the_registry_lists_every_file_once_and_begins_with_noop() -> None:
 def test_a_fault_is_a_frozen_dataclass_that_says_what_a_client_should_feel(kind: type[Fault]) -> None:
     assert kind.__module__ == f"mockcentral.faults.{kind.name}"
     assert dataclasses.is_dataclass(kind)
-    assert "\nThe client should feel" in inspect.cleandoc(kind.__doc__ or "")
+    what, feel, stands_for = inspect.cleandoc(kind.__doc__ or "").split("\n\n")
+    assert what.endswith(".")
+    assert feel.startswith("The client should feel ")
+    assert stands_for.startswith("It stands for ")
+    assert kind.level in LEVELS
     fields = {field.name for field in dataclasses.fields(kind)}
     assert kind.shorthand is None or kind.shorthand in fields
     assert all(set(settings) <= fields for settings in kind.words.values())

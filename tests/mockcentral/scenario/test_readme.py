@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 
 import pytest
 
-from mockcentral.faults.registry import FAULTS
 from mockcentral.scenario import catalogue
 from mockcentral.scenario.expectations import EXPECTATIONS
 from mockcentral.scenario.load import loads
@@ -41,18 +39,3 @@ def _rows(title: str) -> dict[str, list[str]]:
 
 def test_the_table_of_moments_is_complete() -> None:
     assert list(_rows("Moments")) == list(ANCHORS)
-
-
-def test_the_table_of_faults_is_complete_with_settings_and_places() -> None:
-    rows = _rows("Faults")
-    assert list(rows) == [fault.name for fault in FAULTS]
-    for fault in FAULTS:
-        _, settings, _, where = rows[fault.name]
-        words = re.findall(r"`(\w+)`", settings)
-        assert [word for word in words if word not in fault.words] == [
-            field.name for field in dataclasses.fields(fault)
-        ]
-        assert fault.shorthand is None or words[0] == fault.shorthand
-        places = set(re.findall(r"`(\w+)`", where))
-        assert places == (fault.anchors or set()), fault.name
-        assert (fault.anchors is None) == where.startswith("anywhere")
