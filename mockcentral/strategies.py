@@ -175,7 +175,11 @@ _SETTINGS: Mapping[str, Mapping[str, st.SearchStrategy[Any]]] = {
     "end_status": {"code": codes(), "message": texts()},
     "refuse": {"code": codes(), "message": texts()},
     "reset": {"error_code": error_codes()},
-    "goaway": {"error_code": error_codes(), "last_stream": st.one_of(st.none(), st.integers(0, 2**31 - 1))},
+    "goaway": {
+        "error_code": error_codes(),
+        "last_stream": st.one_of(st.none(), st.integers(0, 2**31 - 1)),
+        "debug": texts(),
+    },
     "ping_ack": {"delay": st.one_of(st.none(), durations())},
     "duplicate": {"copies": st.integers(2, 5)},
     "http_error": {
@@ -190,6 +194,11 @@ _SETTINGS: Mapping[str, Mapping[str, st.SearchStrategy[Any]]] = {
 """Settings by fault; a fault that is missing here has none."""
 
 
+def counts() -> st.SearchStrategy[CountSpan]:
+    """Counts and ranges of them, up to 50."""
+    return st.tuples(st.integers(1, 50), st.integers(1, 50)).map(lambda ends: CountSpan(min(ends), max(ends)))
+
+
 def fault_rules() -> st.SearchStrategy[FaultRule]:
     """Fault rules that a scenario may hold: the fault can act where the rule is tied to."""
     return faults().flatmap(
@@ -201,6 +210,7 @@ def fault_rules() -> st.SearchStrategy[FaultRule]:
             times=st.one_of(st.none(), st.integers(1, 5)),
             probability=st.one_of(st.just(1.0), st.floats(0.0, 1.0)),
             ttl=st.one_of(st.none(), durations(0.01)),
+            during=st.one_of(st.none(), counts()),
             do=st.just(fault),
         )
     )
@@ -218,7 +228,6 @@ def attempts() -> st.SearchStrategy[Attempt]:
 # ------------------------------------------------------------------------------------------------ whole scenarios
 def world_settings() -> st.SearchStrategy[WorldSettings]:
     """The fake before anything happens."""
-    steps = st.tuples(st.integers(1, 50), st.integers(1, 50)).map(lambda ends: CountSpan(min(ends), max(ends)))
     return st.builds(
         WorldSettings,
         tenant=words(),
@@ -226,13 +235,13 @@ def world_settings() -> st.SearchStrategy[WorldSettings]:
         token=st.builds(
             TokenSettings,
             life=durations(0.05, 3600.0),
-            accept=st.sampled_from(("issued", "any")),
+            accept=st.sampled_from(("issued", "expired", "any")),
             on_expiry=st.sampled_from(("end", "ignore")),
         ),
         log=st.builds(
             LogSettings,
             first_sequence=st.integers(1, 2**62),
-            step=steps,
+            step=counts(),
             keep=st.integers(1, 10_000),
             keep_for=durations(0.01, 86400.0),
         ),

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from random import Random
 from typing import Any
@@ -210,7 +210,9 @@ class Central:
     def arm(self, rule: FaultRule, now: float) -> None:
         """Arm a fault rule; one of the same name is replaced."""
         self._director.arm(rule, now)
-        self.journal.add(now, "fault.armed", fault=rule.name, do=rule.do.name, anchor=str(rule.on))
+        self.journal.add(
+            now, "fault.armed", fault=rule.name, do=rule.do.name, anchor=str(rule.on), settings=asdict(rule.do)
+        )
 
     def disarm(self, name: str) -> bool:
         """Disarm a fault rule; False when there is none of that name."""
@@ -240,6 +242,8 @@ class Central:
         if connection is not None and not connection.protocol:
             connection.protocol = protocol
             self.journal.add(now, "conn.open", conn=id, peer=connection.peer, protocol=protocol)
+            if protocol == "h2":
+                self._observe("preface", self._count("preface"), now, connection=id)
 
     def connection_closed(self, id: int, now: float, *, by: str, reason: str) -> None:
         """A TCP connection is gone; its calls end with it."""
@@ -814,7 +818,9 @@ class Central:
         if not self._director.cares_about(anchor):
             return []
         answers: list[tuple[Any, str]] = []
-        for strike in self._director.observe(anchor, nth, now, connection=connection, call=call):
+        for strike in self._director.observe(
+            anchor, nth, now, connection=connection, call=call, attempt=self._last_call
+        ):
             if sending and call in self.calls:
                 self._send(self.calls[call], sending)
             answers += self._carry_out(strike, now)

@@ -35,9 +35,11 @@ class _Armed:
         self.random = random
         self.fired = 0
 
-    def wants(self, nth: int, now: float) -> bool:
+    def wants(self, nth: int, now: float, attempt: int) -> bool:
         rule = self.rule
         if not rule.on.matches(nth):
+            return False
+        if rule.during is not None and not rule.during.low <= attempt <= rule.during.high:
             return False
         if rule.ttl is not None and now - self.at > rule.ttl:
             return False
@@ -86,11 +88,15 @@ class Director:
         """Whether any rule is tied to this anchor: lets hot paths skip `observe`."""
         return bool(self._by_anchor.get(anchor))
 
-    def observe(self, anchor: str, nth: int, now: float, *, connection: int = 0, call: int = 0) -> list[Strike]:
-        """The strikes that happen at this very moment; those with a pause are planned for `due`."""
+    def observe(
+        self, anchor: str, nth: int, now: float, *, connection: int = 0, call: int = 0, attempt: int = 0
+    ) -> list[Strike]:
+        """The strikes that happen at this very moment; those with a pause are planned for `due`. `attempt` is the
+        number of the newest watch call.
+        """
         strikes = []
         for armed in self._by_anchor.get(anchor, ()):
-            if not armed.wants(nth, now):
+            if not armed.wants(nth, now, attempt):
                 continue
             armed.fired += 1
             moment = Moment(anchor, nth, connection, call)

@@ -30,6 +30,7 @@ class Goaway(Fault):
     last_stream: int | None = doc(
         "the last HTTP/2 stream id that was handled; null: all that were opened", None, minimum=0, maximum=2**31 - 1
     )
+    debug: str = doc("the frame's debug data, such as too_many_pings", "", maximum=1000)
 
     def actions(self, moment: Moment, random: Random) -> Iterable[Action]:
-        return (GoAway(moment.connection, self.error_code, self.last_stream),)
+        return (GoAway(moment.connection, self.error_code, self.last_stream, self.debug.encode()),)

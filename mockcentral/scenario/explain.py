@@ -23,6 +23,7 @@ WIDTH = 100
 _MOMENTS = {
     "start": "the world starts",
     "connect": "{} TCP connection is accepted",
+    "preface": "{} connection begins to speak HTTP/2",
     "stream_open": "{} watch call is opened",
     "subscribe": "{} subscription is accepted",
     "token_refresh": "{} newer token of a call is accepted",
@@ -45,6 +46,9 @@ def explain(scenario: Scenario) -> str:
     lines += _section("Topics", map(_topic, scenario.topics))
     lines += _section("What is published", (_traffic(line, scenario) for line in scenario.traffic))
     lines += _section("What breaks", (*_rules(scenario.faults), *_attempts(scenario.attempts)))
+    if scenario.lab is not None:
+        text = f"nothing is judged: the run ends when {scenario.lab.over} strikes, with a card of what was seen"
+        lines += _section("What is measured", [text])
     lines += _section(
         "What must hold", (f"{check.name}{_settings(check)}: {sentence(check)}" for check in scenario.expect)
     )
@@ -134,6 +138,9 @@ def _rule(rule: FaultRule) -> str:
     often = {None: "", 1: ", once"}.get(rule.times, f", at most {rule.times} times")
     chance = "" if rule.probability >= 1 else f", with a chance of {rule.probability:g}"
     limit = "" if rule.ttl is None else f", within the first {scalars.write_duration(rule.ttl)}"
+    if rule.during is not None:
+        low, high = rule.during.low, rule.during.high
+        limit += f", from watch call {low} on until " + (f"call {high + 1}" if high > low else "the next")
     when = f"{_later(rule.after, '{} after ') or 'when '}{_moment(rule.on, 'a')}"
     return f"{rule.name}: {when}{often}{chance}{limit}: {rule.do.name}{_settings(rule.do)}"
 

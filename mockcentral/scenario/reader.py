@@ -22,7 +22,7 @@ from mockcentral.scenario.expectations import EXPECTATIONS
 from mockcentral.scenario.fields import FieldDoc
 from mockcentral.scenario.nodes import Entries, Items, Node, Scalar, Value
 from mockcentral.scenario.scalars import Wrong
-from mockcentral.scenario.schema import AbortAfter, Attempt, Expectation, FaultRule, Scenario
+from mockcentral.scenario.schema import AbortAfter, Attempt, Expectation, FaultRule, Lab, Scenario
 from mockcentral.scenario.types import Anchor, Code, CountSpan, Duration, ErrorCode, Span
 
 T = TypeVar("T")
@@ -231,6 +231,14 @@ class _Reader:
             self._check_names(node.get("faults"), "a fault rule")
             self._check_repeats(node.get("expect"))
             self._check_needs(node, values)
+            self._check_lab(node, values)
+
+    def _check_lab(self, node: Entries, values: Mapping[str, Any]) -> None:
+        lab, faults = values.get("lab"), values.get("faults", ())
+        names = [rule.name for rule in faults if isinstance(rule, FaultRule)]
+        if isinstance(lab, Lab) and isinstance(faults, tuple) and lab.over not in names:
+            place = node.get("lab") or node
+            self.wrong(place, f"over: there is no fault rule {shown(lab.over)}{nearest(lab.over, names)}")
 
     def _check_rule(self, node: Entries, values: Mapping[str, Any]) -> None:
         fault, anchor, after = values.get("do"), values.get("on"), values.get("after")

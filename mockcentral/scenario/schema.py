@@ -28,7 +28,9 @@ class TokenSettings:
     """How tokens are issued and judged."""
 
     life: Duration = doc("how long an issued token is valid", Duration(3600.0), minimum=0.05)
-    accept: Literal["issued", "any"] = doc("`any` takes every JWT whose exp lies in the future", "issued")
+    accept: Literal["issued", "expired", "any"] = doc(
+        "`expired` takes issued tokens past their exp, too; `any` every JWT whose exp lies in the future", "issued"
+    )
     on_expiry: Literal["end", "ignore"] = doc("whether a stream ends when the last token seen on it expires", "end")
 
 
@@ -156,6 +158,7 @@ class FaultRule:
     times: int | None = doc("how often it strikes at most; null: as often as the anchor happens", None, minimum=1)
     probability: float = doc("the chance to strike at each match, drawn from the seed", 1.0, minimum=0.0, maximum=1.0)
     ttl: Duration | None = doc("disarmed that long after it was armed", None, minimum=0.01)
+    during: CountSpan | None = doc("only while the newest watch call has this number, or one of these", None, minimum=1)
     do: Fault = doc("what happens: one key, the fault's name, with its settings")
 
 
@@ -185,6 +188,13 @@ class Expectation:
     """The word in `expect:`, and the id of the check that judges it."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lab:
+    """A run that measures the client instead of judging it, and ends with a card of what was seen."""
+
+    over: str = doc("the fault rule whose first strike ends the run", pattern=NAME, example="done")
+
+
 # ------------------------------------------------------------------------------------------------ the file
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
@@ -201,5 +211,6 @@ class Scenario:
     faults: tuple[FaultRule, ...] = doc("what breaks, and when", ())
     attempts: tuple[Attempt, ...] = doc("a script per connection attempt", ())
     expect: tuple[Expectation, ...] = doc("what must hold; checks by name", ())
+    lab: Lab | None = doc("measure the client instead of judging it", None)
     level: Literal["core", "extended"] = doc("core scenarios every client should pass", "core")
     needs: tuple[Literal["wire"], ...] = doc("`wire`: cannot run in the simulator", ())

@@ -89,6 +89,7 @@ ERROR_CODES: dict[str, ErrorCode] = {
 ANCHORS: dict[str, str] = {
     "start": "the world has started; happens once",
     "connect": "a TCP connection was accepted (n counts connections of the world)",
+    "preface": "a connection began to speak HTTP/2 and got no answer yet (n counts such connections of the world)",
     "stream_open": "a watch call was opened (n counts watch calls of the world, that is connection attempts)",
     "subscribe": "the first message of a watch call was accepted (n counts calls of the world)",
     "token_refresh": "a later message with a token was accepted (n counts within its call)",

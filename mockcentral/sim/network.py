@@ -476,7 +476,7 @@ class Network:
         if call is not None:
             stream.call = call
             self.calls[call] = stream
-            self.flush()
+        self.flush()
 
     def _request_arrived(self, wire: Wire, stream: Stream, request: WatchRequest) -> None:
         if not wire.holed and stream.call:

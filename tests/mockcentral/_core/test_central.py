@@ -231,6 +231,13 @@ def test_news_of_things_that_are_gone_is_ignored() -> None:
     assert rig.take() == []
 
 
+def test_a_connection_may_be_broken_before_it_got_an_answer() -> None:
+    rig = Rig(Scenario(scenario="x", about="y", faults=(rule("down", "preface", CloseConnection(0), nth=2),)))
+    first, _ = rig.connect(), rig.connect()
+    assert [record["conn"] for record in rig.journal if record["kind"] == "conn.close"] == [first, first + 1]
+    assert rig.central.call_opened(first + 1, 1, "/x", {}, 0.0) is None
+
+
 # ------------------------------------------------------------------------------------------ delivery (1.7, 5.4)
 def test_events_published_between_headers_and_first_message_are_delivered_from_stream_open() -> None:
     rig = Rig()

@@ -13,7 +13,7 @@ from mockcentral._core.actions import Action, BlackHole, PurgeLog
 from mockcentral._core.director import Director
 from mockcentral.faults.base import Moment
 from mockcentral.scenario.schema import FaultRule
-from mockcentral.scenario.types import Anchor, Duration, Span
+from mockcentral.scenario.types import Anchor, CountSpan, Duration, Span
 from tests.mockcentral._core.rig import Do, rule
 
 
@@ -53,6 +53,11 @@ def test_times_bounds_how_often_it_strikes() -> None:
 
 def test_a_ttl_disarms_it_after_a_while() -> None:
     assert struck(armed(rule("r", "ping", ttl=Duration(2.5))), 5, pace=1.0) == [1, 2]
+
+
+def test_a_rule_may_be_for_some_watch_calls_only() -> None:
+    director = armed(rule("r", "ping", during=CountSpan(2, 3)))
+    assert [n for n in range(6) if director.observe("ping", 1, 0.0, attempt=n)] == [2, 3]
 
 
 def test_a_strike_tells_its_rule_its_moment_and_its_actions() -> None:

@@ -17,7 +17,7 @@ from tests.mockcentral._core.rig import WALL, sign
 ISSUER = "http://fake/auth/realms/Broker"
 
 
-def book(accept: Literal["issued", "any"] = "issued") -> TokenBook:
+def book(accept: Literal["issued", "expired", "any"] = "issued") -> TokenBook:
     ids = iter(range(10**9))
     return TokenBook(tenant="1234567890", accept=accept, sign=sign, new_id=lambda: f"jti-{next(ids)}")
 
@@ -74,6 +74,15 @@ def test_a_token_of_somebody_else_is_unknown_unless_any_will_do() -> None:
     assert book().judge(foreign, WALL).worth is Worth.UNKNOWN
     assert book("any").judge(foreign, WALL).worth is Worth.GOOD
     assert book("any").judge(foreign, WALL + 60).worth is Worth.EXPIRED
+
+
+def test_issued_tokens_may_be_good_past_their_exp() -> None:
+    lenient = book("expired")
+    token = lenient.issue("client", 5.0, WALL, "issuer")
+    assert lenient.judge(token, WALL + 100).worth is Worth.GOOD
+    assert book().judge(token, WALL).worth is Worth.UNKNOWN
+    lenient.expire()
+    assert lenient.judge(token, WALL).worth is Worth.EXPIRED
 
 
 @pytest.mark.parametrize("accept", ["issued", "any"])

@@ -131,6 +131,12 @@ def test_what_is_not_said_has_its_documented_default() -> None:
         ("traffic: [{count: 0, publish: {kind: X}}]", "count: `0` is too small: at least 1"),
         ("traffic: [{count: 5}]", "an entry of `traffic` needs `publish`: what happens"),
         (
+            "faults: [{name: done, on: ping, do: close}]\nlab: {over: dome}",
+            "f.yaml:4: over: there is no fault rule `dome`: did you mean `done`?",
+        ),
+        ("lab: {over: done}", "over: there is no fault rule `done`"),
+        ("faults: [{name: x, on: ping, during: 0, do: close}]", "during: `0` is too small: at least 1"),
+        (
             "faults: [{name: x, on: steam_open, do: close}]",
             "on: there is no moment `steam_open`: did you mean `stream_open`?",
         ),
