@@ -76,6 +76,9 @@ def _parser() -> argparse.ArgumentParser:
 def add_connection_arguments(parser: argparse.ArgumentParser) -> None:
     """Where the server is and who asks. Each has a variable WATCHMANAGER_NAME, and the MOCKCENTRAL_ one a fake sets."""
     group = parser.add_argument_group("connection")
+    group.add_argument(
+        "--ready-file", metavar="FILE", help="where a fake is, as `mockcentral serve --ready-file` wrote it"
+    )
     group.add_argument("--address", metavar="HOST:PORT", help="the server, spoken to with TLS unless --insecure")
     group.add_argument("--url", metavar="URL", help="the server, as http://host:port or https://host:port")
     group.add_argument("--insecure", action="store_true", help="speak plain text with --address")
@@ -126,6 +129,42 @@ def _setting(given: str | None, environment: Mapping[str, str], *names: str) -> 
     if given:
         return given
     return next((environment[name] for name in names if environment.get(name)), None)
+
+
+def surroundings(options: argparse.Namespace, environment: Mapping[str, str] = os.environ) -> Mapping[str, str]:
+    """The environment that fills in for missing flags: with --ready-file what it says comes before the variables.
+
+    Raises ConfigError when the file is none.
+    """
+    from watchmanager.errors import ConfigError
+
+    if options.ready_file is None:
+        return environment
+    try:
+        with open(options.ready_file, encoding="utf-8") as file:
+            ready = json.load(file)
+    except OSError as error:
+        raise ConfigError(f"ready file {options.ready_file!r} cannot be read: {error.strerror}") from None
+    except ValueError:
+        ready = None
+    if not isinstance(ready, dict) or not isinstance(ready.get("http_url"), str):
+        raise ConfigError(f"{options.ready_file!r} is no ready file: mockcentral serve --ready-file writes one")
+    topics = ready.get("topics")
+    told = {
+        "MOCKCENTRAL_HTTP_URL": ready["http_url"],
+        "MOCKCENTRAL_TOPIC": topics[0] if isinstance(topics, list) and topics else "",
+        **{f"MOCKCENTRAL_{name.upper()}": ready.get(name) for name in ("tenant", "auth_url", "token", "ca_file")},
+    }
+    others = {name: value for name, value in environment.items() if name not in _OF_A_SERVER}
+    return {**others, **{name: value for name, value in told.items() if isinstance(value, str)}}
+
+
+_OF_A_SERVER = frozenset(
+    f"{prefix}_{name}"
+    for prefix in ("WATCHMANAGER", "MOCKCENTRAL")
+    for name in ("URL", "HTTP_URL", "ADDRESS", "TENANT", "TOPIC", "TOKEN", "TOKEN_FILE", "AUTH_URL", "CA", "CA_FILE")
+)
+"""What a ready file answers, so that no variable of another server may get between."""
 
 
 def connection(options: argparse.Namespace, environment: Mapping[str, str] = os.environ) -> dict[str, Any]:
@@ -223,7 +262,7 @@ def _run_tail(options: argparse.Namespace) -> int:
     from watchmanager.errors import ConfigError
     from watchmanager.policy import History, Keepalive
 
-    environment = os.environ
+    environment = surroundings(options)
     topic = _setting(options.topic, environment, "WATCHMANAGER_TOPIC", "MOCKCENTRAL_TOPIC")
     if topic is None:
         raise ConfigError("which topic? write its name or selfLink: watchmanager tail my-topic")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
+from collections.abc import Mapping
 from typing import Any
 
 from watchmanager._driver.probe import Diagnosis, Step, diagnose
@@ -34,15 +34,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Examine and print; returns the exit code."""
-    from watchmanager.cli import connection
+    from watchmanager.cli import connection, surroundings
     from watchmanager.errors import ConfigError
 
     if not 0 < options.timeout < 3600:
         raise ConfigError(f"--timeout is {options.timeout!r}: it must be a number of seconds above 0")
-    return asyncio.run(_run(options, connection(options)))
+    environment = surroundings(options)
+    return asyncio.run(_run(options, environment, connection(options, environment)))
 
 
-async def _run(options: argparse.Namespace, given: dict[str, Any]) -> int:
+async def _run(options: argparse.Namespace, environment: Mapping[str, str], given: dict[str, Any]) -> int:
     from watchmanager._core.address import topic_link
     from watchmanager.aio import AsyncWatchManager
     from watchmanager.policy import History
@@ -53,7 +54,7 @@ async def _run(options: argparse.Namespace, given: dict[str, Any]) -> int:
             way = manager.explain()
             print(json.dumps({"way": way}) if options.output == "json" else way)
             return 0
-        topic = options.topic or os.environ.get("WATCHMANAGER_TOPIC") or os.environ.get("MOCKCENTRAL_TOPIC")
+        topic = options.topic or environment.get("WATCHMANAGER_TOPIC") or environment.get("MOCKCENTRAL_TOPIC")
         found = await manager.diagnose(None if not topic else topic_link(topic))
     print(json.dumps(found.to_dict(), indent=2) if options.output == "json" else found)
     return 0 if found.ok else 1

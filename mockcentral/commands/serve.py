@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import queue
@@ -142,6 +143,15 @@ def run(arguments: argparse.Namespace) -> int:
             registry.close()
         for world in worlds:
             world.close()
+        if arguments.ready_file:
+            _withdraw(Path(arguments.ready_file))
+
+
+def _withdraw(path: Path) -> None:
+    """Take our ready file away: whoever waits for the next fake's must not find this one's."""
+    with contextlib.suppress(OSError, ValueError):
+        if json.loads(path.read_text(encoding="utf-8"))["pid"] == os.getpid():
+            path.unlink()
 
 
 def _announce(worlds: list[World], arguments: argparse.Namespace) -> None:
@@ -164,7 +174,8 @@ def _announce(worlds: list[World], arguments: argparse.Namespace) -> None:
     first = contexts[0]
     topic = first["topics"][0] if first["topics"] else "TOPIC"
     ca = f" --ca {first['ca_file']}" if first["ca_file"] else ""
-    print(f"watch it: python -m watchmanager tail {topic} --url {first['http_url']} --tenant {first['tenant']}{ca}")
+    where = f"--url {first['http_url']} --tenant {first['tenant']} --auth-url {first['auth_url']}{ca}"
+    print(f"watch it: python -m watchmanager tail {topic} {where}")
     print("stop it: Ctrl-C", flush=True)
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -53,6 +56,33 @@ def test_every_command_the_pages_name_exists() -> None:
 
     named = {word for page in PAGES for word in re.findall(r"(?:^|\s|`)mockcentral ([a-z]+)", page.read_text(), re.M)}
     assert named <= {*COMMANDS, "is", "knows"}
+
+
+def test_what_the_readme_does_by_hand_works_as_it_stands_there(tmp_path: Path) -> None:
+    section = (ROOT / "README.md").read_text().partition("## By hand\n")[2].partition("```")[0]
+    lines = [shlex.split(line) for line in re.findall(r"^    (.+)$", section, re.M)]
+    serve, *others, watch = [[sys.executable, "-m", *words] for words in lines]
+    (tmp_path / "docs").symlink_to(ROOT / "docs")
+    here: dict[str, Any] = {
+        "cwd": tmp_path,
+        "env": {**os.environ, "PYTHONPATH": str(ROOT)},
+        "stdout": subprocess.PIPE,
+        "text": True,
+    }
+    with subprocess.Popen(serve, **here) as fake:
+        try:
+            assert fake.stdout is not None
+            assert any(line.startswith("stop it") for line in fake.stdout)
+            for words in others:
+                subprocess.run(words, **here, timeout=60, check=True)
+            with subprocess.Popen(watch, **here) as client:
+                assert client.stdout is not None
+                assert "sample-env" in client.stdout.readline()
+                client.send_signal(signal.SIGINT)
+                client.stdout.read()
+        finally:
+            fake.send_signal(signal.SIGINT)
+    assert (len(others), client.returncode, fake.returncode) == (2, 130, 130)
 
 
 def test_the_sample_topic_is_created_read_back_and_its_events_told_apart() -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import socket
 import stat
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -240,9 +242,14 @@ def test_what_a_person_sees_says_where_everything_is_and_how_to_stop(tmp_path: P
             lines.append(line.rstrip())
             if line.startswith("stop it"):
                 break
+        context = json.loads(ready.read_text())
+        watch = shlex.split(next(line for line in lines if line.startswith("watch it: ")).removeprefix("watch it: "))
+        seen = subprocess.run(
+            [sys.executable, *watch[1:], "--count", "1"], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE
+        )
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=PATIENCE)
-    context = json.loads(ready.read_text())
+    assert seen.returncode == 0, seen.stderr
     text = "\n".join(lines)
     assert lines[0].startswith(f"scenario calm, seed {context['seed']}: serving on {context['address']}")
     for word in (context["http_url"], context["control_url"], context["ca_file"], LINK, "Ctrl-C"):
@@ -250,6 +257,16 @@ def test_what_a_person_sees_says_where_everything_is_and_how_to_stop(tmp_path: P
     assert context["token"] not in text
     assert (process.returncode, errors) == (143, "")
     assert not Path(context["ca_file"]).exists()
+    assert not ready.exists()
+
+
+def test_only_its_own_ready_file_is_taken_away(tmp_path: Path) -> None:
+    ready = tmp_path / "ready"
+    with Fake("--ready-file", str(ready)) as old, Fake("--ready-file", str(ready)) as new:
+        old.stop()
+        assert json.loads(ready.read_text())["pid"] == new.process.pid
+        new.stop()
+        assert not ready.exists()
 
 
 def test_several_scenarios_are_several_worlds_behind_one_control_port(tmp_path: Path) -> None:

@@ -425,6 +425,17 @@ def test_tail_prints_what_is_there_and_ends_when_told(world: mockcentral.World) 
     assert objects[1]["resource"]["scope"]["name"] == "sample-env"
 
 
+def test_a_ready_file_says_everything_and_beats_the_environment(world: mockcentral.World, tmp_path: Path) -> None:
+    ready = tmp_path / "ready.json"
+    ready.write_text(json.dumps(world.context))
+    [number] = world.publish([change(1)])
+    elsewhere = {"WATCHMANAGER_ADDRESS": "127.0.0.1:1", "MOCKCENTRAL_TENANT": "another", "WATCHMANAGER_TOKEN": "x"}
+    flags = ("--ready-file", str(ready))
+    found = run_cli(None, "tail", *flags, "--since", "earliest", "--count", "1", "-o", "jsonl", **elsewhere)
+    assert [json.loads(line)["sequence"] for line in found.stdout.splitlines()] == [number], found.stderr
+    assert run_cli(None, "doctor", *flags, **elsewhere).returncode == 0
+
+
 def test_tail_speaks_l1(world: mockcentral.World) -> None:
     [number] = world.publish(change(1))
     found = run_cli(world, "tail", "--since", "earliest", "-o", "l1", "--until", "caught-up")
@@ -474,6 +485,8 @@ def test_signals_end_tail_at_once_with_the_position_saved(
         (["tail", "--url", "ftp://x"], {}, 2, "http:// or https://"),
         (["tail", "--token", "nonsense"], {}, 2, "no JWT"),
         (["tail", "--token-file", "/nowhere"], {}, 2, "token file '/nowhere' cannot be read"),
+        (["tail", "--ready-file", "/nowhere"], {}, 2, "ready file '/nowhere' cannot be read"),
+        (["tail", "--ready-file", "/dev/null"], {}, 2, "'/dev/null' is no ready file"),
         (["tail", "--private-key", "/nowhere"], {}, 2, "private_key '/nowhere' cannot be read"),
         (["tail", "--keepalive", "0"], {}, 2, "Keepalive.interval"),
         (["tail", "--count", "0"], {}, 2, "no whole number from 1"),
