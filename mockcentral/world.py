@@ -25,7 +25,8 @@ from mockcentral._core.central import Central
 from mockcentral._core.events import Change, parse_change
 from mockcentral._core.journal import Journal, Record
 from mockcentral.scenario.schema import FaultRule, Scenario, Topic
-from mockcentral.servers.host import Host, bind
+from mockcentral.servers.host import Host
+from mockcentral.servers.listener import bind
 from mockcentral.servers.portal import Portal, shared
 from mockcentral.servers.signer import Assertions
 

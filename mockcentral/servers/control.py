@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qs
 
 from mockcentral.servers import wsgi
-from mockcentral.servers.host import bind
+from mockcentral.servers.listener import Listener, bind, shown
 from mockcentral.servers.portal import shared
 from mockcentral.wire.http import HttpRequest
 from mockcentral.wire.http1 import Http1Connection, Http1Error, error_response, sniff, tls_alert
@@ -43,8 +43,7 @@ class ControlServer:
     def __init__(self, worlds: Worlds, host: str = "127.0.0.1", port: int = 0) -> None:
         self.worlds = worlds
         bound = bind(host, port)
-        name, number = bound.getsockname()[:2]
-        self.address = f"[{name}]:{number}" if ":" in name else f"{name}:{number}"
+        self.address = shown(bound)
         self.url = f"http://{self.address}"
         self._work: queue.Queue[Callable[[], None] | None] = queue.Queue(MAX_WAITING)
         self._threads = [
@@ -55,11 +54,8 @@ class ControlServer:
         self.connections: set[_Connection] = set()
         self._portal = shared.acquire()
         self.loop = self._portal.loop
-
-        async def listen() -> asyncio.Server:
-            return await self.loop.create_server(lambda: _Connection(self), sock=bound)
-
-        self._server = self._portal.run(listen())
+        self._listener = Listener(bound, lambda: _Connection(self), self.loop)
+        self._portal.call(self._listener.start)
 
     def submit(self, work: Callable[[], None]) -> bool:
         """Hand work to a worker; False when too much is waiting already."""
@@ -77,7 +73,8 @@ class ControlServer:
         """Stop answering; requests under way are cut."""
 
         async def stop() -> None:
-            self._server.close()
+            self._listener.stop()
+            await self._listener.wait_stopped()
             for connection in list(self.connections):
                 connection.close()
 

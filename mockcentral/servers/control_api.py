@@ -14,7 +14,7 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from mockcentral.servers.bodies import json_body
-from mockcentral.servers.host import PortInUse
+from mockcentral.servers.listener import PortInUse
 from mockcentral.worlds import Conflict
 
 if TYPE_CHECKING:

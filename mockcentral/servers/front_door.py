@@ -69,6 +69,9 @@ class Link(asyncio.Protocol):
     # ------------------------------------------------------------------------------------------ asyncio calls these
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        if transport.is_closing():  # the world stopped listening meanwhile
+            self._closing = True
+            return
         self._transport.set_write_buffer_limits(high=HIGH_WATER)
         self.peer = _address(transport.get_extra_info("peername"))
         self.id = self.host.central.connection_opened(self.peer, self.host.now())
@@ -92,6 +95,8 @@ class Link(asyncio.Protocol):
         return False
 
     def connection_lost(self, error: Exception | None) -> None:
+        if not self.id:  # it was never ours
+            return
         self._closing = True
         self._transport.close()  # Python 3.10 warns of a TLS transport that ended by itself and was not closed
         if self._impatience is not None:

@@ -36,11 +36,11 @@ from mockcentral._core.journal import Journal
 from mockcentral.scenario.schema import Scenario
 from mockcentral.servers import wsgi
 from mockcentral.servers.front_door import SILENT_LIMIT, Link
+from mockcentral.servers.listener import Listener, bind, shown
 from mockcentral.servers.signer import Assertions, signer
 from mockcentral.wire.codec import event_frame
 from mockcentral.wire.grpc import HttpRequest
 
-BACKLOG = 1024
 MAX_QUEUED_EVENTS = 1_000_000
 """Events waiting for one slow reader; beyond that its stream ends RESOURCE_EXHAUSTED. They are references, not
 copies.
@@ -51,25 +51,6 @@ def _warm_up() -> None:
     from mockcentral.servers import http_api
 
     http_api.application()
-
-
-class PortInUse(OSError):
-    """The address cannot be bound; the message says which and why."""
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """A socket bound to an address, not listening yet. Raises PortInUse."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    raw = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        raw.bind((host, port))
-    except (OSError, OverflowError) as error:
-        raw.close()
-        reason = getattr(error, "strerror", None) or str(error)
-        raise PortInUse(f"cannot listen on {host}:{port}: {reason}") from None
-    raw.setblocking(False)
-    return raw
 
 
 class Host:
@@ -94,15 +75,12 @@ class Host:
         self.streams: dict[int, tuple[Link, int]] = {}
         """Call -> where it lives."""
         self.tls = tls
-        self._bound = bound
-        name, port = bound.getsockname()[:2]
-        self._name, self._port = name, port
-        shown = f"[{name}]" if ":" in name else name
-        self.address = f"{shown}:{port}"
+        self._name, self._port = bound.getsockname()[:2]
+        self._listener = self._listen_on(bound)
+        self.address = shown(bound)
         self.scheme = "https" if tls else "http"
         self.http_url = f"{self.scheme}://{self.address}"
         self.auth_url = f"{self.http_url}/auth"
-        self._server: asyncio.Server | None = None
         self._started = time.monotonic()
         self.central = Central(
             scenario,
@@ -117,14 +95,13 @@ class Host:
         self._timer_at: float | None = None
         self._flushing = False
         self._pings: dict[bytes, asyncio.Future[None]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
         self._all_gone: asyncio.Event | None = None
         self._stopped = False
 
     # ------------------------------------------------------------------------------------------ life
     async def start(self, **about: Any) -> None:
         """Listen, then let the scenario begin."""
-        await self._listen()
+        self._listener.start()
         # Importing Flask takes longer than anything a world does: not while a client's PING waits on this loop.
         threading.Thread(target=_warm_up, name="mockcentral-import", daemon=True).start()
         self._started = time.monotonic()
@@ -132,13 +109,15 @@ class Host:
         self.flush()
 
     async def stop(self) -> None:
-        """Close every connection and the listener; nothing happens in this world any more."""
+        """Close every connection and the listener; nothing happens in this world any more. Twice is once."""
+        if self._stopped:
+            return
         self._stopped = True
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._stop_listening()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._listener.stop()
+        await self._listener.wait_stopped()
         now = self.now()
         for link in list(self.links.values()):
             self.central.connection_closed(link.id, now, by="server", reason="the world was closed")
@@ -152,7 +131,6 @@ class Host:
                 link.abort()
         for future in self._pings.values():
             future.cancel()
-        self._bound.close()
 
     def link_gone(self) -> None:
         """A link reported its end."""
@@ -215,7 +193,7 @@ class Host:
         elif isinstance(order, StopListening):
             self._crash()
         elif isinstance(order, StartListening):
-            self._spawn(self._listen())
+            self._listener.start()
         elif (link_ := self.links.get(order.connection)) is not None:
             self._perform_on(link_, order)
 
@@ -259,47 +237,15 @@ class Host:
             self.flush()
 
     # ------------------------------------------------------------------------------------------ listening
-    async def _listen(self) -> None:
-        if self._stopped:
-            return
-        if self.tls is None:
-            self._server = await self.loop.create_server(lambda: Link(self), sock=self._bound, backlog=BACKLOG)
-        else:
-            self._bound.listen(BACKLOG)
-            self._spawn(self._accept())
-
-    async def _accept(self) -> None:
-        """Take TLS connections. Not with `create_server`: nobody could end a handshake it has begun."""
-        while True:
-            try:
-                raw, _ = await self.loop.sock_accept(self._bound)
-            except OSError:  # too many open files: wait until some are closed
-                await asyncio.sleep(0.1)
-            else:
-                self._spawn(self._shake_hands(raw))
-
-    async def _shake_hands(self, raw: socket.socket) -> None:
-        with contextlib.suppress(OSError):  # no TLS client, or it left: SSLError is an OSError
-            await self.loop.connect_accepted_socket(
-                lambda: Link(self), raw, ssl=self.tls, ssl_handshake_timeout=SILENT_LIMIT
-            )
-
-    def _stop_listening(self) -> None:
-        if self._server is not None:
-            self._server.close()
-            self._server = None
-        if self.tls is not None:
-            self.loop.remove_reader(self._bound)
-        for task in self._tasks:
-            task.cancel()
-
     def _crash(self) -> None:
         """Refuse connections and reset those there are. A bound socket that does not listen keeps the port ours."""
-        self._stop_listening()
-        self._bound.close()
+        self._listener.stop()
         for link in list(self.links.values()):
             link.close(abort=True)
-        self._bound = bind(self._name, self._port)
+        self._listener = self._listen_on(bind(self._name, self._port))
+
+    def _listen_on(self, bound: socket.socket) -> Listener:
+        return Listener(bound, lambda: Link(self), self.loop, tls=self.tls, handshake_timeout=SILENT_LIMIT)
 
     # ------------------------------------------------------------------------------------------ HTTP
     def answer(self, link: Link, request: HttpRequest) -> None:
@@ -401,8 +347,3 @@ class Host:
             future = self._pings.get(payload)
             if future is not None and not future.done():
                 future.set_result(None)
-
-    def _spawn(self, work: Any) -> None:
-        task: asyncio.Task[None] = self.loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)

@@ -19,7 +19,8 @@ class Portal:
     """One loop in one thread."""
 
     def __init__(self) -> None:
-        self.loop = asyncio.new_event_loop()
+        # On Windows the default loop cannot tell when a socket is readable, and worlds accept connections themselves.
+        self.loop = asyncio.SelectorEventLoop()
         self._thread = threading.Thread(target=self._run, name="mockcentral", daemon=True)
         self._thread.start()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import json
 import os
@@ -29,7 +30,7 @@ from mockcentral.scenario.schema import (
     WorldSettings,
 )
 from mockcentral.scenario.types import CountSpan, Duration, Span
-from mockcentral.servers.host import PortInUse
+from mockcentral.servers.listener import PortInUse
 from tests.mockcentral._core.rig import rule
 from tests.mockcentral.clients import (
     PATIENCE,
@@ -112,6 +113,26 @@ def test_fifty_worlds_come_and_go_and_leave_no_thread_and_no_socket_behind() -> 
     gc.collect()
     assert eventually(lambda: set(threading.enumerate()) <= before_threads), threading.enumerate()
     assert eventually(lambda: descriptors() <= before_fds), descriptors() - before_fds
+
+
+@pytest.mark.parametrize("turns", range(5))
+def test_a_connection_that_is_being_accepted_when_its_world_closes_is_closed_with_it(turns: int) -> None:
+    with World() as world:
+        portal, host = world._live_portal(), world._host
+        assert host is not None
+
+        async def connect_and_stop() -> socket.socket:
+            client = socket.create_connection(("127.0.0.1", int(world.address.rpartition(":")[2])))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await host.stop()
+            return client
+
+        with portal.run(connect_and_stop()) as client:
+            client.settimeout(PATIENCE)
+            with contextlib.suppress(ConnectionError):
+                assert client.recv(1) == b""
+        assert not host.links
 
 
 def test_worlds_created_through_the_control_api_of_a_world_go_with_it() -> None:
