@@ -40,7 +40,7 @@ MUTANTS: tuple[Mutant, ...] = (
         CORE + "machine.py",
         "        if not self._in_flight or request != self._request:\n            return None",
         "        if not self._in_flight:\n            return None",
-        JOIN + "test_an_answer_of_history_to_an_old_question_is_dropped",
+        JOIN + "test_an_answer_to_an_old_question_is_not_taken_for_that_to_the_new_one",
     ),
     Mutant(
         "what a dead stream had brought stays in the buffer",
@@ -229,7 +229,7 @@ MUTANTS: tuple[Mutant, ...] = (
         CORE + "machine.py",
         '            self._begin(now, "the consumer has caught up; opening a stream again")',
         "            pass",
-        KILLS + "test_after_an_overflow_a_stream_is_opened_again",
+        JOIN + "test_an_overflow_while_an_audit_is_under_way_still_leads_back_to_a_stream",
     ),
     # ------------------------------------------------------------------ audit
     Mutant(
@@ -409,7 +409,7 @@ MUTANTS: tuple[Mutant, ...] = (
         CORE + "machine.py",
         "            self._timers.set(Timer.REFRESH, now + refresh_after(life, self._random))\n",
         "",
-        BACK + "test_a_token_is_refreshed_at_four_fifths_of_its_life_at_the_latest",
+        BACK + "test_the_refreshed_token_goes_to_the_stream",
     ),
     Mutant(
         "a refreshed token does not go to the stream",
@@ -491,10 +491,10 @@ MUTANTS: tuple[Mutant, ...] = (
         BACK + "test_a_code_the_user_calls_transient_is_retried",
     ),
     Mutant(
-        "what was received before a failure is lost",
+        "what was processed just before a failure is not saved",
         CORE + "machine.py",
         "        self._timers.clear_all(but=Timer.CHECKPOINT)",
         "        self._timers.clear_all()",
-        BACK + "test_after_a_failure_what_was_received_before_can_still_be_taken_and_saved",
+        BACK + "test_what_was_processed_just_before_a_failure_is_saved_after_it",
     ),
 )

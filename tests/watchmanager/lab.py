@@ -21,6 +21,8 @@ from watchmanager.errors import WatchError
 from watchmanager.events import Details, Event, EventType, Item, Resource
 
 TOPIC = "/management/v1/watchtopics/t"
+MOST_STEPS = 200_000
+"""Of one `run`."""
 
 
 class _NoSource:
@@ -101,20 +103,20 @@ class Lab:
     def run(self, seconds: float) -> Lab:
         """Let time pass: answers arrive, timers fire."""
         end = self.now + seconds
-        while True:
+        for _ in range(MOST_STEPS):
             due = self._queue[0][0] if self._queue else None
             deadline = self.machine.deadline()
             times = [each for each in (due, deadline) if each is not None and each <= end]
             if not times:
-                break
+                self.now = end
+                return self
             self.now = max(self.now, min(times))
             if due is not None and due <= self.now:
                 _, _, action = heapq.heappop(self._queue)
                 action()
             else:
                 self.feed(happened.Tick())
-        self.now = end
-        return self
+        raise AssertionError(f"{MOST_STEPS} steps and only at {self.now:.3f} s: the machine goes round and round")
 
     def later(self, delay: float, action: Callable[[], None]) -> None:
         self._number += 1

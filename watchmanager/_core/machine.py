@@ -1,14 +1,16 @@
 """The rules of one watch.
 
 How a stream and a history become one sequence without a hole
-------------------------------------------------------------- The server does not acknowledge a subscription, so there
-is no moment at which "everything from here on comes over the stream" is known. The order of things makes up for it:
+-------------------------------------------------------------
+The server does not acknowledge a subscription, so there is no moment at which "everything from here on comes over the
+stream" is known. The order of things makes up for it:
 
     position     fixed before the first stream: the checkpoint, a number, or the newest event there is (asked for)
-    subscribe    the stream opens; what it brings is buffered, PINGs are answered at once catch up     history is read
-    by keyset (`sequence > last`, always the first page) until a page is empty; it is emitted confirm      a page asked
-    for *after* the server's first word on this stream is empty: whatever was published before that
-                 word is emitted, whatever is published later comes over the stream
+    subscribe    the stream opens; what it brings is buffered, PINGs are answered at once
+    catch up     history is read by keyset (`sequence > last`, always the first page) until a page is empty; it is
+                 emitted
+    confirm      a page asked for *after* the server's first word on this stream is empty: whatever was published
+                 before that word is emitted, whatever is published later comes over the stream
     merge        the buffer is emitted in order, what history had already brought is dropped
     LIVE         events are emitted as they come
 

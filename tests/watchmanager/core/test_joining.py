@@ -191,6 +191,17 @@ def test_an_answer_of_history_to_an_old_question_is_dropped() -> None:
     assert lab.sequences == []
 
 
+def test_an_answer_to_an_old_question_is_not_taken_for_that_to_the_new_one() -> None:
+    lab = Lab().start(0).run(0.035)
+    (asked,) = lab.did(do.FetchHistory)
+    lab.feed(happened.HistoryFetched(asked.request - 1, [event(77)]))
+    assert lab.sequences == []
+    lab.run(0.1)
+    lab.ping()
+    lab.run(0.2)
+    assert lab.is_in(State.LIVE)
+
+
 def test_a_page_under_way_is_used_even_if_the_stream_has_died() -> None:
     lab = Lab()
     lab.log = [1, 2]
@@ -370,6 +381,25 @@ def test_an_audit_of_what_is_no_longer_kept_is_no_loss() -> None:
 
 
 # ---------------------------------------------------------------- room
+def test_an_overflow_while_an_audit_is_under_way_still_leads_back_to_a_stream() -> None:
+    lab = Lab(buffer=Buffer(max_events=4), history=History(audit_interval=10.0))
+    lab.log = [10]
+    lab.live(10)
+    lab.auto_take = False
+    lab.history_delay = 1.0
+    lab.history_hidden = {11, 12, 13, 14}
+    lab.run(11)
+    lab.publish(11, 12, 13, 14)
+    lab.run(3)  # the audit is answered: nothing to read, and no room to open a stream in
+    assert lab.is_in(State.SPILLING)
+    lab.history_hidden = set()
+    lab.auto_take = True
+    lab.take_all()
+    lab.run(10)
+    assert lab.is_in(State.LIVE)
+    assert lab.sequences == [11, 12, 13, 14]
+
+
 def test_an_overflow_closes_the_stream_and_reads_on_from_history_without_loss() -> None:
     lab = Lab(buffer=Buffer(max_events=10), history=History(page_size=5)).live()
     lab.auto_take = False

@@ -273,6 +273,11 @@ def test_only_processed_events_are_saved() -> None:
     lab.machine.processed(ticket, lab.now)
     lab.run(5)
     assert lab.store == [item.sequence]
+    second, third = lab.machine.take(), lab.machine.take()
+    lab.machine.processed(second[1], lab.now)
+    lab.run(5)
+    assert lab.store == [1, 2]
+    lab.machine.processed(third[1], lab.now)
 
 
 def test_saves_are_rare_but_never_more_than_a_second_late() -> None:

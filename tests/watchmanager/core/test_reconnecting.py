@@ -31,7 +31,7 @@ def test_waits_grow_up_to_the_cap_and_are_spread_over_the_whole_range() -> None:
 
 
 def test_no_number_of_failures_overflows() -> None:
-    pacer = Pacer(Backoff(multiplier=10), Random(1))
+    pacer = Pacer(Backoff(multiplier=10.0), Random(1))
     pacer.failures = 10**9
     assert 0 <= pacer.failed() <= 60
 
@@ -416,6 +416,18 @@ def test_after_a_failure_what_was_received_before_can_still_be_taken_and_saved()
     lab.take_all()
     lab.run(2)
     assert lab.sequences == [1, 2]
+    assert lab.store[-1] == 2
+
+
+def test_what_was_processed_just_before_a_failure_is_saved_after_it() -> None:
+    lab = Lab(checkpointing=True).live()
+    lab.run(2)
+    lab.publish(1, 2)
+    lab.run(0.01)
+    assert 2 not in lab.store
+    lab.cut(5, "gone")
+    assert lab.is_in(State.FAILED)
+    lab.run(2)
     assert lab.store[-1] == 2
 
 
