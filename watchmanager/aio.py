@@ -20,6 +20,7 @@ from watchmanager._core.proxies import Target
 from watchmanager._core.status import State, WatchStatus
 from watchmanager._driver.engine import Engine, ResyncFunction, StateFunction
 from watchmanager._driver.history import HistoryClient
+from watchmanager._driver.home import Home
 from watchmanager._driver.pages import read_pages
 from watchmanager._driver.probe import Diagnosis, diagnose
 from watchmanager._driver.route import Route
@@ -128,6 +129,7 @@ class AsyncWatchManager:
         self._gone: Counter[str] = Counter()  # the counters of watches that are closed
         self._closing: asyncio.Task[None] | None = None
         self._closed = False
+        self._home = Home("manager")
         # Reads the files of `tls` and the environment, so that what is wrong with them shows here.
         server = Target(self._address.host, self._address.port, self._address.secure)
         self._route = self._route_to(server)
@@ -171,8 +173,7 @@ class AsyncWatchManager:
         processed when the next one is asked for; "manual" waits for `commit(event)`. Raises ConfigError, InvalidTopic,
         WatchClosed.
         """
-        if self._closed:
-            raise WatchClosed("the manager is closed")
+        self._check()
         link = topic_link(topic)
         if start is None:
             start = "checkpoint" if self._store is not None else "latest"
@@ -225,6 +226,7 @@ class AsyncWatchManager:
             fallback=fallback,
             resync=on_gone if callable(on_gone) else None,
             on_state=on_state,
+            manager=self._home,
         )
         watch = AsyncWatch(engine, commit)
         for each in self._watches:
@@ -244,6 +246,7 @@ class AsyncWatchManager:
         pages = self._pages(topic, after, before)
 
         async def events() -> AsyncIterator[Event]:
+            self._home.enter()
             async for page in pages:
                 for event in page:
                     yield event
@@ -251,8 +254,7 @@ class AsyncWatchManager:
         return events()
 
     def _pages(self, topic: str, after: int | None, before: int | None) -> AsyncIterator[list[Event]]:
-        if self._closed:
-            raise WatchClosed("the manager is closed")
+        self._check()
         if self._history_policy is None:
             raise ConfigError("history is switched off for this manager")
         for name, value in (("after", after), ("before", before)):
@@ -294,6 +296,8 @@ class AsyncWatchManager:
         """Walk the way to the server step by step, from its name to reading `topic` (a selfLink; None: up to the
         token), and tell which step fails. Never raises for a failed step. No step takes longer than `connect_timeout`.
         """
+        self._check()
+        self._home.enter()
 
         async def token() -> tuple[str, float | None]:
             credential, life = await self._tokens.get(None)
@@ -309,6 +313,11 @@ class AsyncWatchManager:
             history_url=url,
             seconds=self._connect_timeout,
         )
+
+    def _check(self) -> None:
+        self._home.check_process()
+        if self._closed:
+            raise WatchClosed("the manager is closed")
 
     def _open(self) -> None:
         """Objects that connect later; made here because only here everything is known."""
@@ -420,6 +429,7 @@ class AsyncWatchManager:
         """Let handlers end, close all watches, then the connections. Twice is once. From inside a handler it only
         begins to: the handler has to end first.
         """
+        self._home.check()
         self._closed = True
         if self._closing is None:
             self._closing = asyncio.ensure_future(self._close())

@@ -71,6 +71,14 @@ class WatchError(Exception):
         self.sequence = sequence
         self.attempt = attempt
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Not by calling the class with `args`, as exceptions are otherwise: some want more than a message.
+        return _again, (type(self), self.args), self.__dict__
+
+
+def _again(kind: type[WatchError], args: tuple[Any, ...]) -> WatchError:
+    return kind.__new__(kind, *args)
+
 
 class ConfigError(WatchError, ValueError):
     """An argument or a setting is wrong; the message says which and what to write instead."""

@@ -11,10 +11,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from operator import attrgetter
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeAlias
 
-_EMPTY: Mapping[str, str] = MappingProxyType({})
+
+class Attributes(dict[str, str]):
+    """A mapping that cannot be changed, but is compared, copied, pickled and written as JSON like any dict."""
+
+    __slots__ = ()
+
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+        raise TypeError("the attributes of a resource cannot be changed: dict(attributes) is a copy that can")
+
+    __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(frozenset(self.items()))
+
+    def __reduce__(self) -> tuple[type[Attributes], tuple[dict[str, str]]]:
+        return Attributes, (dict(self),)
+
+
+_EMPTY: Mapping[str, str] = Attributes()
 
 
 class EventType(enum.Enum):

@@ -20,6 +20,7 @@ from typing import Any, Literal, TypeVar
 
 from watchmanager._core.status import State, WatchStatus
 from watchmanager._driver.engine import StateFunction
+from watchmanager._driver.home import Home
 from watchmanager._driver.probe import Diagnosis
 from watchmanager._driver.runner import Rules
 from watchmanager.aio import (
@@ -34,7 +35,7 @@ from watchmanager.aio import (
 )
 from watchmanager.auth import TokenLike
 from watchmanager.checkpoints import CheckpointStore
-from watchmanager.errors import ConfigError, ForkedProcessError, LifecycleError, WatchClosed, WatchError
+from watchmanager.errors import ConfigError, LifecycleError, WatchClosed, WatchError
 from watchmanager.events import Event, EventType, Item
 from watchmanager.handlers import GapHandler, HandlerErrorLike, Key
 from watchmanager.policy import TLS, Backoff, Buffer, History, Keepalive, Proxy
@@ -589,18 +590,14 @@ class _Portal:
     """One event loop in one daemon thread, made when it is first needed."""
 
     def __init__(self) -> None:
-        self._pid = os.getpid()
+        self._home = Home("manager")
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._stopped = False
 
     def check(self) -> None:
-        if os.getpid() != self._pid:
-            raise ForkedProcessError(
-                f"this manager belongs to process {self._pid}, and this is its child {os.getpid()}: "
-                "make a new manager after the fork"
-            )
+        self._home.check_process()
 
     def run(self, work: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
         """Run a coroutine over there and wait for it; TimeoutError after `timeout` (it is cancelled then)."""

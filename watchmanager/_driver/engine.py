@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-import os
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
@@ -20,6 +19,7 @@ from watchmanager._core import inputs as happened
 from watchmanager._core.machine import Effects, Machine
 from watchmanager._core.status import State, WatchStatus
 from watchmanager._driver.history import HistoryClient
+from watchmanager._driver.home import Home
 from watchmanager._driver.probe import Diagnosis
 from watchmanager._driver.transport import Stream, Transport
 from watchmanager.auth import TokenSource
@@ -28,14 +28,12 @@ from watchmanager.errors import (
     CheckpointError,
     CheckpointWriteFailed,
     ConnectError,
-    ForkedProcessError,
     HandlerError,
     LifecycleError,
     SequenceExpired,
     TokenProviderError,
     WatchClosed,
     WatchError,
-    WrongLoopError,
 )
 from watchmanager.events import Event, Item
 
@@ -68,6 +66,7 @@ class Engine:
         fallback: str = "latest",
         resync: ResyncFunction | None = None,
         on_state: StateFunction | None = None,
+        manager: Home | None = None,
     ) -> None:
         self.machine = machine
         self.topic = topic
@@ -80,7 +79,8 @@ class Engine:
         self._resync = resync
         self._on_state = on_state
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._pid = os.getpid()
+        self._home = Home("watch")
+        self._manager = manager
         self._items = machine.outbox.items
         self._stream: Stream | None = None
         self._asking: asyncio.Task[None] | None = None
@@ -123,20 +123,15 @@ class Engine:
         """Begin in the running loop. Twice is once."""
         self.check()
         if self._loop is None:
-            self._loop = asyncio.get_running_loop()
+            if self._manager is not None:
+                self._manager.enter()
+            self._home.enter()
+            self._loop = self._home.loop
             self._spawn(self._begin())
 
     def check(self) -> None:
         """Raises when this is the wrong process or loop."""
-        if os.getpid() != self._pid:
-            raise ForkedProcessError(
-                f"this watch belongs to process {self._pid}, and this is its child {os.getpid()}: "
-                "make a new manager after the fork"
-            )
-        if self._loop is not None and asyncio.get_running_loop() is not self._loop:
-            raise WrongLoopError(
-                "this watch was started in another event loop: use it there, or use WatchManager from threads"
-            )
+        self._home.check()
 
     async def _begin(self) -> None:
         try:

@@ -7,15 +7,16 @@ another.
 
 from __future__ import annotations
 
+import copyreg
 import json
-from types import MappingProxyType
+from collections.abc import Callable
 from typing import Any
 
 from google.protobuf.message import DecodeError as ProtobufError
 
 from watchmanager._wire import messages
 from watchmanager.errors import DecodeError
-from watchmanager.events import Details, Event, EventType, Reference, Resource, Scope
+from watchmanager.events import Attributes, Details, Event, EventType, Reference, Resource, Scope
 
 METHOD = "/central.events.v1.watch/subscribe"
 CAPABILITIES = ("ping",)
@@ -92,7 +93,7 @@ class _Protobuf:
                     )
                     for each in meta.references
                 ),
-                attributes=MappingProxyType(dict(payload.attributes)),
+                attributes=Attributes(payload.attributes),
             ),
             time=message.time,
             version=message.version,
@@ -233,6 +234,28 @@ def _event(event: dict[str, Any], meta: dict[str, Any], sequence: int, where: st
     return Event(_event_type(word), _text(event, "id", where), sequence, size, (event, details), _JSON)
 
 
+# ---------------------------------------------------------------- copies
+def _reduce(event: Event) -> tuple[Any, ...]:
+    """How an event is copied and pickled: as what it was made from, unknown fields included."""
+    make: Callable[..., Event]
+    origin: tuple[Any, ...]
+    if event._source is _PROTOBUF:
+        make, origin = decode, (event.raw,)
+    elif event._source is _JSON:
+        make, origin = event_from_json, (event.raw, "event", event.size)
+    else:
+        return object.__reduce_ex__(event, 4)  # type: ignore[return-value]
+    return _again, (make, origin, event.recovered)
+
+
+def _again(make: Callable[..., Event], origin: tuple[Any, ...], recovered: bool) -> Event:
+    event = make(*origin)
+    return event.late() if recovered else event
+
+
+copyreg.pickle(Event, _reduce)
+
+
 def _event_type(word: str) -> EventType:
     """`ResourceCreated` is CREATED, `SubResourceUpdated` is SUBRESOURCEUPDATED (protocol 3.2); what is not known is
     UNKNOWN. (The Go client takes unknown words for CREATED.)
@@ -251,12 +274,12 @@ def _reference(given: dict[str, Any], where: str) -> Reference:
     return Reference(id, kind, name, scope_kind, scope_name, link, "SOFT" if given.get("type") == "SOFT" else "HARD")
 
 
-def _attributes(given: Any, where: str) -> MappingProxyType[str, str]:
+def _attributes(given: Any, where: str) -> Attributes:
     found = _object(given, where)
     for key, value in found.items():
         if not isinstance(value, str):
             raise DecodeError(f"{where}.{key} must be text, not {_name(value)}")
-    return MappingProxyType(found)
+    return Attributes(found)
 
 
 def _sequence(given: Any, where: str) -> int:

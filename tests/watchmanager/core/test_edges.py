@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import copy
+import dataclasses
 import json
+import operator
 import os
+import pickle
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -202,6 +207,55 @@ def test_an_event_cannot_be_changed_and_compares_by_what_identifies_it() -> None
             setattr(one, name, None)
     with pytest.raises(AttributeError):
         one.brand_new = 1  # type: ignore[attr-defined]
+
+
+def events_of_both_kinds() -> list[wm.Event]:
+    from_stream = codec.decode(full_event().SerializeToString() + b"\xa2\x06\x03new")
+    from_history = codec.event_from_json(json.loads(json.dumps(SAMPLE)), size=10)
+    return [from_stream, from_history, from_stream.late(), from_history.late()]
+
+
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda event: pickle.loads(pickle.dumps(event))])
+def test_an_event_can_be_copied_and_sent_to_another_process(again: Callable[[wm.Event], wm.Event]) -> None:
+    for event in events_of_both_kinds():
+        twin = again(event)
+        assert twin == event
+        assert twin.details == event.details
+        assert (twin.raw, twin.recovered, twin.size) == (event.raw, event.recovered, event.size)
+
+
+def test_attributes_are_a_dict_that_cannot_be_changed() -> None:
+    resource = events_of_both_kinds()[0].resource
+    assert resource.attributes == {"a": "b"}
+    assert json.loads(json.dumps(dataclasses.asdict(resource)))["attributes"] == {"a": "b"}
+    assert hash(resource) == hash(copy.deepcopy(resource))
+    attributes: Any = resource.attributes
+    for change in (
+        lambda: attributes.update(a="c"),
+        lambda: operator.setitem(attributes, "a", "c"),
+        lambda: attributes.pop("a"),
+        lambda: attributes.clear(),
+    ):
+        with pytest.raises(TypeError, match="cannot be changed"):
+            change()
+    assert resource.attributes == {"a": "b"}
+
+
+def test_every_error_survives_the_way_from_another_process() -> None:
+    def below(kind: type[wm.WatchError]) -> list[type[wm.WatchError]]:
+        return [kind, *(each for one in kind.__subclasses__() for each in below(one))]
+
+    for kind in below(wm.WatchError):
+        error = (
+            kind(5, 9)
+            if issubclass(kind, wm.SequenceExpired)
+            else kind("words", events_of_both_kinds()[0])
+            if issubclass(kind, wm.HandlerError)
+            else kind("words")
+        )
+        error.topic = "/t"
+        twin = pickle.loads(pickle.dumps(error))
+        assert (type(twin), str(twin), vars(twin)) == (kind, str(error), vars(error))
 
 
 def test_what_a_newer_server_adds_passes_through() -> None:

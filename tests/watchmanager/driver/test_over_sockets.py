@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -530,6 +531,46 @@ def test_a_watch_belongs_to_the_loop_it_was_started_in() -> None:
             loop.run_until_complete(owner.close())
         finally:
             loop.close()
+
+
+def test_a_manager_belongs_to_the_loop_it_was_first_used_in() -> None:
+    with plain() as world:
+        owner = manager(world)
+
+        async def ask() -> list[wm.Event]:
+            return [each async for each in owner.history(world.topics[0])]
+
+        async def start() -> None:
+            await owner.watch(world.topics[0]).ready(20)
+
+        loop = asyncio.new_event_loop()
+        try:
+            assert loop.run_until_complete(ask()) == []
+            for use in (ask, start, owner.diagnose, owner.close):
+                with pytest.raises(wm.WrongLoopError, match="this manager was started in another event loop"):
+                    asyncio.run(use())
+            loop.run_until_complete(start())
+            loop.run_until_complete(owner.close())
+        finally:
+            loop.close()
+
+
+def test_a_child_of_the_managers_process_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        owner = wm.AsyncWatchManager("https://central.test", tenant_id="1", token=lambda: "x")
+        watch = owner.watch("t")
+        child = os.getpid() + 1
+        with monkeypatch.context() as forked:
+            forked.setattr(os, "getpid", lambda: child)
+            for use in (lambda: owner.watch("t"), lambda: owner.history("t")):
+                with pytest.raises(wm.ForkedProcessError, match=f"its child {child}: make a new manager"):
+                    use()
+            for later in (owner.diagnose, owner.close, watch.ready, watch.__anext__):
+                with pytest.raises(wm.ForkedProcessError):
+                    await later()
+        await owner.close()
+
+    asyncio.run(main())
 
 
 def test_states_are_told_as_they_are_entered() -> None:
