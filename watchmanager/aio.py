@@ -328,7 +328,7 @@ class AsyncWatchManager:
         if self._history is None and self._history_policy is not None:
             url = self._history_policy.url or self._address.url
             self._history = HistoryClient(
-                url, self._tenant, self._user_agent, self._history_policy, self._history_route
+                url, self._tenant, self._user_agent, self._history_policy, self._history_route, self._tokens.skew
             )
 
     def on(
@@ -423,7 +423,7 @@ class AsyncWatchManager:
         for each in found:
             if each.state is State.CLOSED:
                 gone.update(metrics.counters(each))
-        return metrics.of_manager(still, gone, asdict(self._tally))
+        return metrics.of_manager(still, gone, asdict(self._tally), self._tokens.skew.seconds)
 
     async def close(self) -> None:
         """Let handlers end, close all watches, then the connections. Twice is once. From inside a handler it only

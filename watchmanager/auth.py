@@ -21,16 +21,21 @@ import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
-from watchmanager._core.token import REFRESH_AT, Credential
+from watchmanager._core.token import REFRESH_AT, Credential, Skew
+from watchmanager._driver.http import learn_clock, retry_after
 from watchmanager.errors import ConfigError, TokenExpired, TokenProviderError, WatchError
 from watchmanager.policy import TLS, Proxy
+
+if TYPE_CHECKING:
+    import httpx
 
 MAX_TOKEN = 8 * 1024
 """gRPC metadata has a soft limit of 8 KiB; a longer token would be refused by the transport with a puzzling status."""
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 ASSERTION_LIFE = 60
+SKEW_WORTH_A_TRY = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +110,10 @@ class TokenSource:
         self._fetched_at = 0.0
         self._task: asyncio.Task[Token] | None = None
         self.fixed = isinstance(provider, (str, Token))
-        self.skew = 0.0
-        """Seconds the server's clock is ahead of ours, as far as its answers told."""
+        self.skew = provider.skew if isinstance(provider, ClientCredentials) else Skew()
+        """Between the server's clock and ours: `exp` is meant in the server's time."""
+        self._busy: TokenProviderError | None = None
+        self._busy_until = 0.0
         if isinstance(provider, str):
             if not provider.strip():
                 raise ConfigError("the token is empty")
@@ -128,11 +135,23 @@ class TokenSource:
             or not self._fresh(token)
             or (instead_of is not None and instead_of == Credential(token.value))
         ):
+            self._respect_busy()
             if self._task is None or self._task.done():
                 self._task = asyncio.ensure_future(self._fetch(fresh=instead_of is not None))
             # Shielded: one watch that is closed must not take the token from the others.
             token = await asyncio.shield(self._task)
         return Credential(token.value), self._life(token)
+
+    def _respect_busy(self) -> None:
+        """A provider that said when to ask again is not asked before, by whatever watch."""
+        if self._busy is None:
+            return
+        left = self._busy_until - asyncio.get_running_loop().time()
+        busy, self._busy = self._busy, None
+        if left > 0:
+            self._busy = type(busy)(str(busy))
+            self._busy.retry_after, self._busy.__cause__ = left, busy.__cause__
+            raise self._busy
 
     async def aclose(self) -> None:
         """Stop what is under way."""
@@ -142,20 +161,23 @@ class TokenSource:
             await asyncio.gather(task, return_exceptions=True)
 
     def _life(self, token: Token) -> float | None:
-        return None if token.expires_at is None else token.expires_at - self._wall() - self.skew
+        return None if token.expires_at is None else token.expires_at - self._wall() - self.skew.seconds
 
     def _fresh(self, token: Token) -> bool:
         life = self._life(token)
         if life is None or token.expires_at is None:
             return True
-        whole = token.expires_at - self._fetched_at - self.skew
+        whole = token.expires_at - self._fetched_at - self.skew.seconds
         return life > whole * (1.0 - REFRESH_AT)
 
     async def _fetch(self, fresh: bool) -> Token:
         try:
             async with _timeout(self._timeout):
                 found = await self._call(fresh)
-        except WatchError:
+        except WatchError as error:
+            if isinstance(error, TokenProviderError) and error.retry_after:
+                self._busy = error
+                self._busy_until = asyncio.get_running_loop().time() + error.retry_after
             raise
         except (TimeoutError, asyncio.TimeoutError):
             raise TokenProviderError(f"the token provider gave nothing within {self._timeout:g} s") from None
@@ -268,31 +290,49 @@ class ClientCredentials:
         )
         self._timeout = timeout
         self._wall = wall
+        self.skew = Skew()
+        """Learned from the endpoint's answers: an assertion with a wrong time would be refused."""
 
     def __repr__(self) -> str:
         return f"ClientCredentials({self._audience!r}, {self._client_id!r})"
 
     async def fetch(self, fresh: bool) -> Token:
-        """Ask the token endpoint. Raises TokenProviderError with the endpoint's status and words, never a token."""
+        """Ask the token endpoint. Raises TokenProviderError with the endpoint's status and words, never a token.
+
+        Refused because of our clock, it asks once more with the time of the endpoint's.
+        """
         import httpx
 
         url = f"{self._audience}/protocol/openid-connect/token"
+        before = self.skew.seconds
+        try:
+            async with self._route.http_client(timeout=self._timeout) as client:
+                response = await self._ask(client, url)
+                if response.status_code in (400, 401, 403) and abs(self.skew.seconds - before) > SKEW_WORTH_A_TRY:
+                    response = await self._ask(client, url)
+        except httpx.HTTPError as error:
+            raise TokenProviderError(
+                f"the token endpoint {url} cannot be reached: {type(error).__name__}: {error}"
+            ) from error
+        return self._read(response, url)
+
+    async def _ask(self, client: httpx.AsyncClient, url: str) -> httpx.Response:
         form = {
             "grant_type": "client_credentials",
             "client_assertion_type": ASSERTION_TYPE,
             "client_assertion": self.assertion(),
         }
-        try:
-            async with self._route.http_client(timeout=self._timeout) as client:
-                response = await client.post(url, data=form)
-        except httpx.HTTPError as error:
-            raise TokenProviderError(
-                f"the token endpoint {url} cannot be reached: {type(error).__name__}: {error}"
-            ) from error
+        began = self._wall()
+        response = await client.post(url, data=form)
+        learn_clock(self.skew, response.headers, began, self._wall())
+        return response
+
+    def _read(self, response: httpx.Response, url: str) -> Token:
         if response.status_code != 200:
             failure = TokenProviderError(
                 f"the token endpoint {url} answered {response.status_code}{_reason(response.content)}"
             )
+            failure.retry_after = retry_after(response.headers.get("Retry-After"), self._now())
             raise failure
         try:
             answer = response.json()
@@ -306,12 +346,16 @@ class ClientCredentials:
             return Token.from_jwt(value)
         except TokenProviderError:
             if isinstance(life, (int, float)) and not isinstance(life, bool) and life > 0:
-                return Token(value, self._wall() + life)
+                return Token(value, self._now() + life)
             raise
+
+    def _now(self) -> float:
+        """By the endpoint's clock."""
+        return self._wall() + self.skew.seconds
 
     def assertion(self) -> str:
         """The JWT that proves who asks."""
-        issued = math.floor(self._wall())
+        issued = math.floor(self._now())
         claims = {
             "iss": f"{ASSERTION_TYPE}:{self._client_id}",
             "sub": self._client_id,

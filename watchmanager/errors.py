@@ -49,10 +49,11 @@ class WatchError(Exception):
     """Base of everything raised on purpose here. `retryable` says whether the watch itself tries again.
 
     Facts, None or empty where they do not apply: `code` (gRPC status name), `details` (the peer's words), `topic`,
-    `sequence`, `attempt` (number of the stream).
+    `sequence`, `attempt` (number of the stream), `retry_after` (seconds the peer asked us to wait).
     """
 
     retryable = False
+    retry_after: float | None = None
 
     def __init__(
         self,
@@ -152,7 +153,9 @@ class AuthError(WatchError):
 
 
 class TokenProviderError(AuthError):
-    """The token provider raised, timed out, or returned no usable token; the original is the cause."""
+    """The token provider raised, timed out, or returned no usable token; the original is the cause. A provider of your
+    own may raise it with `retry_after`: it is not asked again before.
+    """
 
     retryable = True
 
@@ -186,7 +189,7 @@ class InvalidTopic(TopicError, ConfigError):
 
 
 class HistoryError(WatchError):
-    """The history service failed. `status` is the HTTP status, None when there was no answer; `retry_after` seconds."""
+    """The history service failed. `status` is the HTTP status, None when there was no answer."""
 
     def __init__(
         self,

@@ -15,7 +15,7 @@ Of a watch (`watch.metrics()`):
 
 Of a manager (`manager.metrics()`): `watches`, `watches_live`, `watches_healthy`; the counters `events_...`, `gaps`,
 `reconnects`, `audits`, `pings` summed over all watches there ever were; `lag_events` and `buffered_bytes` over those of
-now; and of its handlers
+now; `clock_skew`, the seconds that the server's clock is ahead of ours as far as its answers prove; and of its handlers
 
     handler_calls, handler_errors           calls; those that raised
     handler_retries, handler_skipped        calls again; events given up by policy
@@ -88,9 +88,9 @@ def counters(status: WatchStatus) -> dict[str, float]:
 
 
 def of_manager(
-    open_watches: Iterable[WatchStatus], before: Mapping[str, float], handlers: Mapping[str, float]
+    open_watches: Iterable[WatchStatus], before: Mapping[str, float], handlers: Mapping[str, float], skew: float
 ) -> dict[str, float]:
-    """`before`: the counters of watches that are gone."""
+    """`before`: the counters of watches that are gone. `skew`: seconds the server's clock is ahead."""
     statuses = tuple(open_watches)
     found: dict[str, float] = {
         "watches": len(statuses),
@@ -98,6 +98,7 @@ def of_manager(
         "watches_healthy": sum(each.healthy for each in statuses),
         "lag_events": sum(each.lag for each in statuses),
         "buffered_bytes": sum(each.buffered_bytes for each in statuses),
+        "clock_skew": skew,
     }
     for name in COUNTERS:
         found[name] = before.get(name, 0) + sum(counters(each)[name] for each in statuses)

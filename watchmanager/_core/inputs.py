@@ -76,12 +76,15 @@ class StreamBroken:
 
 @dataclass(frozen=True, slots=True)
 class StreamEnded:
-    """The call is over: gRPC status number and text, and what the driver knows better: why it never got through."""
+    """The call is over: gRPC status number and text, what the driver knows better: why it never got through, and the
+    seconds the server asked us to wait.
+    """
 
     attempt: int
     code: int
     details: str = ""
     cause: WatchError | None = None
+    retry_after: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

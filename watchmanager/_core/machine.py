@@ -613,6 +613,7 @@ class Machine:
             cause=ended.cause,
         )
         self._last_error = verdict.error
+        verdict.error.retry_after = ended.retry_after
         if verdict.remedy is Remedy.STOP:
             self._give_up(verdict.error, now)
             return
@@ -700,6 +701,8 @@ class Machine:
 
     def _wait_as_told(self, delay: float, error: WatchError, now: float) -> float | None:
         """How long to wait after an error that we would get over; None when this was the end."""
+        if error.retry_after is not None:
+            delay = max(delay, error.retry_after)
         decision = self._told(error, now)
         if isinstance(decision, Retry):
             return delay if decision.delay is None else decision.delay
@@ -1208,8 +1211,6 @@ class Machine:
             self._give_up(error, now)
             return
         delay = self._history_pacer.failed()
-        if isinstance(error, HistoryError) and error.retry_after is not None:
-            delay = max(delay, error.retry_after)
         if self._asked is _Asked.POSITION and self.state is State.CONNECTING:
             self._back_off(delay, error, now)
             return
@@ -1286,14 +1287,14 @@ class Machine:
         if self._history_waits:
             self._history_waits = False
             if self.state is not State.CONNECTING:
-                self._timers.set(Timer.HISTORY, now + self._token_pacer.failed())
+                self._timers.set(Timer.HISTORY, now + max(self._token_pacer.failed(), error.retry_after or 0.0))
         if self.state is State.CONNECTING and self._stream is _Stream.NONE:
             self._back_off(self._token_pacer.failed(), error, now)
             return
         if self._credential_expires is not None and now < self._credential_expires:
             wait = retry_after(self._token_failures, self._credential_expires - now, self._random)
             self._token_failures += 1
-            self._timers.set(Timer.REFRESH, now + wait)
+            self._timers.set(Timer.REFRESH, now + max(wait, error.retry_after or 0.0))
 
     def _token_refused(self, error: WatchError, now: float, *, lived: float, heard: bool) -> None:
         self._refusals += 1
@@ -1303,7 +1304,7 @@ class Machine:
             error.retryable = False
             self._refusals = 0
             self._give_up(error, now)
-        elif self._refusals == 1 and not (heard and lived < YOUNG_REFUSAL):
+        elif self._refusals == 1 and not (heard and lived < YOUNG_REFUSAL) and not error.retry_after:
             self._begin(now, f"with a new token: {error}")
         else:
             self._back_off(self._pacer.failed(), error, now)

@@ -12,6 +12,24 @@ REFRESH_AT = 0.8
 SHORTEST_WAIT = 0.2
 """Between two refreshes, so that a provider that keeps returning the same dying token is not called in a loop."""
 USUAL_GAP = 5.0
+GREATEST_SKEW = 24 * 3600.0
+"""What a Date header says beyond this is taken for a mistake of whoever wrote it."""
+
+
+class Skew:
+    """How far the server's clock is ahead of ours, learned from the Date of its answers. `seconds` is 0 until one says
+    otherwise, and moves no further than the answers prove.
+    """
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def learn(self, date: float, began: float, ended: float) -> None:
+        """An answer says `date` (whole seconds); its request began and ended at these times of our clock."""
+        # The server looked at its clock in between, and cut off the fraction.
+        lower, upper = date - ended, date + 1.0 - began
+        if lower <= upper and lower >= -GREATEST_SKEW and upper <= GREATEST_SKEW:
+            self.seconds = min(max(self.seconds, lower), upper)
 
 
 class Credential:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from watchmanager._core.effects import FetchHistory
 from watchmanager._core.inputs import HistoryFailed, HistoryFetched, HistoryGone, Poison
-from watchmanager._driver.http import retry_after
+from watchmanager._core.token import Skew
+from watchmanager._driver.http import learn_clock, retry_after
 from watchmanager._driver.route import Route
 from watchmanager._wire import codec
 from watchmanager.errors import (
@@ -34,7 +35,9 @@ RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 class HistoryClient:
     """The history of one server. Belongs to one event loop."""
 
-    def __init__(self, url: str, tenant: str, user_agent: str, policy: History, route: Route) -> None:
+    def __init__(
+        self, url: str, tenant: str, user_agent: str, policy: History, route: Route, skew: Skew | None = None
+    ) -> None:
         self._url = url.rstrip("/")
         self._headers = {"X-Axway-Tenant-Id": tenant, "User-Agent": user_agent, "Accept": "application/json"}
         self._policy = policy
@@ -42,6 +45,7 @@ class HistoryClient:
         self._client: httpx.AsyncClient | None = None
         self._retired: list[httpx.AsyncClient] = []
         self._asking = 0
+        self._skew = skew or Skew()
 
     async def fetch(self, topic: str, effect: FetchHistory) -> HistoryFetched | HistoryGone | HistoryFailed:
         """One page of `topic`. Every failure comes back as an input."""
@@ -58,6 +62,7 @@ class HistoryClient:
         if effect.after is not None:
             query["query"] = f"sequenceID>{effect.after}"
         self._asking += 1
+        began = time.time()
         try:
             response = await self._client.get(
                 f"{self._url}/events{topic}",
@@ -73,6 +78,7 @@ class HistoryClient:
         finally:
             self._asking -= 1
             await self._close_retired()
+        learn_clock(self._skew, response.headers, began, time.time())
         if response.status_code == 200:
             try:
                 events, unreadable = codec.decode_page(response.content)
@@ -96,7 +102,7 @@ class HistoryClient:
         elif status == 404:
             error = TopicNotFound(f"history knows no topic {topic} (404)", code="NOT_FOUND")
         else:
-            wait = retry_after(response.headers.get("Retry-After"), time.time())
+            wait = retry_after(response.headers.get("Retry-After"), time.time() + self._skew.seconds)
             error = HistoryError(
                 f"history answered {status} {response.reason_phrase}".rstrip(),
                 status=status,

@@ -2,7 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
+
+from watchmanager._core.token import Skew
+
+LONGEST_WAIT = 24 * 3600.0
+"""Whoever asks for more patience than this does not get it."""
+
+
+def learn_clock(skew: Skew, headers: Mapping[str, str], began: float, ended: float) -> None:
+    """What the Date of an answer tells about the server's clock; an answer out of a cache tells nothing."""
+    date = headers.get("Date")
+    if date and "Age" not in headers:
+        try:
+            skew.learn(parsedate_to_datetime(date).timestamp(), began, ended)
+        except (ValueError, TypeError, OverflowError):
+            return
 
 
 def retry_after(value: str | None, wall: float) -> float | None:
@@ -11,8 +27,8 @@ def retry_after(value: str | None, wall: float) -> float | None:
         return None
     text = value.strip()
     if text.isascii() and text.isdigit():
-        return float(min(int(text[:10]), 24 * 3600))
+        return float(min(int(text[:10]), LONGEST_WAIT))
     try:
-        return min(max(0.0, parsedate_to_datetime(text).timestamp() - wall), 24 * 3600.0)
+        return min(max(0.0, parsedate_to_datetime(text).timestamp() - wall), LONGEST_WAIT)
     except (ValueError, TypeError, OverflowError):
         return None

@@ -9,6 +9,7 @@ TLS, so the token goes as plain metadata.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -17,6 +18,7 @@ import grpc
 import grpc.aio
 
 from watchmanager._core.inputs import Input, PingReceived, StreamBroken, StreamEnded, StreamOpened
+from watchmanager._driver.http import LONGEST_WAIT, retry_after
 from watchmanager._driver.probe import Diagnosis, diagnose
 from watchmanager._driver.route import Link, Route
 from watchmanager._wire import codec
@@ -144,7 +146,7 @@ class Stream:
         self._writes: set[asyncio.Task[None]] = set()
         self._transport = transport
         self._call = transport.open(token)
-        self._real_status: tuple[int, str] | None = None
+        self._real_status: tuple[int, str, float | None] | None = None
         self._status_known = asyncio.Event()
         self._call.add_done_callback(self._on_status)
         self._reader = asyncio.ensure_future(self._read(codec.subscribe(topic, token)))
@@ -211,25 +213,35 @@ class Stream:
                 raise
         if self._closed:
             return
-        code, details = await self._status()
+        code, details, wait = await self._status()
         if not self._closed:
             self._closed = True
-            self._feed(StreamEnded(attempt, code, details, self._transport.cause()))
+            self._feed(StreamEnded(attempt, code, details, self._transport.cause(), wait))
 
     def _on_status(self, _: object) -> None:
         """Called by grpc.aio in the moment a status is set, maybe twice: the real one before or after the mask."""
         code, details = _at_once(self._call.code()), _at_once(self._call.details()) or ""
         if code is not grpc.StatusCode.INTERNAL or details != _MASKED:
-            self._real_status = (_CODES.get(code, _UNKNOWN), details)
+            self._real_status = (_CODES.get(code, _UNKNOWN), details, _wait_told(self._call))
             self._status_known.set()
 
-    async def _status(self) -> tuple[int, str]:
+    async def _status(self) -> tuple[int, str, float | None]:
         """How the call ended."""
         await self._call.code()
         if self._real_status is None:
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._status_known.wait(), _UNMASK_WITHIN)
-        return self._real_status or (_CODES[grpc.StatusCode.INTERNAL], _MASKED)
+        return self._real_status or (_CODES[grpc.StatusCode.INTERNAL], _MASKED, None)
+
+
+def _wait_told(call: Any) -> float | None:
+    """The seconds a server asks for in its last words: gRPC's own way to say it (gRFC A6), or as HTTP does."""
+    words = {str(key): value for key, value in _at_once(call.trailing_metadata()) or ()}
+    pushback = words.get("grpc-retry-pushback-ms")
+    if isinstance(pushback, str) and pushback.isascii() and pushback.isdigit():
+        return min(int(pushback[:12]) / 1000, LONGEST_WAIT)
+    told = words.get("retry-after")
+    return retry_after(told, time.time()) if isinstance(told, str) else None
 
 
 def _at_once(coroutine: Any) -> Any:
