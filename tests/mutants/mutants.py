@@ -435,7 +435,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "refusals go round without a pause",
         CORE + "machine.py",
-        "        elif self._refusals == 1 and not (heard and lived < YOUNG_REFUSAL):",
+        "        elif self._refusals == 1 and not (heard and lived < YOUNG_REFUSAL) and not error.retry_after:",
         "        elif True:",
         BACK + "test_a_second_refusal_waits",
     ),
