@@ -191,16 +191,39 @@ class Central:
         planned = self._director.deadline()
         return planned if planned is not None and (earliest is None or planned < earliest) else earliest
 
-    def tick(self, now: float) -> None:
-        """Do whatever is due."""
+    def tick(self, now: float, budget: int | None = None) -> None:
+        """Do whatever is due. With a `budget`, stop publishing after about so many events and deliveries of them.
+
+        What is left then is due still: `deadline()` says so. A shell in real time gives a budget and looks after its
+        sockets in between, because a scenario may ask for more traffic than the machine can carry.
+        """
         while self._timers and self._timers[0][0] <= now:
             heapq.heappop(self._timers)[2](now)
         for strike in self._director.due(now):
             self._carry_out(strike, now)
+        spent = 0
+        while (line := self._due_line(now)) is not None:
+            spent += 1 + self._publish(line.next_change(), now)[1]
+            while line.in_burst and (budget is None or spent < budget):
+                spent += 1 + self._publish(line.next_change(), now)[1]
+            if budget is not None and spent >= budget:
+                return
+
+    def _due_line(self, now: float) -> TrafficLine | None:
+        """The line whose turn it is: in the order of the planned times, so that being late does not change what is
+        published after what.
+        """
+        turn: TrafficLine | None = None
+        earliest = now
         for line in self._traffic:
-            if line.next_at is not None and line.next_at <= now:
-                for change in line.due(now):
-                    self.publish(change, now)
+            at = line.next_at
+            if at is None or at > now:
+                continue
+            if line.in_burst:
+                return line
+            if turn is None or at < earliest:
+                turn, earliest = line, at
+        return turn
 
     @property
     def traffic_done(self) -> bool:
@@ -552,6 +575,10 @@ class Central:
 
         The resource's id, selfLink and scope are filled in. Raises OverflowError when int64 has no sequence left.
         """
+        return self._publish(change, now)[0]
+
+    def _publish(self, change: Change, now: float) -> tuple[Event, int]:
+        """`publish`, and to how many streams the event went."""
         # First what can fail: nothing may have changed when it does.
         sequence = self.log.next_sequence(self.settings.log.step.pick(self._steps))
         change = self._store(change, now)
@@ -572,15 +599,17 @@ class Central:
             name=change.name,
             scope=f"{change.scope.kind}/{change.scope.name}" if change.scope else None,
         )
+        watchers = 0
         for entry in entries:
             delivery = TopicEvent(event, entry.topic.id, entry.topic.self_link)
             entry.log.forget(self.log.purged_through)
             entry.log.append(sequence, delivery)
             for number in tuple(entry.calls):
                 if (call := self.calls.get(number)) is not None:
+                    watchers += 1
                     self._deliver(call, (delivery,), now)
         self._observe("publish", self.published, now)
-        return event
+        return event, watchers
 
     def _store(self, change: Change, now: float) -> Change:
         scope = change.scope

@@ -25,6 +25,7 @@ class TrafficLine:
         self._alive: list[str] = []
         self._made = 0
         self._started = False
+        self._burst_left = 0
         self._scope = parse_scope(spec.publish.scope)
 
     def observe(self, anchor: str, nth: int, now: float) -> None:
@@ -37,16 +38,23 @@ class TrafficLine:
     def done(self) -> bool:
         return self.left == 0
 
-    def due(self, now: float) -> list[Change]:
-        """The changes whose time has come; calling it early returns none, calling it late returns the whole backlog."""
-        changes: list[Change] = []
-        while self.next_at is not None and self.next_at <= now:
-            for _ in range(min(self.spec.burst, self.left)):
-                changes.append(self._change())
-                self.left -= 1
+    @property
+    def in_burst(self) -> bool:
+        """Whether a burst was begun and is not complete."""
+        return self._burst_left > 0
+
+    def next_change(self) -> Change:
+        """The next change of the line, whose time is `next_at`; only to be called while there is one."""
+        if not self._burst_left:
+            self._burst_left = min(self.spec.burst, self.left)
+        change = self._change()
+        self.left -= 1
+        self._burst_left -= 1
+        if not self._burst_left:
             # From the planned time, not from now: a late timer must not slow the traffic down.
-            self.next_at = self.next_at + self.spec.every.pick(self._random) if self.left else None
-        return changes
+            at = self.next_at or 0.0
+            self.next_at = at + self.spec.every.pick(self._random) if self.left else None
+        return change
 
     def _change(self) -> Change:
         publish = self.spec.publish

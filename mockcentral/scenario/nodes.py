@@ -113,9 +113,10 @@ def documents(text: str, file: str) -> list[Node]:
         ) from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise _error(
-            file, _yaml_message(error, text), mark.line + 1 if mark else 1, mark.column + 1 if mark else 1
-        ) from None
+        # What is missing at the end is missing in the last line that says something.
+        last = text.rstrip().count("\n") + 1
+        line, column = (min(mark.line + 1, last), mark.column + 1) if mark else (1, 1)
+        raise _error(file, _yaml_message(error, text), line, column) from None
     except yaml.YAMLError as error:  # a character that YAML forbids
         position = getattr(error, "position", 0)
         line = text.count("\n", 0, position) + 1 if isinstance(position, int) else 1
@@ -319,9 +320,13 @@ def _yaml_message(error: yaml.MarkedYAMLError, text: str) -> str:
         return f"a word cannot begin with {letter}: put it in quotes" if letter else "a word is missing its quotes"
     if line.lstrip(" ").startswith("\t"):
         return "a tab cannot indent YAML: use spaces"
+    if "nesting depth" in problem:
+        return f"nested deeper than {MAX_DEPTH}"
     if "anchor" in (error.context or "") or "alias" in (error.context or ""):
         return "a star or an ampersand at the start of a word needs quotes: '*'"
-    context = f" ({error.context})" if error.context else ""
+    begun = error.context_mark
+    where = f" begun in line {begun.line + 1}" if begun and mark and begun.line != mark.line else ""
+    context = f" ({error.context}{where})" if error.context else ""
     return f"this is not YAML: {problem}{context}"
 
 

@@ -40,7 +40,7 @@ class LogSettings:
 
     first_sequence: int = doc("the first sequence id", 100001, minimum=1, maximum=2**62)
     step: CountSpan = doc(
-        "how far ids rise from one event to the next; above 1 leaves holes", CountSpan(1, 1), minimum=1
+        "how far ids rise from one event to the next; above 1 leaves holes", CountSpan(1, 1), minimum=1, maximum=10**9
     )
     keep: int = doc("how many events are kept", 10000, minimum=1, maximum=10_000_000)
     keep_for: Duration = doc("how long an event is kept", Duration(7 * 86400.0), minimum=0.01)

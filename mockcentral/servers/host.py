@@ -46,6 +46,9 @@ MAX_QUEUED_EVENTS = 1_000_000
 copies.
 """
 
+WORK_AT_ONCE = 500
+"""Events and deliveries before the sockets get their turn again: some 10 ms of it on a slow machine."""
+
 
 def _warm_up() -> None:
     from mockcentral.servers import http_api
@@ -226,7 +229,7 @@ class Host:
 
     def _tick(self) -> None:
         self._timer = None
-        self.central.tick(self.now())
+        self.central.tick(self.now(), WORK_AT_ONCE)
         self.flush()
 
     def act(self, work: Callable[[Central, float], Any]) -> Any:

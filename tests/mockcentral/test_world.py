@@ -390,6 +390,13 @@ def test_records_of_ones_own_are_numbered_with_the_others() -> None:
         assert world.journal(1) == [record]
 
 
+def test_traffic_beyond_what_the_machine_can_carry_leaves_the_sockets_their_turn() -> None:
+    flood = Traffic(publish=Publish(kind="APIService"), count=300_000, burst=300_000)
+    with World(scenario(traffic=(flood,))) as world:
+        assert ask(world, "GET", "/apis/management/v1/watchtopics").status == 200
+        assert not world.traffic_done
+
+
 def test_traffic_that_never_ends_is_a_timeout() -> None:
     with World(scenario(traffic=(Traffic(publish=Publish(kind="A"), count=2, every=Span(999.0, 999.0)),))) as world:
         with pytest.raises(TimeoutError):

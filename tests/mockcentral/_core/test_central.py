@@ -7,6 +7,8 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mockcentral._core.actions import (
     AckPing,
@@ -890,6 +892,51 @@ def test_ticking_early_or_late_is_harmless() -> None:
     assert len(rig.records("event.published")) == 1
     rig.central.tick(100.0)
     assert len(rig.records("event.published")) == 5
+
+
+def test_a_tick_with_a_budget_leaves_the_rest_due() -> None:
+    lines = (Traffic(publish=Publish(kind="A"), count=10, burst=10), Traffic(publish=Publish(kind="B"), count=1))
+    rig = Rig(scenario(traffic=lines))
+    rig.central.tick(0.0, 4)
+    assert (len(rig.records("event.published")), rig.central.deadline()) == (4, 0.0)
+    rig.watch(), rig.watch()
+    rig.central.tick(0.0, 4)  # one event and two deliveries of it, twice
+    assert len(rig.records("event.published")) == 6
+    while not rig.central.traffic_done:
+        rig.central.tick(0.0, 1)
+    assert [record["resource_kind"] for record in rig.records("event.published")] == ["A"] * 10 + ["B"]
+
+
+@given(
+    lines=st.lists(
+        st.builds(
+            Traffic,
+            publish=st.builds(Publish, kind=st.sampled_from("ABC")),
+            count=st.integers(1, 12),
+            burst=st.integers(1, 5),
+            every=st.sampled_from((Span(0.0, 0.0), Span(1.0, 1.0), Span(0.5, 2.5))),
+            after=st.sampled_from((Span(0.0, 0.0), Span(1.0, 3.0))),
+        ),
+        min_size=1,
+        max_size=4,
+    ),
+    ticks=st.lists(st.tuples(st.floats(0.0, 20.0), st.integers(1, 9)), max_size=12),
+)
+@settings(deadline=None, max_examples=60)
+def test_what_is_published_after_what_does_not_depend_on_when_somebody_comes_to_look(
+    lines: list[Traffic], ticks: list[tuple[float, int]]
+) -> None:
+    punctual, late = Rig(scenario(traffic=tuple(lines))), Rig(scenario(traffic=tuple(lines)))
+    punctual.at(100.0)
+    for now, budget in sorted(ticks):
+        late.central.tick(now, budget)
+    while not late.central.traffic_done:
+        late.central.tick(100.0, 3)
+
+    def story(rig: Rig) -> list[tuple[str, str, str]]:
+        return [(one["resource_kind"], one["name"], one["op"]) for one in rig.records("event.published")]
+
+    assert story(late) == story(punctual)
 
 
 def test_a_quiet_world_needs_no_clock() -> None:
