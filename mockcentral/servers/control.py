@@ -17,7 +17,7 @@ from urllib.parse import parse_qs
 
 from mockcentral.servers import wsgi
 from mockcentral.servers.listener import Listener, bind, shown
-from mockcentral.servers.portal import shared
+from mockcentral.servers.portal import import_ahead, shared
 from mockcentral.wire.http import HttpRequest
 from mockcentral.wire.http1 import Http1Connection, Http1Error, error_response, sniff, tls_alert
 
@@ -54,6 +54,7 @@ class ControlServer:
         self.connections: set[_Connection] = set()
         self._portal = shared.acquire()
         self.loop = self._portal.loop
+        import_ahead("mockcentral.servers.control_api")
         self._listener = Listener(bound, lambda: _Connection(self), self.loop)
         self._portal.call(self._listener.start)
 

@@ -12,7 +12,6 @@ import contextlib
 import secrets
 import socket
 import ssl
-import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -37,6 +36,7 @@ from mockcentral.scenario.schema import Scenario
 from mockcentral.servers import wsgi
 from mockcentral.servers.front_door import SILENT_LIMIT, Link
 from mockcentral.servers.listener import Listener, bind, shown
+from mockcentral.servers.portal import import_ahead
 from mockcentral.servers.signer import Assertions, signer
 from mockcentral.wire.codec import event_frame
 from mockcentral.wire.grpc import HttpRequest
@@ -48,12 +48,6 @@ copies.
 
 WORK_AT_ONCE = 500
 """Events and deliveries before the sockets get their turn again: some 10 ms of it on a slow machine."""
-
-
-def _warm_up() -> None:
-    from mockcentral.servers import http_api
-
-    http_api.application()
 
 
 class Host:
@@ -106,7 +100,7 @@ class Host:
         """Listen, then let the scenario begin."""
         self._listener.start()
         # Importing Flask takes longer than anything a world does: not while a client's PING waits on this loop.
-        threading.Thread(target=_warm_up, name="mockcentral-import", daemon=True).start()
+        import_ahead("mockcentral.servers.http_api")
         self._started = time.monotonic()
         self.central.start(0.0, **about)
         self.flush()

@@ -7,6 +7,8 @@ test may block as it likes: the fake goes on answering.
 from __future__ import annotations
 
 import asyncio
+import importlib
+import sys
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
@@ -86,3 +88,19 @@ class _Shared:
 
 
 shared = _Shared()
+
+
+def import_ahead(module: str) -> None:
+    """Import a module with a Flask `application` before the first request needs it, on nobody's time.
+
+    Under pytest here and now: its import hook parses with `ast`, and two threads that do that at once, this one and
+    Hypothesis's for instance, end in a SystemError on Python 3.11 (CPython gh-106905).
+    """
+
+    def work() -> None:
+        importlib.import_module(module).application()
+
+    if "_pytest.assertion.rewrite" in sys.modules:
+        work()
+    else:
+        threading.Thread(target=work, name="mockcentral-import", daemon=True).start()

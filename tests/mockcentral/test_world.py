@@ -8,6 +8,7 @@ import gc
 import json
 import os
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -133,6 +134,16 @@ def test_a_connection_that_is_being_accepted_when_its_world_closes_is_closed_wit
             with contextlib.suppress(ConnectionError):
                 assert client.recv(1) == b""
         assert not host.links
+
+
+def test_under_pytest_nothing_is_imported_in_another_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pytest's import hook parses, and Python 3.11 cannot parse in two threads at once."""
+    applications = [f"mockcentral.servers.{name}" for name in ("http_api", "control_api")]
+    for name in applications:
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    with World(control=True):
+        assert all(name in sys.modules for name in applications)
+        assert "mockcentral-import" not in {thread.name for thread in threading.enumerate()}
 
 
 def test_worlds_created_through_the_control_api_of_a_world_go_with_it() -> None:

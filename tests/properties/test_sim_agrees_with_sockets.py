@@ -62,7 +62,7 @@ class Run:
         self.elsewhere: list[tuple[int, int]] = []
         """Where it asked from elsewhere: (asked, confirmed)."""
         self.gone = any(record.get("max_sequence") for record in records if record["kind"] == "http.request")
-        """Whether a 410 sent the client on to the newest sequence there was: what it skipped depends on when it asked."""
+        """Whether a 410 sent the client on to the newest sequence: what it skipped depends on when it asked."""
         confirmed = 0
         waiting = False
         for record in records:
