@@ -12,6 +12,8 @@ import ssl
 import struct
 from typing import TYPE_CHECKING, cast
 
+from h2.errors import ErrorCodes
+
 from mockcentral.wire.codec import decode_request
 from mockcentral.wire.grpc import (
     CallOpened,
@@ -33,13 +35,21 @@ if TYPE_CHECKING:
     from mockcentral.servers.host import Host
 
 SILENT_LIMIT = 30.0
-"""Seconds a client may stay silent before its first bytes tell a protocol; one that only connects holds a socket, no
-more.
+"""Seconds a client has to say what it wants: the TLS handshake, the whole HTTP/2 preface with its SETTINGS, each HTTP/1
+request from its first byte to its last. Between requests it may be silent for ever.
 """
 
 LINGER = 1.0
 """Seconds a client has to close its side after our FIN, while whatever it still sends is dropped: a close at once would
 answer that with RST, which may swallow what the client has not read yet.
+"""
+
+STALLS = 5
+"""Times in a row a closed connection may be found, every `LINGER`, to have taken nothing of what is left for it."""
+
+TURN = 4096
+"""Bytes heard from one connection before the others have their turn. One read may bring 256 KiB: 15,000 PINGs, or 8,000
+requests, and each millisecond spent on them is one that everybody else's events are late.
 """
 
 HIGH_WATER = 256 * 1024
@@ -62,8 +72,12 @@ class Link(asyncio.Protocol):
         """Payloads of PINGs somebody waits for."""
         self._transport: asyncio.Transport
         self._first = bytearray()
+        self._unheard = bytearray()
+        """What was read and waits for its turn. Nothing more is read meanwhile."""
+        self._turn_due = False
         self._paused = False
         self._closing = False
+        self._lingering = False
         self._impatience: asyncio.TimerHandle | None = None
 
     # ------------------------------------------------------------------------------------------ asyncio calls these
@@ -80,18 +94,17 @@ class Link(asyncio.Protocol):
         self.host.flush()
 
     def data_received(self, data: bytes) -> None:
-        if self.blackholed or self._closing:
-            return
-        if self.h2 is not None:
-            self._hear(self.h2.receive(data))
-        elif self.http1 is not None:
-            self._hear_http1(data)
+        if self._unheard:  # over TLS a pause comes too late for what is decrypted already
+            self._unheard += data
+        elif len(data) <= TURN:
+            self._listen(data)
         else:
-            self._listen_first(data)
-        self.host.touched(self)
-        self.host.flush()
+            self._unheard += data
+            self._take_turn()
 
     def eof_received(self) -> bool:
+        while self._unheard:  # over TLS the end may come with the same read
+            self._listen(self._next_unheard())
         return False
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -99,8 +112,8 @@ class Link(asyncio.Protocol):
             return
         self._closing = True
         self._transport.close()  # Python 3.10 warns of a TLS transport that ended by itself and was not closed
-        if self._impatience is not None:
-            self._impatience.cancel()
+        self._unheard.clear()
+        self._be_patient()
         reason = "closed" if error is None else type(error).__name__
         self.host.links.pop(self.id, None)
         self.host.central.connection_closed(self.id, self.host.now(), by="client", reason=reason)
@@ -113,14 +126,59 @@ class Link(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._paused = True
-        if self.http1 is not None:  # who does not read its answers may ask no further; HTTP/2 has windows for that
-            self._transport.pause_reading()
+        self._set_reading()
 
     def resume_writing(self) -> None:
         self._paused = False
+        self._set_reading()
         if self.http1 is not None:
+            self.host.loop.call_soon(self._go_on)
+        self.host.touched(self)
+        self.host.flush()
+
+    # ------------------------------------------------------------------------------------------ turns
+    def _take_turn(self) -> None:
+        self._turn_due = False
+        if self._unheard and not self._held_up():
+            self._listen(self._next_unheard())
+        self._await_turn()
+
+    def _await_turn(self) -> None:
+        if self._unheard and not self._turn_due and not self._held_up():
+            self._turn_due = True
+            self.host.loop.call_soon(self._take_turn)
+        self._set_reading()
+
+    def _next_unheard(self) -> bytes:
+        piece = bytes(self._unheard[:TURN])
+        del self._unheard[:TURN]
+        return piece
+
+    def _held_up(self) -> bool:
+        # Who does not read its answers may ask no further; HTTP/2 has windows for that.
+        return self._paused and self.http1 is not None
+
+    def _set_reading(self) -> None:
+        if self._unheard or self._held_up():
+            self._transport.pause_reading()
+        elif not self._transport.is_closing():
             self._transport.resume_reading()
-            self.host.loop.call_soon(self.data_received, b"")
+
+    def _go_on(self) -> None:
+        """After an HTTP/1 answer: the next of a pipeline, then what was read behind it."""
+        self._listen(b"")
+        self._await_turn()
+
+    def _listen(self, data: bytes) -> None:
+        if self.blackholed or self._closing:
+            self._unheard.clear()
+            return
+        if self.h2 is not None:
+            self._hear_h2(data)
+        elif self.http1 is not None:
+            self._hear_http1(data)
+        else:
+            self._hear_first(data)
         self.host.touched(self)
         self.host.flush()
 
@@ -135,21 +193,23 @@ class Link(asyncio.Protocol):
                 break
             self._transport.write(data)
         if self.h2.broken:
-            self.close()
+            self.close(linger=True)  # more of a flood is on its way, and RST would overtake the GOAWAY
 
     def close(self, *, abort: bool = False, linger: bool = False) -> None:
         """FIN after what was written, or RST at once; with `linger` the client is left time to read it all."""
         if self._closing:
             return
+        self._be_patient()
         if not abort and not self.blackholed:
             if self.h2 is not None and not self._paused and (data := self.h2.data_to_send(HIGH_WATER)):
                 self._transport.write(data)
             self._closing = True
-            if linger and self._transport.can_write_eof():
+            self._lingering = linger and self._transport.can_write_eof()
+            if self._lingering:
                 self._transport.write_eof()
-                self._impatience = self.host.loop.call_later(LINGER, self._end_of_linger)
             else:
                 self._transport.close()
+            self._watch_the_end(self._left_to_write(), 0)
             return
         self._closing = True
         raw = self._transport.get_extra_info("socket")
@@ -167,21 +227,19 @@ class Link(asyncio.Protocol):
         Reading goes on, because the moment the client gives up is worth knowing.
         """
         self.blackholed = True
+        self._be_patient()
 
     # ------------------------------------------------------------------------------------------ first bytes
-    def _listen_first(self, data: bytes) -> None:
+    def _hear_first(self, data: bytes) -> None:
         self._first += data
         protocol = "h2" if self._agreed_on_h2() else sniff(bytes(self._first[:32]))
         if protocol is None:
             return
-        if self._impatience is not None:
-            self._impatience.cancel()
-            self._impatience = None
         self.host.central.connection_speaks(self.id, protocol, self.host.now())
         first, self._first = bytes(self._first), bytearray()
         if protocol == "h2":
             self.h2 = ServerConnection()
-            self._hear(self.h2.receive(first))
+            self._hear_h2(first)
         elif protocol == "http/1.1":
             self.http1 = Http1Connection()
             self._hear_http1(first)
@@ -201,18 +259,50 @@ class Link(asyncio.Protocol):
         self.host.central.connection_closed(self.id, self.host.now(), by="server", reason=reason)
         self.close(linger=linger)
 
-    def _end_of_linger(self) -> None:
-        if self._transport.get_write_buffer_size():  # it still reads, slowly
-            self._impatience = self.host.loop.call_later(LINGER, self._end_of_linger)
-        else:
-            self._transport.abort()
+    # ------------------------------------------------------------------------------------------ patience
+    def _be_patient(self) -> None:
+        if self._impatience is not None:
+            self._impatience.cancel()
+            self._impatience = None
 
     def _lost_patience(self) -> None:
         self._impatience = None
-        self._refuse(f"said nothing for {SILENT_LIMIT:.0f} s")
+        if self.h2 is not None:
+            self.h2.goaway(ErrorCodes.SETTINGS_TIMEOUT, 0)
+            self._refuse(f"no SETTINGS within {SILENT_LIMIT:.0f} s", linger=True)
+        elif self.http1 is not None:
+            self._transport.write(error_response(408, f"The request was not complete within {SILENT_LIMIT:.0f} s."))
+            self._refuse(f"a request was not complete within {SILENT_LIMIT:.0f} s", linger=True)
+        else:
+            self._refuse(f"said nothing for {SILENT_LIMIT:.0f} s")
+
+    def _watch_the_end(self, left: int, stalls: int) -> None:
+        self._impatience = self.host.loop.call_later(LINGER, self._look_at_the_end, left, stalls)
+
+    def _look_at_the_end(self, before: int, stalls: int) -> None:
+        """Give the transport up when its peer has everything and does not close, or stopped taking what is left."""
+        left = self._left_to_write()
+        if left < before:
+            self._watch_the_end(left, 0)
+        elif stalls < STALLS and (left or not self._lingering):
+            self._watch_the_end(left, stalls + 1)
+        else:
+            self._transport.abort()
+
+    def _left_to_write(self) -> int:
+        try:
+            return self._transport.get_write_buffer_size()
+        except AttributeError:  # a TLS transport of Python 3.10 that is about to report its end
+            return 0
 
     # ------------------------------------------------------------------------------------------ HTTP/2
-    def _hear(self, events: list[WireEvent]) -> None:
+    def _hear_h2(self, data: bytes) -> None:
+        assert self.h2 is not None
+        self._understand(self.h2.receive(data, self.host.now()))
+        if self._impatience is not None and self.h2.greeted and not self._closing:
+            self._be_patient()
+
+    def _understand(self, events: list[WireEvent]) -> None:
         central, host = self.host.central, self.host
         for event in events:
             now = host.now()
@@ -280,6 +370,12 @@ class Link(asyncio.Protocol):
             if interim := self.http1.data_to_send():
                 self._transport.write(interim)
             self.host.answer(self, event)
+        if self._closing:
+            return
+        if not self.http1.unfinished:
+            self._be_patient()
+        elif self._impatience is None:
+            self._impatience = self.host.loop.call_later(SILENT_LIMIT, self._lost_patience)
 
     def respond(self, request: HttpRequest, status: int, headers: tuple[tuple[str, str], ...], body: bytes) -> None:
         """Send an HTTP response, to whichever protocol asked."""
@@ -296,7 +392,7 @@ class Link(asyncio.Protocol):
             self.close()
         elif not self._paused:
             # The next of a pipeline. Not from here: a long pipeline would be a deep recursion.
-            self.host.loop.call_soon(self.data_received, b"")
+            self.host.loop.call_soon(self._go_on)
 
 
 def _address(peer: object) -> str:

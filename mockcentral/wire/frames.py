@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from mockcentral.wire.credit import Credit
+
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 """What every HTTP/2 client sends first (RFC 9113 3.4)."""
 
@@ -24,11 +26,18 @@ DEFAULT_MAX_HEADER_BLOCK = 128 * 1024
 """Bound for one compressed header block. A valid block is never longer than the header list it stands for (64 KiB
 here), so twice that only ever stops floods of CONTINUATION frames."""
 
+MAX_CONTINUATIONS = 63
+"""Bound for the CONTINUATION frames of one header block, since empty ones add nothing to its length. h2 has the same
+and calls it a PROTOCOL_ERROR.
+"""
+
 _HEADERS, _SETTINGS, _PUSH_PROMISE, _PING, _GOAWAY, _CONTINUATION = 0x1, 0x4, 0x5, 0x6, 0x7, 0x9
 _ACK = 0x1
 _END_HEADERS = 0x4
 
 _FRAME_SIZE_ERROR, _ENHANCE_YOUR_CALM = 0x6, 0xB
+
+_TOO_MUCH = "more PINGs, resets, settings or empty frames than anybody needs"
 
 _HEADER = struct.Struct(">BHBBI")
 _U32 = struct.Struct(">I")
@@ -74,16 +83,20 @@ class HeaderBlockTooLong(FrameError):
     """HEADERS and CONTINUATION frames add up to more than any sensible request."""
 
 
+class Flood(FrameError):
+    """More frames that cost work and ask for nothing than any honest client sends."""
+
+
 class FrameSplitter:
     """Splits what a client sends into bytes for h2 and the frames answered elsewhere, in order.
 
     Holds back at most one incomplete frame header, PING or GOAWAY; other payloads pass on as they arrive, so a feed
     without such frames gives back the very object it was given. Inside a header block (RFC 9113 4.3: nothing may come
     between HEADERS and its CONTINUATIONs) PING and GOAWAY pass on too, and h2 complains as it should. After a
-    `FrameError` the splitter must not be fed again.
+    `FrameError` the splitter must not be fed again. Each frame is paid for with `credit`, which the owner refills.
     """
 
-    __slots__ = ("_block", "_held", "_in_block", "_max_block", "_max_frame", "_passing")
+    __slots__ = ("_block", "_continuations", "_held", "_in_block", "_max_block", "_max_frame", "_passing", "credit")
 
     def __init__(
         self, max_frame_size: int = DEFAULT_MAX_FRAME_SIZE, max_header_block: int = DEFAULT_MAX_HEADER_BLOCK
@@ -93,7 +106,8 @@ class FrameSplitter:
         self._passing = len(PREFACE)
         self._held = b""
         self._in_block = False
-        self._block = 0
+        self._block = self._continuations = 0
+        self.credit = Credit()
 
     @property
     def held(self) -> int:
@@ -101,12 +115,13 @@ class FrameSplitter:
         return len(self._held)
 
     def feed(self, data: bytes) -> list[Item]:
-        """The items completed by `data`. Raises `FrameTooLong` or `HeaderBlockTooLong`."""
+        """The items completed by `data`. Raises `FrameTooLong`, `HeaderBlockTooLong` or `Flood`."""
         if self._held:
             data = self._held + data
             self._held = b""
         size = len(data)
         items: list[Item] = []
+        credit = self.credit
         run = 0  # where the bytes to pass on begin
         at = 0
         while True:
@@ -122,37 +137,44 @@ class FrameSplitter:
                 _pass_on(items, data, run, at)
                 message = f"a frame of {length} bytes was announced, {self._max_frame} are allowed"
                 raise FrameTooLong(message, _FRAME_SIZE_ERROR, items)
-            if kind == _PING and length == 8 and not self._in_block and not stream & 0x7FFFFFFF:
-                if size - at < HEADER_SIZE + 8:
-                    break
+            lifted = not self._in_block and not stream & 0x7FFFFFFF and _is_lifted(kind, length)
+            if lifted and size - at < HEADER_SIZE + length:
+                break
+            credit.spend(kind, flags, length)
+            if credit.left < 0:
                 _pass_on(items, data, run, at)
-                items.append(Ping(data[at + HEADER_SIZE : at + HEADER_SIZE + 8], bool(flags & _ACK)))
-                at = run = at + HEADER_SIZE + 8
-                continue
-            if kind == _GOAWAY and length >= 8 and not self._in_block and not stream & 0x7FFFFFFF:
-                if size - at < HEADER_SIZE + length:
-                    break
+                raise Flood(_TOO_MUCH, _ENHANCE_YOUR_CALM, items)
+            if lifted:
                 _pass_on(items, data, run, at)
-                body = data[at + HEADER_SIZE : at + HEADER_SIZE + length]
-                last_stream = _U32.unpack_from(body)[0] & 0x7FFFFFFF
-                items.append(GoAway(_U32.unpack_from(body, 4)[0], last_stream, body[8:]))
-                at = run = at + HEADER_SIZE + length
+                run = at + HEADER_SIZE + length
+                body = data[at + HEADER_SIZE : run]
+                at = run
+                if kind == _PING:
+                    items.append(Ping(body, bool(flags & _ACK)))
+                else:
+                    last_stream = _U32.unpack_from(body)[0] & 0x7FFFFFFF
+                    items.append(GoAway(_U32.unpack_from(body, 4)[0], last_stream, body[8:]))
                 continue
             if kind in (_HEADERS, _PUSH_PROMISE) and not self._in_block:
                 self._in_block = not flags & _END_HEADERS
-                self._block = length
+                self._block, self._continuations = length, 0
             elif kind == _CONTINUATION and self._in_block:
                 self._in_block = not flags & _END_HEADERS
                 self._block += length
-                if self._block > self._max_block:
+                self._continuations += 1
+                if self._block > self._max_block or self._continuations > MAX_CONTINUATIONS:
                     _pass_on(items, data, run, at)
-                    message = f"a header block of more than {self._max_block} bytes"
+                    message = f"a header block of more than {self._max_block} bytes or {MAX_CONTINUATIONS + 1} frames"
                     raise HeaderBlockTooLong(message, _ENHANCE_YOUR_CALM, items)
             at += HEADER_SIZE
             self._passing = length
         _pass_on(items, data, run, at)
         self._held = data[at:]
         return items
+
+
+def _is_lifted(kind: int, length: int) -> bool:
+    return (kind == _PING and length == 8) or (kind == _GOAWAY and length >= 8)
 
 
 def _pass_on(items: list[Item], data: bytes, start: int, end: int) -> None:

@@ -44,6 +44,7 @@ from h2.exceptions import FlowControlError, FrameTooLargeError, ProtocolError
 from h2.settings import SettingCodes, Settings
 
 from mockcentral.wire.frames import (
+    HEADER_SIZE,
     PREFACE,
     FrameError,
     FrameSplitter,
@@ -78,6 +79,9 @@ MAX_MESSAGE = 4 * 1024 * 1024
 MAX_HELD = 16 * 1024 * 1024
 """Bound for all half-received messages and bodies of one connection together."""
 
+MAX_UNREAD = 1024 * 1024
+"""Bound for acks, headers and resets that wait for a transport nobody reads from; DATA waits for windows."""
+
 MAX_DATA_FRAME = 64 * 1024
 """Some peers allow frames of megabytes; longer frames than this save nothing and keep the other streams waiting."""
 
@@ -90,6 +94,7 @@ _INTERNAL, _RESOURCE_EXHAUSTED, _UNIMPLEMENTED = 13, 8, 12
 
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
 _BAD_VALUE = re.compile(rb"[\0\r\n]")
+_KNOWN_SETTINGS = frozenset(SettingCodes)
 _PER_CONNECTION = frozenset((b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"))
 _PSEUDO = frozenset((b":method", b":scheme", b":authority", b":path", b":protocol"))
 
@@ -221,6 +226,15 @@ class _Stream:
 class _H2(H2Connection):
     # h2 remembers how 65,536 streams ended, for courtesy towards late frames; that is 5 MB a connection under a flood.
     MAX_CLOSED_STREAMS = 1024
+    _asked = 0
+
+    @property
+    def open_inbound_streams(self) -> int:
+        # h2 asks at each request, to compare with a limit that is none here, and goes through all streams for the
+        # answer: with a thousand open, that is more than all the rest. It also clears away closed ones meanwhile, so
+        # now and then it may.
+        self._asked += 1
+        return 0 if self._asked % 64 else super().open_inbound_streams
 
 
 class ServerConnection:
@@ -272,6 +286,7 @@ class ServerConnection:
         if initial_window != self._h2.local_settings.initial_window_size:
             self._h2.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: initial_window})
         self._splitter = FrameSplitter(max_header_block=2 * max_header_list)
+        self._credit = self._splitter.credit
         self._max_streams = max_streams
         self._max_message = max_message
         self._max_body = max_body
@@ -280,18 +295,25 @@ class ServerConnection:
         """Streams with something queued that were not found blocked by their own window since."""
         self._queued_bytes = 0
         self._held = 0
+        self._unread = 0
+        """Bytes in `_out` that are no DATA frames; negative while those are still with h2."""
         self._unasked = 0
         """Bytes on the live path since `data_to_send`: while a transport is full, they too must wait in the queues."""
         self._last_stream = _UNLIMITED
         """Streams above it came after our GOAWAY."""
         self._broken = False
+        self._greeted = False
 
     # ------------------------------------------------------------ bytes in
-    def receive(self, data: bytes) -> list[WireEvent]:
-        """What these bytes mean, in order. Never raises; after `ProtocolBroken` it returns nothing."""
+    def receive(self, data: bytes, now: float = 0.0) -> list[WireEvent]:
+        """What these bytes mean, in order. Never raises; after `ProtocolBroken` it returns nothing.
+
+        `now`, in seconds, lets a peer recover from what it cost us; without, it has one `Credit.BURST` for ever.
+        """
         events: list[WireEvent] = []
         if self._broken:
             return events
+        self._credit.refill(now)
         bad: FrameError | None = None
         try:
             items = self._splitter.feed(data)
@@ -309,12 +331,21 @@ class ServerConnection:
                 events.append(GoAwayReceived(item.error_code, item.debug))
         if bad is not None:
             self._break(str(bad), bad.error_code, events)
+            return events
+        self._keep(self._h2.data_to_send())
+        if self._unread > MAX_UNREAD:
+            self._break("the client does not read its answers", ErrorCodes.ENHANCE_YOUR_CALM, events)
         return events
 
     @property
     def broken(self) -> bool:
         """True once `ProtocolBroken` was reported."""
         return self._broken
+
+    @property
+    def greeted(self) -> bool:
+        """True once the client's preface was complete: the magic words and its SETTINGS (RFC 9113 3.4)."""
+        return self._greeted
 
     @property
     def open_streams(self) -> int:
@@ -348,6 +379,7 @@ class ServerConnection:
                     return False
                 else:
                     self._unasked += len(frames[0])
+                    self._sent_data(len(frames[0]))
                     return True
             queue = call.queue = deque()
         before = len(queue)
@@ -444,7 +476,7 @@ class ServerConnection:
         if self._ready and not self._broken:
             self._pump(limit)
         data = self._h2.data_to_send()
-        self._unasked = 0
+        self._unasked = self._unread = 0
         if self._out:
             self._out.append(data)
             data = b"".join(self._out)
@@ -493,12 +525,18 @@ class ServerConnection:
         elif isinstance(event, StreamEnded):
             self._ended(event.stream_id, events)
         elif isinstance(event, StreamReset):
+            if not event.remote_reset:
+                self._credit.left -= 1
             call = self._streams.get(event.stream_id)
             if call is not None:
                 if call.request is None:
                     events.append(CallReset(event.stream_id, int(event.error_code), event.remote_reset))
                 self._forget(event.stream_id)
         elif isinstance(event, RemoteSettingsChanged):
+            self._greeted = True
+            for setting in event.changed_settings:
+                if setting not in _KNOWN_SETTINGS:  # h2 would keep all 65,536 of them
+                    del self._h2.remote_settings[setting]
             if SettingCodes.INITIAL_WINDOW_SIZE in event.changed_settings:
                 for stream, call in self._streams.items():
                     if call.queue is not None:
@@ -508,11 +546,11 @@ class ServerConnection:
 
     def _opened(self, stream: int, raw: Iterable[tuple[bytes, bytes]], events: list[WireEvent]) -> None:
         if stream > self._last_stream or len(self._streams) >= self._max_streams:
-            self._reset(stream, ErrorCodes.REFUSED_STREAM)
+            self._refuse_stream(stream, ErrorCodes.REFUSED_STREAM)
             return
         read = _read_headers(raw)
         if read is None:
-            self._reset(stream, ErrorCodes.PROTOCOL_ERROR)  # "malformed" is a stream error, RFC 9113 8.1.1
+            self._refuse_stream(stream, ErrorCodes.PROTOCOL_ERROR)  # "malformed" is a stream error, RFC 9113 8.1.1
             return
         pseudo, regular = read
         method, path = _text(pseudo[b":method"]), _text(pseudo[b":path"])
@@ -630,6 +668,10 @@ class ServerConnection:
         events.append(HttpRefused(stream, call.request[0], call.request[1], status))
         self.respond(stream, status, (("content-type", "text/plain; charset=utf-8"), *headers), text.encode())
 
+    def _refuse_stream(self, stream: int, error_code: int) -> None:
+        self._credit.left -= 1  # who makes us reset streams costs as much as who resets them
+        self._reset(stream, error_code)
+
     def _break(self, reason: str, error_code: int | None, events: list[WireEvent]) -> None:
         self._broken = True
         self._streams.clear()
@@ -686,6 +728,7 @@ class ServerConnection:
         except ProtocolError:
             self._forget(stream)
             return 0
+        self._sent_data(size)
         if done:
             call.queue = None
             self._ready.pop(stream, None)
@@ -729,10 +772,17 @@ class ServerConnection:
         """A frame h2 does not know of, behind what h2 has made so far."""
         if self._broken:
             return
-        made = self._h2.data_to_send()
-        if made:
-            self._out.append(made)
-        self._out.append(data)
+        self._keep(self._h2.data_to_send())
+        self._keep(data)
+
+    def _keep(self, data: bytes) -> None:
+        if data:
+            self._out.append(data)
+            self._unread += len(data)
+
+    def _sent_data(self, size: int) -> None:
+        self._credit.earn()
+        self._unread -= HEADER_SIZE + size
 
 
 def _read_headers(

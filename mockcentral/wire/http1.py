@@ -111,6 +111,13 @@ class Http1Connection:
         """True between a request and its `respond`; a driver may stop reading meanwhile."""
         return self._waiting
 
+    @property
+    def unfinished(self) -> bool:
+        """True while a request has begun to arrive and is not complete."""
+        if self._waiting or self._closed:
+            return False
+        return self._h11.their_state is h11.SEND_BODY or bool(self._ahead) or bool(self._h11.trailing_data[0])
+
     def receive(self, data: bytes) -> list[HttpRequest | Http1Error]:
         """The request completed by `data`, or the reason there will be none. Never raises.
 

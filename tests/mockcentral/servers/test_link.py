@@ -1,0 +1,295 @@
+"""One connection on a transport without a socket: turns, patience, and ends, byte by byte."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, TypeAlias
+
+import pytest
+from hyperframe.frame import PingFrame
+
+from mockcentral._core.journal import Journal
+from mockcentral.scenario.schema import Scenario
+from mockcentral.servers.front_door import LINGER, SILENT_LIMIT, STALLS, TURN, Link
+from mockcentral.servers.host import Host
+from mockcentral.servers.listener import bind
+from mockcentral.wire.credit import Credit
+from mockcentral.wire.frames import PREFACE
+from tests.mockcentral.floods import HELLO, REQUEST, goaway_code, headers
+
+SCENARIO = Scenario(scenario="empty", about="Nothing happens.")
+UNREAD = 50_000
+GET = b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+class Transport(asyncio.Transport):
+    """What asyncio would do with a socket whose other end is `full` or reads everything at once."""
+
+    def __init__(self) -> None:
+        super().__init__({"peername": ("127.0.0.1", 1)})
+        self.written = bytearray()
+        self.reading = True
+        self.full = False
+        self.left = 0
+        self.ended = self.closed = self.aborted = False
+        self.link: Link
+
+    def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
+        assert not self.ended
+        self.written += data
+        if self.full:
+            self.left += len(data)
+            self.link.pause_writing()
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        pass
+
+    def get_write_buffer_size(self) -> int:
+        return self.left
+
+    def pause_reading(self) -> None:
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        self.reading = True
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None:
+        self.ended = True
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def close(self) -> None:
+        self.closed = True
+        if not self.left and not self.aborted:
+            self.link.host.loop.call_soon(self.link.connection_lost, None)
+
+    def abort(self) -> None:
+        if not self.aborted:
+            self.aborted = self.closed = True
+            self.link.host.loop.call_soon(self.link.connection_lost, None)
+
+
+class Clock:
+    """The loop's time: it stands still but for `advance`."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop, self._now, self._real = loop, loop.time(), loop.time
+        loop.time = lambda: self._now  # type: ignore[method-assign]
+
+    async def advance(self, seconds: float) -> None:
+        self._now += seconds
+        for _ in range(3):
+            await asyncio.sleep(0)
+
+    def release(self) -> None:
+        self._loop.time = self._real  # type: ignore[method-assign]
+
+
+Test: TypeAlias = "Callable[[Link, Transport, Clock], Coroutine[Any, Any, None]]"
+
+
+def on_a_link(test: Test) -> None:
+    """Run `test` with a connection of a running host."""
+
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        host = Host(SCENARIO, journal=Journal("default"), seed=1, bound=bind("127.0.0.1", 0), loop=loop)
+        await host.start()
+        clock = Clock(loop)
+        try:
+            transport, link = Transport(), Link(host)
+            transport.link = link
+            link.connection_made(transport)
+            await test(link, transport, clock)
+        finally:
+            clock.release()
+            await host.stop()
+
+    asyncio.run(run())
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    for _ in range(100_000):
+        if condition():
+            return
+        await asyncio.sleep(0)
+    raise AssertionError("it never came true")
+
+
+def records(link: Link, kind: str) -> list[dict[str, Any]]:
+    return [dict(record) for record in link.host.journal.since(0) if record["kind"] == kind]
+
+
+def http2_requests(count: int) -> Iterable[bytes]:
+    fields = [(":method", "GET"), *REQUEST[1:]]
+    return (headers(stream, fields, "END_STREAM") for stream in range(1, 2 * count, 2))
+
+
+# ------------------------------------------------------------------------------------------ turns
+@pytest.mark.parametrize("protocol", ["h2", "http/1.1"])
+def test_one_big_read_leaves_everybody_else_their_turns(protocol: str) -> None:
+    async def test(link: Link, transport: Transport, clock: Clock) -> None:
+        count = 400
+        data = HELLO + b"".join(http2_requests(count)) if protocol == "h2" else GET * count
+        assert len(data) > 3 * TURN
+        answered: list[int] = []
+
+        def somebody_else() -> None:
+            answered.append(len(records(link, "http.request")))
+            if answered[-1] < count:
+                link.host.loop.call_soon(somebody_else)
+
+        link.host.loop.call_soon(somebody_else)
+        link.data_received(data)
+        assert not transport.reading
+        await until(lambda: len(records(link, "http.request")) == count)
+        await until(lambda: transport.reading)
+        answered.append(count)
+        steps = [after - before for before, after in zip([0, *answered], answered, strict=False)]
+        assert max(steps) < count / 3
+
+    on_a_link(test)
+
+
+def test_what_came_with_the_end_is_heard_before_it() -> None:
+    async def test(link: Link, transport: Transport, clock: Clock) -> None:
+        link.data_received(HELLO + b"".join(http2_requests(300)))
+        assert not link.eof_received()
+        assert len(records(link, "http.request")) == 300
+
+    on_a_link(test)
+
+
+def test_a_pipeline_waits_while_its_answers_are_not_read() -> None:
+    async def test(link: Link, transport: Transport, clock: Clock) -> None:
+        transport.full = True
+        link.data_received(GET * 300)
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert len(records(link, "http.request")) == 1
+        assert not transport.reading
+        transport.full, transport.left = False, 0
+        link.resume_writing()
+        await until(lambda: len(records(link, "http.request")) == 300)
+        await until(lambda: transport.reading)
+
+    on_a_link(test)
+
+
+# ------------------------------------------------------------------------------------------ patience
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (b"", "said nothing"),
+        (b"PO", "said nothing"),
+        (PREFACE[:20], "no SETTINGS"),
+        (PREFACE, "no SETTINGS"),
+        (HELLO[:-1], "no SETTINGS"),
+        (GET[:-1], "not complete"),
+        (GET + GET[:-1], "not complete"),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc", "not complete"),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabc", "not complete"),
+    ],
+)
+def test_who_begins_and_does_not_go_on_is_shown_out(said: bytes, reason: str) -> None:
+    async def test(link: Link, transport: Transport, clock: Clock) -> None:
+        if said:
+            link.data_received(said)
+            await clock.advance(0)
+        await clock.advance(SILENT_LIMIT - 1)
+        assert records(link, "conn.close") == []
+        await clock.advance(1)
+        [closed] = records(link, "conn.close")
+        assert reason in closed["reason"]
+        assert closed["by"] == "server"
+        if reason == "no SETTINGS":
+            assert goaway_code(bytes(transport.written)) == 4  # SETTINGS_TIMEOUT
+        if reason == "not complete":
+            assert b"HTTP/1.1 408 Request Timeout\r\n" in transport.written
+        await clock.advance(LINGER)
+        assert transport.closed
+
+    on_a_link(test)
+
+
+@pytest.mark.parametrize("said", [HELLO, GET, HELLO + PingFrame(0, b"12345678").serialize(), GET * 3])
+def test_who_has_said_what_it_wants_may_be_silent(said: bytes) -> None:
+    async def test(link: Link, transport: Transport, clock: Clock) -> None:
+        link.data_received(said)
+        await until(lambda: len(records(link, "http.request")) == said.count(b"GET"))
+        for _ in range(3):
+            await clock.advance(SILENT_LIMIT)
+        assert records(link, "conn.close") == []
+        link.data_received(said[:-1] if link.http1 else b"\0")  # the patience with a second request is a new one
+        await clock.advance(SILENT_LIMIT - 1)
+        assert records(link, "conn.close") == []
+
+    on_a_link(test)
+
+
+def test_a_black_hole_never_loses_patience() -> None:
+    async def test(link: Link, transport: Transport, clock: Clock) -> None:
+        link.blackhole()
+        await clock.advance(SILENT_LIMIT + 1)
+        assert records(link, "conn.close") == []
+        assert not transport.closed
+
+    on_a_link(test)
+
+
+# ------------------------------------------------------------------------------------------ ends
+@pytest.mark.parametrize("linger", [True, False])
+def test_who_does_not_read_what_is_left_is_given_up(linger: bool) -> None:
+    async def test(link: Link, transport: Transport, clock: Clock) -> None:
+        link.data_received(HELLO)
+        transport.left = 2000
+        link.close(linger=linger)
+        for _ in range(2 * STALLS):  # it reads, slowly
+            transport.left -= 100
+            await clock.advance(LINGER)
+        for _ in range(STALLS):
+            assert not transport.aborted
+            await clock.advance(LINGER)
+        await clock.advance(LINGER)
+        assert transport.aborted
+
+    on_a_link(test)
+
+
+def test_who_has_everything_and_does_not_close_is_given_up() -> None:
+    async def test(link: Link, transport: Transport, clock: Clock) -> None:
+        link.data_received(HELLO)
+        link.close(linger=True)
+        assert transport.ended
+        await clock.advance(LINGER)
+        assert transport.aborted
+
+    on_a_link(test)
+
+
+def test_who_never_reads_its_acks_is_shown_out_with_bounded_buffers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Credit, "BURST", 1e9)
+    monkeypatch.setattr("mockcentral.wire.grpc.MAX_UNREAD", UNREAD)
+    pings = PingFrame(0, b"12345678").serialize() * (TURN // 17)
+
+    async def test(link: Link, transport: Transport, clock: Clock) -> None:
+        link.data_received(HELLO)
+        transport.full = True
+        sent = 0
+        while not records(link, "conn.close"):
+            link.data_received(pings)
+            sent += len(pings)
+            assert sent < 2 * UNREAD
+        [closed] = records(link, "conn.close")
+        assert "does not read its answers" in closed["reason"]
+        assert transport.left < UNREAD
+        for _ in range(STALLS + 1):
+            await clock.advance(LINGER)
+        assert transport.aborted
+
+    on_a_link(test)
