@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, MutableMapping
 from dataclasses import asdict, replace
 from random import Random
@@ -24,7 +24,7 @@ from watchmanager._driver.home import Home
 from watchmanager._driver.pages import read_pages
 from watchmanager._driver.probe import Diagnosis, diagnose
 from watchmanager._driver.route import Route
-from watchmanager._driver.runner import Rules, Runner, Tally, leave_runner
+from watchmanager._driver.runner import Observer, Rules, Runner, Tally, leave_runner
 from watchmanager._driver.transport import Transport
 from watchmanager._wire import codec
 from watchmanager.auth import TokenLike, TokenSource
@@ -125,8 +125,10 @@ class AsyncWatchManager:
         self._watches: list[AsyncWatch] = []
         self._handlers: list[Registration] = []
         self._runners: list[Runner] = []
-        self._tally = Tally()
-        self._gone: Counter[str] = Counter()  # the counters of watches that are closed
+        # By topic: what its handlers did, and the counters of watches that are closed.
+        self._tallies: defaultdict[str, Tally] = defaultdict(Tally)
+        self._gone: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self._observer: Observer | None = None
         self._closing: asyncio.Task[None] | None = None
         self._closed = False
         self._home = Home("manager")
@@ -231,7 +233,7 @@ class AsyncWatchManager:
         watch = AsyncWatch(engine, commit)
         for each in self._watches:
             if each.status.state is State.CLOSED:
-                self._gone.update(metrics.counters(each.status))
+                self._gone[each.topic].update(metrics.counters(each.status))
         self._watches = [each for each in self._watches if each.status.state is not State.CLOSED]
         self._watches.append(watch)
         return watch
@@ -404,7 +406,14 @@ class AsyncWatchManager:
     def _runner(self, watch: AsyncWatch, rules: Rules) -> Runner:
         if not self._handlers:
             raise ConfigError("no handlers: decorate a function with @manager.on(...) before run()")
-        runner = Runner(watch, self._handlers, rules, self._tally, Random(self._random.getrandbits(64)))
+        runner = Runner(
+            watch,
+            self._handlers,
+            rules,
+            self._tallies[watch.topic],
+            Random(self._random.getrandbits(64)),
+            self._observer,
+        )
         watch._runner = runner
         self._runners = [each for each in self._runners if not each.ended]
         self._runners.append(runner)
@@ -417,13 +426,24 @@ class AsyncWatchManager:
 
     def metrics(self) -> dict[str, float]:
         """Numbers of all watches and handlers; their names are in `watchmanager.metrics`."""
-        found = [each.status for each in self._watches]
-        still = [each for each in found if each.state is not State.CLOSED]
-        gone = self._gone + Counter()
-        for each in found:
-            if each.state is State.CLOSED:
-                gone.update(metrics.counters(each))
-        return metrics.of_manager(still, gone, asdict(self._tally), self._tokens.skew.seconds)
+        return metrics.of_manager(self.metrics_by_topic().values(), self._tokens.skew.seconds)
+
+    def metrics_by_topic(self) -> dict[str, dict[str, float]]:
+        """The same for each topic, by selfLink, those of closed watches included. From any thread."""
+        found: dict[str, dict[str, float]] = {}
+        now = time.time()
+        watches = tuple(self._watches)
+        for topic in dict.fromkeys((*tuple(self._gone), *(each.topic for each in watches))):
+            gone = Counter(self._gone.get(topic, {}))
+            still: list[WatchStatus] = []
+            for status in (each.status for each in watches if each.topic == topic):
+                if status.state is State.CLOSED:
+                    gone.update(metrics.counters(status))
+                else:
+                    still.append(status)
+            tally = self._tallies.get(topic) or Tally()
+            found[topic] = metrics.of_topic(still, gone, asdict(tally), now)
+        return found
 
     async def close(self) -> None:
         """Let handlers end, close all watches, then the connections. Twice is once. From inside a handler it only

@@ -13,15 +13,19 @@ Of a watch (`watch.metrics()`):
     seconds_to_token_expiry                 absent until known
     dead_peer_bound                         seconds within which a dead peer is noticed
 
-Of a manager (`manager.metrics()`): `watches`, `watches_live`, `watches_healthy`; the counters `events_...`, `gaps`,
-`reconnects`, `audits`, `pings` summed over all watches there ever were; `lag_events` and `buffered_bytes` over those of
-now; `clock_skew`, the seconds that the server's clock is ahead of ours as far as its answers prove; and of its handlers
+Of a topic (`manager.metrics_by_topic()`, by selfLink): `watches`, `watches_live`, `watches_healthy`; the counters
+`events_...`, `gaps`, `reconnects`, `audits`, `pings` summed over all watches there ever were; `lag_events` and
+`buffered_bytes` over those of now; of `sequence_committed`, `seconds_since_alive`, `seconds_to_token_expiry`,
+`dead_peer_bound` the worst, of `sequence_server_max` the highest; and of its handlers
 
     handler_calls, handler_errors           calls; those that raised
     handler_retries, handler_skipped        calls again; events given up by policy
     handler_unhandled                       events that no handler wanted
     handler_running, handler_queued         right now; events in hand, running ones among them
     handler_seconds                         spent in handlers in all
+
+Of a manager (`manager.metrics()`): what of these can be summed, over all topics, and `clock_skew`, the seconds that the
+server's clock is ahead of ours as far as its answers prove.
 """
 
 from __future__ import annotations
@@ -48,6 +52,25 @@ HANDLER_COUNTERS = (
     "handler_unhandled",
     "handler_seconds",
 )
+SUMMED = (
+    "watches",
+    "watches_live",
+    "watches_healthy",
+    "lag_events",
+    "buffered_bytes",
+    *COUNTERS,
+    *HANDLER_COUNTERS,
+    "handler_running",
+    "handler_queued",
+)
+WORST = {
+    "sequence_committed": min,
+    "sequence_server_max": max,
+    "seconds_since_alive": max,
+    "seconds_to_token_expiry": min,
+    "dead_peer_bound": max,
+}
+"""What of several watches of one topic counts for the topic."""
 
 
 def of_watch(status: WatchStatus, now: float) -> dict[str, float]:
@@ -87,20 +110,26 @@ def counters(status: WatchStatus) -> dict[str, float]:
     }
 
 
-def of_manager(
-    open_watches: Iterable[WatchStatus], before: Mapping[str, float], handlers: Mapping[str, float], skew: float
+def of_topic(
+    open_watches: Iterable[WatchStatus], before: Mapping[str, float], handlers: Mapping[str, float], now: float
 ) -> dict[str, float]:
-    """`before`: the counters of watches that are gone. `skew`: seconds the server's clock is ahead."""
-    statuses = tuple(open_watches)
-    found: dict[str, float] = {
-        "watches": len(statuses),
-        "watches_live": sum(each.state is State.LIVE for each in statuses),
-        "watches_healthy": sum(each.healthy for each in statuses),
-        "lag_events": sum(each.lag for each in statuses),
-        "buffered_bytes": sum(each.buffered_bytes for each in statuses),
-        "clock_skew": skew,
-    }
+    """`before`: the counters of watches that are gone. `handlers`: a tally, without the prefix."""
+    found = dict.fromkeys(SUMMED, 0.0)
     for name in COUNTERS:
-        found[name] = before.get(name, 0) + sum(counters(each)[name] for each in statuses)
+        found[name] = before.get(name, 0)
+    for status in open_watches:
+        numbers = of_watch(status, now)
+        numbers.update(watches=1, watches_live=numbers["live"], watches_healthy=numbers["healthy"])
+        for name, value in numbers.items():
+            if name in WORST:
+                found[name] = WORST[name](found.get(name, value), value)
+            elif name in found:
+                found[name] += value
     found.update({f"handler_{name}": value for name, value in handlers.items()})
     return found
+
+
+def of_manager(topics: Iterable[Mapping[str, float]], skew: float) -> dict[str, float]:
+    """`skew`: seconds the server's clock is ahead."""
+    each = tuple(topics)
+    return {**{name: sum(one[name] for one in each) for name in SUMMED}, "clock_skew": skew}

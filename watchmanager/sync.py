@@ -237,6 +237,10 @@ class WatchManager:
         """Numbers of all watches and handlers; their names are in `watchmanager.metrics`."""
         return self._manager.metrics()
 
+    def metrics_by_topic(self) -> dict[str, dict[str, float]]:
+        """The same for each topic; see `AsyncWatchManager.metrics_by_topic`."""
+        return self._manager.metrics_by_topic()
+
     def close(self) -> None:
         """Let handlers end, close all watches, then the connections and the thread. Twice is once. From inside a
         handler it only begins to: the handler has to end first.

@@ -16,11 +16,11 @@ import inspect
 import logging
 import time
 from collections import deque
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from watchmanager._core.backoff import Pacer
 from watchmanager._driver.watchdog import Call, Watchdog
@@ -34,6 +34,12 @@ if TYPE_CHECKING:
     from watchmanager.aio import AsyncWatch
 
 log = logging.getLogger("watchmanager.handler")
+
+
+Observer: TypeAlias = Callable[[str, str, Event, int], Callable[["BaseException | None"], None]]
+"""Told the topic, the handler, the event and the attempt before a call, and what was raised after it; both in the
+context the handler runs in. May not raise.
+"""
 
 
 @dataclass
@@ -90,13 +96,20 @@ class Runner:
     """Runs handlers over one watch (with commit="manual"), once."""
 
     def __init__(
-        self, watch: AsyncWatch, handlers: Sequence[Registration], rules: Rules, tally: Tally, random: Random
+        self,
+        watch: AsyncWatch,
+        handlers: Sequence[Registration],
+        rules: Rules,
+        tally: Tally,
+        random: Random,
+        observer: Observer | None = None,
     ) -> None:
         self._watch = watch
         self._handlers = tuple(handlers)
         self._rules = rules
         self._tally = tally
         self._random = random
+        self._observer = observer
         policy = rules.on_handler_error
         self._policy = HandlerRetry() if policy == "retry" else policy
         self._key = rules.key or resource_key
@@ -279,7 +292,7 @@ class Runner:
             async with self._slots:
                 if self._stopping and (attempt > 1 or not begun):
                     return False
-                error = await self._call(handler, event)
+                error = await self._call(handler, event, attempt)
             if error is None:
                 return True
             self._tally.errors += 1
@@ -320,8 +333,22 @@ class Runner:
             return True
         return False
 
-    async def _call(self, handler: Registration, event: Event) -> BaseException | None:
+    async def _call(self, handler: Registration, event: Event, attempt: int) -> BaseException | None:
         """Call it; what it raised, None when it did not."""
+        if self._observer is None:
+            return await self._call_it(handler, event)
+        ended = self._observer(self._watch.topic, handler.name, event, attempt)
+        error: BaseException | None = None
+        try:
+            error = await self._call_it(handler, event)
+        except BaseException as cancelled:
+            error = cancelled
+            raise
+        finally:
+            ended(error)
+        return error
+
+    async def _call_it(self, handler: Registration, event: Event) -> BaseException | None:
         tally = self._tally
         tally.calls += 1
         tally.running += 1
