@@ -46,6 +46,11 @@ MAX_QUEUED_EVENTS = 1_000_000
 copies.
 """
 
+MAX_WAITING_ANSWERS = 8 * 1024 * 1024
+"""Bytes of HTTP answers that a client has asked for on a connection and does not read; beyond that it is told to read
+first, in an answer that needs no window. Over HTTP/1 it cannot ask for a second before it has read the first.
+"""
+
 WORK_AT_ONCE = 500
 """Events and deliveries before the sockets get their turn again: some 10 ms of it on a slow machine."""
 
@@ -261,7 +266,9 @@ class Host:
         elif path.startswith("/auth/"):
             anchors.append("token")
         decision = self.central.http_request(anchors, link.id, self.now())
-        if decision.status is not None:
+        if link.h2 is not None and link.h2.waiting_answers > MAX_WAITING_ANSWERS:
+            response = wsgi.Response(503, (("retry-after", "1"),), b"")
+        elif decision.status is not None:
             headers = (("content-type", "application/json"), *decision.headers)
             response = wsgi.Response(decision.status, headers, decision.body.encode())
         else:

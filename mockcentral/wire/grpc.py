@@ -493,6 +493,12 @@ class ServerConnection:
         """Bytes waiting in all queues, for windows or for `data_to_send` to be called."""
         return self._queued_bytes
 
+    @property
+    def waiting_answers(self) -> int:
+        """Bytes of HTTP answers that the client's windows have not let out yet."""
+        calls = (call for call in self._streams.values() if call.request is not None)
+        return sum(sum(map(len, call.queue)) - call.offset for call in calls if call.queue is not None)
+
     def drained(self, stream: int) -> bool:
         """True when nothing of this stream waits, be it open or gone."""
         return self.queued(stream) == 0

@@ -16,10 +16,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.events import Event, ResponseReceived, StreamEnded
+from h2.settings import SettingCodes, Settings
 
 from mockcentral.cli import main
+from mockcentral.servers.host import MAX_WAITING_ANSWERS
 from tests.mockcentral.clients import (
     PATIENCE,
     ROOT,
@@ -374,6 +380,41 @@ def test_a_client_that_asks_and_never_reads_is_not_kept_answers_for(fake: Fake) 
             pass
         still_serving(fake)
         assert memory(fake) - before < 60
+    still_serving(fake)
+
+
+def test_answers_whose_window_a_client_keeps_shut_are_bounded(fake: Fake) -> None:
+    changes = [service(f"s{n}", attributes={"a": "b" * 1000}) for n in range(200)]
+    assert request(fake.control, "POST", "/v1/worlds/default/events", changes).status == 201
+    host, token = fake.address, {"authorization": f"Bearer {fake.token}"}
+    whole = request(host, "GET", f"/events{LINK}", None, token).body
+    head = {":method": "GET", ":scheme": "http", ":authority": host, ":path": f"/events{LINK}", **token}
+    client = H2Connection(H2Configuration(client_side=True, header_encoding="utf-8"))
+    client.local_settings = Settings(client=True, initial_values={SettingCodes.INITIAL_WINDOW_SIZE: 0})
+    client.initiate_connection()
+    for number in range(200):
+        client.send_headers(2 * number + 1, list(head.items()), end_stream=True)
+    with raw(host) as connection:
+
+        def heard(count: int, kind: type[Event]) -> list[Any]:
+            connection.sendall(client.data_to_send())
+            found: list[Any] = []
+            while len(found) < count:
+                received = client.receive_data(connection.recv(65_536))
+                connection.sendall(client.data_to_send())
+                found += [one for one in received if isinstance(one, kind)]
+            return found
+
+        statuses = [dict(one.headers)[":status"] for one in heard(200, ResponseReceived)]
+        fitting = statuses.index("503")
+        assert fitting - 1 <= MAX_WAITING_ANSWERS // len(whole) + 1
+        assert statuses == ["200"] * fitting + ["503"] * (200 - fitting)
+        # Whoever reads again is served again.
+        client.increment_flow_control_window(2**30)
+        client.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 2**20})
+        assert len(heard(fitting, StreamEnded)) == fitting
+        client.send_headers(401, list(head.items()), end_stream=True)
+        assert dict(heard(1, ResponseReceived)[0].headers)[":status"] == "200"
     still_serving(fake)
 
 
