@@ -403,7 +403,13 @@ class Central:
     def _subscribe(self, call: Call, request: WatchRequest, now: float) -> None:
         verdict = self.tokens.judge(request.token, self.wall(now))
         entry = self.topics.get(unversioned(request.self_link))
-        accepted = verdict.worth is Worth.GOOD and entry is not None
+        strikes: list[Strike] = []
+        if verdict.worth is Worth.GOOD and entry is not None:
+            nth = self._count("subscribe")
+            strikes = self._strikes("subscribe", nth, now, connection=call.connection.id, call=call.id)
+        # Told before anything a fault does about it, and yet it has to say what will come of the request.
+        refused = any(isinstance(action, AnswerCall) for strike in strikes for action in strike.actions)
+        accepted = verdict.worth is Worth.GOOD and entry is not None and not refused
         self._journal_request(
             call, "subscribe", request, accepted, now, verdict=verdict, capabilities=list(request.capabilities)
         )
@@ -413,9 +419,10 @@ class Central:
         if entry is None:
             self._end(call, self.settings.status.unknown_topic, f"no watch topic {request.self_link[:200]!r}", now)
             return
-        nth = self._count("subscribe")
-        for found, rule in self._observe_answers("subscribe", nth, now, call.connection.id, call.id, AnswerCall):
-            self._end(call, found.code, found.message, now, rule)
+        for strike in strikes:
+            for found, rule in self._carry_out(strike, now):
+                if isinstance(found, AnswerCall):
+                    self._end(call, found.code, found.message, now, rule)
         if call.id not in self.calls:
             return
         call.entry = entry
@@ -842,18 +849,23 @@ class Central:
 
         `sending` is a batch that must be on the wire before anything a fault orders at this moment.
         """
-        for line in self._traffic_by_anchor.get(anchor, ()):
-            line.observe(anchor, nth, now)
-        if not self._director.cares_about(anchor):
+        strikes = self._strikes(anchor, nth, now, connection=connection, call=call)
+        if not strikes:
             return []
         answers: list[tuple[Any, str]] = []
-        for strike in self._director.observe(
-            anchor, nth, now, connection=connection, call=call, attempt=self._last_call
-        ):
+        for strike in strikes:
             if sending and call in self.calls:
                 self._send(self.calls[call], sending)
             answers += self._carry_out(strike, now)
         return answers
+
+    def _strikes(self, anchor: str, nth: int, now: float, *, connection: int = 0, call: int = 0) -> list[Strike]:
+        """A moment of the run: traffic may start; the faults that strike at it, for `_carry_out`."""
+        for line in self._traffic_by_anchor.get(anchor, ()):
+            line.observe(anchor, nth, now)
+        if not self._director.cares_about(anchor):
+            return []
+        return self._director.observe(anchor, nth, now, connection=connection, call=call, attempt=self._last_call)
 
     def _observe_answers(
         self, anchor: str, nth: int, now: float, connection: int, call: int, wanted: type[Any]

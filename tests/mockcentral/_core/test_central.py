@@ -654,6 +654,13 @@ def test_a_fault_may_refuse_the_call_or_the_first_message() -> None:
         ("at-open", first),
         ("at-subscribe", second),
     ]
+    # What the journal calls accepted is what a client may count on: nothing is owed to the second one.
+    assert [(one["attempt"], one["accepted"]) for one in rig.records("stream.request")] == [
+        (second, False),
+        (third, True),
+    ]
+    told = [one["kind"] for one in rig.journal.since() if one.get("attempt") == second]
+    assert told == ["stream.open", "stream.request", "fault.triggered", "stream.end", "fault.on_wire"]
 
 
 def test_a_fault_with_a_pause_strikes_the_call_it_was_tied_to() -> None:
