@@ -105,7 +105,7 @@ class World:
         """Listen and let the scenario begin; once. `with` does it for you."""
         if self._portal is not None or self._host is not None:
             raise RuntimeError("the world was started already: it starts once, make another one")
-        for module in ("flask", "jwt") if self._assertions else ("flask",):  # imported when the first request needs it
+        for module in ("flask", "jsonpatch", *(("jwt",) if self._assertions else ())):  # imported when first needed
             if find_spec(module) is None:
                 raise ModuleNotFoundError(f"No module named {module!r}", name=module)
         bound = bind(self._bind_host, self._port)

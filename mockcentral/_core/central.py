@@ -585,10 +585,15 @@ class Central:
         return self._publish(change, now)[0]
 
     def _publish(self, change: Change, now: float) -> tuple[Event, int]:
-        """`publish`, and to how many streams the event went."""
+        return self.announce(lambda: self._store(change, now), now)
+
+    def announce(self, store: Callable[[], Change], now: float) -> tuple[Event, int]:
+        """As `publish`, for a change that `store` makes to the resources and then tells; what it raises is raised.
+        Also answers to how many streams the event went.
+        """
         # First what can fail: nothing may have changed when it does.
         sequence = self.log.next_sequence(self.settings.log.step.pick(self._steps))
-        change = self._store(change, now)
+        change = store()
         event = Event(sequence, self.new_id(), now, self.event_time(now), change, self.settings.tenant)
         self.log.append(event)
         self.published += 1

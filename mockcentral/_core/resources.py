@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 VERSIONS = ("v1", "v1alpha1")
@@ -17,7 +18,12 @@ MAX_NAME = 253
 
 Json = dict[str, Any]
 
-_PLURALS = {"IdentityProviderMetadata": "idpmetadatas"}
+_PLURALS = {
+    "AuthorizationProfile": "authprofiles",
+    "Category": "categories",
+    "IdentityProviderMetadata": "idpmetadatas",
+    "IdentityProviderSecret": "idpsecrets",
+}
 """Kinds whose collection is not simply the lower-case kind with an s (protocol 6.1)."""
 _KINDS = {
     kind.lower() + "s": kind
@@ -94,7 +100,79 @@ _SHAPES: tuple[tuple[str, type, str], ...] = (
     ("attributes", Mapping, "an object"),
     ("tags", list, "a list"),
     ("finalizers", list, "a list"),
+    ("metadata", Mapping, "an object"),
+    ("spec", Mapping, "an object"),
+    ("owner", Mapping, "an object"),
 )
+_OWN = frozenset(
+    ("group", "apiVersion", "kind", "name", "title", "metadata", "attributes", "tags", "finalizers", "owner", "spec")
+)
+"""Keys of every resource; each other one is a subresource (protocol 6.0)."""
+MAX_NESTING = 64
+"""Objects and lists inside one another; whoever walks a resource may recurse."""
+
+DELETING = "DELETING"
+"""metadata.state of a resource that is to go and still has finalizers."""
+
+_REFERS: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "APIServiceRevision": (("apiService", "APIService"),),
+    "APIServiceInstance": (
+        ("apiServiceRevision", "APIServiceRevision"),
+        ("accessRequestDefinition", "AccessRequestDefinition"),
+        ("credentialRequestDefinitions", "CredentialRequestDefinition"),
+    ),
+    "AccessRequest": (("apiServiceInstance", "APIServiceInstance"), ("managedApplication", "ManagedApplication")),
+    "Credential": (
+        ("credentialRequestDefinition", "CredentialRequestDefinition"),
+        ("managedApplication", "ManagedApplication"),
+    ),
+    "ManagedApplicationProfile": (
+        ("managedApplication", "ManagedApplication"),
+        ("applicationProfileDefinition", "ApplicationProfileDefinition"),
+    ),
+}
+"""Kind -> the keys of its spec that name resources of the same scope, and their kinds. The server turns them into
+metadata.references, by which agents find a service's revisions and a revision's instances (protocol 6.1).
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What an address under /apis names: a collection (`name` is empty), a resource, or one of its subresources."""
+
+    collection: str
+    """Link of the collection: `/management/environments/sample-env/apiservices`."""
+    name: str = ""
+    subresource: str = ""
+
+    @property
+    def link(self) -> str:
+        """The link of the resource."""
+        return f"{self.collection}/{self.name}"
+
+    @property
+    def plural(self) -> str:
+        return self.collection.rpartition("/")[2]
+
+    @property
+    def scope(self) -> str | None:
+        """The link of what the collection is in, None for one that is in nothing."""
+        inside = self.collection.rpartition("/")[0]
+        return inside if inside.count("/") > 1 else None
+
+
+def is_subresource(key: str) -> bool:
+    """Whether a key of a resource is a subresource of its own."""
+    return key not in _OWN
+
+
+def nesting(value: Any, limit: int = MAX_NESTING) -> bool:
+    """Whether a JSON value nests no deeper than `limit`."""
+    if isinstance(value, Mapping):
+        return limit > 0 and all(nesting(item, limit - 1) for item in value.values())
+    if isinstance(value, list):
+        return limit > 0 and all(nesting(item, limit - 1) for item in value)
+    return True
 
 
 class ResourceStore:
@@ -102,6 +180,10 @@ class ResourceStore:
 
     def __init__(self, new_id: Callable[[], str], timestamp: Callable[[float], str]) -> None:
         self._resources: dict[str, Json] = {}
+        self._collections: dict[str, dict[str, Json]] = {}
+        """Collection -> link -> resource. A resource in a scope is also in the collection of its kind in all scopes."""
+        self._kinds: dict[str, str] = {}
+        """Collections of kinds that `kind_of` does not know, from what was created in them."""
         self._new_id = new_id
         self._timestamp = timestamp
         self._version = 0
@@ -116,43 +198,59 @@ class ResourceStore:
     def __len__(self) -> int:
         return len(self._resources)
 
-    def collection(self, link: str) -> Iterator[Json]:
-        """The resources directly in a collection, `/management/watchtopics`, oldest first."""
-        prefix = link.rstrip("/") + "/"
-        for other, resource in self._resources.items():
-            if other.startswith(prefix) and "/" not in other[len(prefix) :]:
-                yield resource
+    def collection(self, link: str) -> tuple[Json, ...]:
+        """The resources of a collection, oldest first: `/management/environments/e/apiservices` holds those of one
+        environment, `/management/apiservices` those of all.
+        """
+        return tuple(self._collections.get(link.rstrip("/"), {}).values())
+
+    def inside(self, link: str) -> list[str]:
+        """The links of what lives in the scope of this resource."""
+        return [other for other in self._resources if other.startswith(link + "/")]
+
+    def kind(self, plural: str) -> str | None:
+        """The kind of a collection, None when nobody has said."""
+        return kind_of(plural) or self._kinds.get(plural)
+
+    def locate(self, group: str, rest: str) -> Place | None:
+        """What `/apis/{group}/{version}/{rest}` names; None when it can name nothing.
+
+        Three words are a collection in a scope when the third is known to hold a kind, and a subresource otherwise.
+        """
+        parts = rest.strip("/").split("/")
+        if not all(parts) or len(parts) > 5:
+            return None
+        inside, last = f"/{group}", parts
+        if len(parts) > 3 or (len(parts) == 3 and self.kind(parts[2]) is not None):
+            inside, last = f"/{group}/{parts[0]}/{parts[1]}", parts[2:]
+        return Place(f"{inside}/{last[0]}", *last[1:])
 
     def put(self, link: str, body: Mapping[str, Any], *, kind: str, now: float) -> Json:
-        """Create or replace the resource at `link`; id and creation time survive a replacement, the rest of
-        `metadata` is ours.
+        """Create or replace the resource at `link`; id, creation time and the subresources that `body` does not hold
+        survive a replacement, the rest of `metadata` is ours.
 
         Raises ValueError when a key that every resource has holds something else than it should.
         """
         for key, wanted, words in _SHAPES:
             if body.get(key) is not None and not isinstance(body[key], wanted):
                 raise ValueError(f"{key} must be {words}")
+        if not nesting(body):
+            raise ValueError(f"the body nests deeper than {MAX_NESTING} objects and lists")
         old = self._resources.get(link)
-        self._version += 1
-        stamp = self._timestamp(now)
         parts = link.split("/")
         group, name = parts[1], parts[-1]
-        given = body.get("metadata") if isinstance(body.get("metadata"), Mapping) else {}
-        assert isinstance(given, Mapping)
+        scope = "/".join(parts[:4]) if len(parts) == 6 else None  # /group/plural/name/plural/name
         metadata: Json = {
             "id": old["metadata"]["id"] if old else self._new_id(),
             "selfLink": versioned(link),
-            "resourceVersion": str(self._version),
-            "audit": {
-                "createTimestamp": old["metadata"]["audit"]["createTimestamp"] if old else stamp,
-                "createUserId": "",
-                "modifyTimestamp": stamp,
-                "modifyUserId": "",
-            },
-            "references": list(given.get("references") or []) if isinstance(given.get("references"), list) else [],
+            "resourceVersion": "",
+            "audit": {"createUserId": "", "modifyUserId": ""},
+            "references": self._references(kind, body, group, scope),
         }
-        if len(parts) == 6:  # /group/plural/name/plural/name: a scoped resource
-            metadata["scope"] = self._scope("/".join(parts[:4]))
+        if old is not None and "state" in old["metadata"]:
+            metadata["state"] = old["metadata"]["state"]
+        if scope is not None:
+            metadata["scope"] = self._scope(scope)
         resource: Json = {
             "group": group,
             "apiVersion": DEFAULT_VERSION,
@@ -166,10 +264,89 @@ class ResourceStore:
             "owner": body.get("owner"),
             "spec": body.get("spec") or {},
         }
-        for key, value in body.items():  # every other key is a subresource (protocol 6.0)
-            resource.setdefault(key, value)
-        self._resources[link] = resource
+        for source in (body, old or {}):
+            for key, value in source.items():
+                resource.setdefault(key, value)
+        self._keep(link, resource, now, old)
         return resource
+
+    def put_subresource(self, link: str, name: str, value: Any, now: float) -> Json:
+        """Replace one subresource of the resource at `link`, which must exist.
+
+        Raises ValueError when `name` is no subresource's, or the value nests too deep.
+        """
+        if not is_subresource(name):
+            raise ValueError(f"{name} is part of the resource itself: PUT the resource")
+        if not nesting(value):
+            raise ValueError(f"the body nests deeper than {MAX_NESTING} objects and lists")
+        old = self._resources[link]
+        resource = {**old, name: value, "metadata": dict(old["metadata"])}
+        self._keep(link, resource, now, old)
+        return resource
+
+    def mark_deleting(self, link: str, now: float) -> Json:
+        """The resource at `link`, which must exist, is to go once its finalizers are gone."""
+        old = self._resources[link]
+        resource = {**old, "metadata": {**old["metadata"], "state": DELETING}}
+        self._keep(link, resource, now, old)
+        return resource
+
+    def _keep(self, link: str, resource: Json, now: float, old: Json | None) -> None:
+        """Store what a resource has become, in a new version; whoever holds the old one may go on reading it."""
+        self._version += 1
+        stamp = self._timestamp(now)
+        metadata = resource["metadata"]
+        metadata["resourceVersion"] = str(self._version)
+        metadata["audit"] = {
+            **metadata["audit"],
+            "createTimestamp": old["metadata"]["audit"]["createTimestamp"] if old else stamp,
+            "modifyTimestamp": stamp,
+        }
+        self._resources[link] = resource
+        for collection in self._collections_of(link):
+            self._collections.setdefault(collection, {})[link] = resource
+        plural_ = link.split("/")[-2]
+        if kind_of(plural_) is None:
+            self._kinds[plural_] = resource["kind"]
+
+    @staticmethod
+    def _collections_of(link: str) -> Iterator[str]:
+        parts = link.split("/")
+        yield "/".join(parts[:-1])
+        if len(parts) == 6:
+            yield f"/{parts[1]}/{parts[4]}"
+
+    def _references(self, kind: str, body: Mapping[str, Any], group: str, scope: str | None) -> list[Json]:
+        """What the spec refers to, and those of the references in the body that are not about that."""
+        found: list[Json] = []
+        spec = body.get("spec") or {}
+        for key, target in _REFERS.get(kind, ()):
+            names = spec.get(key)
+            for name in names if isinstance(names, list) else [names]:
+                other = self._resources.get(f"{scope or f'/{group}'}/{plural(target)}/{name}")
+                if other is None:
+                    continue
+                found.append(
+                    {
+                        "id": other["metadata"]["id"],
+                        "group": other["group"],
+                        "kind": target,
+                        "name": other["name"],
+                        "selfLink": other["metadata"]["selfLink"],
+                        "type": "HARD",
+                    }
+                    | (
+                        {"scopeKind": owner["kind"], "scopeName": owner["name"]}
+                        if (owner := other["metadata"].get("scope"))
+                        else {}
+                    )
+                )
+        derived = {target for _, target in _REFERS.get(kind, ())}
+        given = (body.get("metadata") or {}).get("references")
+        for each in given if isinstance(given, list) else []:
+            if isinstance(each, Mapping) and each.get("kind") not in derived:
+                found.append(dict(each))
+        return found
 
     def _scope(self, link: str) -> Json:
         """The scope block for resources inside `link`; an environment nobody created is made up once and keeps its
@@ -177,7 +354,7 @@ class ResourceStore:
         """
         if link not in self._resources:
             _, _, collection, name = link.split("/")
-            kind = kind_of(collection) or collection.removesuffix("s").capitalize()
+            kind = self.kind(collection) or collection.removesuffix("s").capitalize()
             self.put(link, {"title": name}, kind=kind, now=0.0)
         owner = self._resources[link]
         return {
@@ -196,4 +373,6 @@ class ResourceStore:
 
     def delete(self, link: str) -> Json | None:
         """Take a resource out; None when there is none."""
+        for collection in self._collections_of(link):
+            self._collections.get(collection, {}).pop(link, None)
         return self._resources.pop(link, None)

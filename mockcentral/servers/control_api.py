@@ -6,7 +6,6 @@ problem+json (RFC 9457). Like `http_api`, one application serves everybody and k
 
 from __future__ import annotations
 
-import functools
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from werkzeug.exceptions import HTTPException
 
 from mockcentral.servers.bodies import json_body
 from mockcentral.servers.listener import PortInUse
+from mockcentral.servers.wsgi import built_once
 from mockcentral.worlds import Conflict
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Refusal(Exception):
         self.detail = detail
 
 
-@functools.cache
+@built_once
 def application() -> Flask:
     """The application, made when the first request needs it."""
     app = Flask("mockcentral.control", static_folder=None)

@@ -6,18 +6,21 @@ view reads the request, asks `_core`, renders the answer. Views run on the world
 
 from __future__ import annotations
 
-import functools
 import json
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
-from mockcentral._core import harvester
+from mockcentral._core import harvester, listing, rsql, writes
 from mockcentral._core.log import Gone
-from mockcentral._core.resources import MAX_NAME, VERSIONS, in_version, unversioned
+from mockcentral._core.resources import VERSIONS, Place, in_version, is_subresource
 from mockcentral._core.tokens import Worth
+from mockcentral._core.writes import Refused
 from mockcentral.servers.bodies import json_body
+from mockcentral.servers.wsgi import built_once
 
 if TYPE_CHECKING:
     from mockcentral.servers.host import Host
@@ -26,21 +29,28 @@ HOST = "mockcentral.host"
 FACTS = "mockcentral.facts"
 """WSGI environment keys: the host a request is for, and a dict for what the journal should know of the answer."""
 
+TEAMS = ({"guid": "5d7a1c4e-0000-4000-8000-000000000001", "name": "Default Team", "default": True},)
+"""Every agent needs one (protocol 6.1)."""
+
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
-@functools.cache
+@built_once
 def application() -> Flask:
     """The application, made when the first request needs it."""
     app = Flask("mockcentral", static_folder=None)
     app.add_url_rule("/events/<path:link>", view_func=harvest)
     app.add_url_rule("/auth/realms/<realm>/protocol/openid-connect/token", view_func=token, methods=["POST"])
     app.add_url_rule("/auth/realms/<realm>/protocol/openid-connect/certs", view_func=certs)
-    app.add_url_rule("/apis/<group>/<version>/watchtopics", view_func=list_topics, methods=["GET"])
-    app.add_url_rule("/apis/<group>/<version>/watchtopics", view_func=create_topic, methods=["POST"])
-    app.add_url_rule("/apis/<group>/<version>/watchtopics/<name>", view_func=replace_topic, methods=["PUT"])
-    app.add_url_rule("/apis/<group>/<version>/watchtopics/<name>", view_func=delete_topic, methods=["DELETE"])
-    app.add_url_rule("/apis/<group>/<version>/<path:rest>", view_func=read, methods=["GET"])
+    app.add_url_rule(
+        "/apis/<group>/<version>/<path:rest>",
+        view_func=resources,
+        methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+        provide_automatic_options=False,
+    )
+    app.add_url_rule("/api/v1/platformTeams", view_func=platform_teams)
+    app.add_url_rule("/api/v1/org/<org>", view_func=organization)
+    app.add_url_rule("/api/v1/usage", view_func=usage, methods=["POST"])
     app.register_error_handler(HTTPException, _http_error)
     return app
 
@@ -60,14 +70,12 @@ def harvest(link: str) -> Response:
     try:
         page = host.central.harvest(self_link, request.args, host.now())
     except ValueError as error:
-        return problem(400, "Bad Request", str(error))
+        return problem(400, str(error))
     if page is None:
-        return problem(404, "Not Found", f"there is no watch topic {self_link[:200]}")
+        return problem(404, f"there is no watch topic {self_link[:200]}")
     if isinstance(page, Gone):
         facts["max_sequence"] = page.max_sequence
-        response = problem(
-            410, "Gone", "the sequence is older than what is kept; X-Axway-Max-Sequence-Id has the newest one"
-        )
+        response = problem(410, "the sequence is older than what is kept; X-Axway-Max-Sequence-Id has the newest one")
         response.headers["X-Axway-Max-Sequence-Id"] = str(page.max_sequence)
         return response
     facts["sequences"] = page.sequences
@@ -120,88 +128,139 @@ def certs(realm: str) -> Response:
 
 
 # ------------------------------------------------------------------------------------------ resources
-def create_topic(group: str, version: str) -> Response:
-    """POST of a WatchTopic; a stale metadata.id is ignored, a taken name is a conflict (protocol 5.2)."""
-    host, _ = of()
-    if (refused := _refused(host) or _wrong_place(group, version)) is not None:
-        return refused
-    body = json_body()
-    if not isinstance(body, dict):
-        return problem(400, "Bad Request", "the body must be a JSON object: a WatchTopic resource")
-    name = body.get("name") or "watchtopic-" + host.central.new_id()
-    if not isinstance(name, str) or "/" in name or len(name) > MAX_NAME:
-        return problem(400, "Bad Request", "name must be text without a slash, 253 characters at most")
-    if f"/{group}/watchtopics/{name}" in host.central.resources:
-        return problem(409, "Conflict", f"there is a watch topic {name} already")
-    return _put_topic(host, name, body, version, 201)
-
-
-def replace_topic(group: str, version: str, name: str) -> Response:
-    """PUT of a WatchTopic: new filters for the same topic."""
-    host, _ = of()
-    if (refused := _refused(host) or _wrong_place(group, version)) is not None:
-        return refused
-    if f"/{group}/watchtopics/{name}" not in host.central.resources:
-        return problem(404, "Not Found", f"there is no watch topic {name}")
-    body = json_body()
-    if not isinstance(body, dict):
-        return problem(400, "Bad Request", "the body must be a JSON object: a WatchTopic resource")
-    if body.get("name") not in (None, "", name):
-        return problem(400, "Bad Request", f"the body names {str(body['name'])[:80]!r}, the address {name!r}")
-    return _put_topic(host, name, body, version, 200)
-
-
-def _put_topic(host: Host, name: str, body: dict[str, Any], version: str, status: int) -> Response:
-    try:
-        resource = host.central.put_topic(name, body, host.now())
-    except ValueError as error:
-        return problem(400, "Bad Request", str(error))
-    return _json(in_version(resource, version), status)
-
-
-def delete_topic(group: str, version: str, name: str) -> Response:
-    """DELETE of a WatchTopic; whatever body comes along is ignored."""
-    host, _ = of()
-    if (refused := _refused(host) or _wrong_place(group, version)) is not None:
-        return refused
-    if host.central.delete_topic(name, host.now()) is None:
-        return problem(404, "Not Found", f"there is no watch topic {name}")
-    return Response(status=204)
-
-
-def list_topics(group: str, version: str) -> Response:
-    """The watch topics; page and pageSize as everywhere, the total in X-Axway-Total-Count."""
-    return read(group, version, "watchtopics")
-
-
-def read(group: str, version: str, rest: str) -> Response:
-    """Any resource that was published or created by its selfLink, or a collection of them."""
+def resources(group: str, version: str, rest: str) -> Response:
+    """A collection, a resource or a subresource by its address, in either API version (protocol 6.0)."""
     host, _ = of()
     if (refused := _refused(host)) is not None:
         return refused
     if version not in VERSIONS:
-        return problem(404, "Not Found", f"API version {version[:40]} is not served, only {' and '.join(VERSIONS)}")
-    link = unversioned(f"/{group}/{version}/{rest}")
-    resource = host.central.resources.get(link)
-    if resource is not None:
-        return _json(in_version(resource, version))
-    if len(link.split("/")) % 2 == 0:  # names come in pairs after the group: an even split is one resource
-        return problem(404, "Not Found", f"there is no resource {request.path[:200]}")
-    members = [in_version(member, version) for member in host.central.resources.collection(link)]
+        return problem(404, f"API version {version[:40]} is not served, only {' and '.join(VERSIONS)}")
+    place = host.central.resources.locate(group, rest)
+    if place is None:
+        return problem(404, f"{request.path[:200]} is no resource's address")
+    level = 2 if place.subresource else 1 if place.name else 0
+    view = _VIEWS.get((request.method, level))
+    if view is None:
+        allowed = sorted(method for method, other in _VIEWS if other == level)
+        response = problem(405, f"here one can {', '.join(allowed)}")
+        response.headers["Allow"] = ", ".join(allowed)
+        return response
     try:
-        page = max(1, int(request.args.get("page", 1)))
-        size = min(1000, max(1, int(request.args.get("pageSize", 100))))
-    except ValueError:
-        return problem(400, "Bad Request", "page and pageSize must be whole numbers")
-    response = _json(members[(page - 1) * size : page * size])
-    response.headers["X-Axway-Total-Count"] = str(len(members))
+        return view(host, place, version)
+    except Refused as error:
+        return problem(error.status, str(error))
+
+
+def _read(host: Host, place: Place, version: str) -> Response:
+    resource = host.central.resources.get(place.link)
+    if resource is None:
+        return problem(404, f"there is no resource {request.path[:200]}")
+    return _json(listing.project(in_version(resource, version), request.args.get("fields", "")))
+
+
+def _read_subresource(host: Host, place: Place, version: str) -> Response:
+    resource = host.central.resources.get(place.link)
+    if resource is None or not is_subresource(place.subresource) or place.subresource not in resource:
+        return problem(404, f"there is no resource {request.path[:200]}")
+    return _json({place.subresource: resource[place.subresource]})
+
+
+def _list(host: Host, place: Place, version: str) -> Response:
+    store = host.central.resources
+    try:
+        asked = listing.parse(request.args)
+    except ValueError as error:
+        return problem(400, str(error))
+    page, total = listing.select(store.collection(place.collection), asked)
+    shown = [listing.project(in_version(each, version), asked.fields) for each in page]
+    if asked.embeds:
+        for each, resource in zip(shown, page, strict=True):
+            each["_embedded"] = {"metadata.references": {"references": listing.referred(store, resource, version)}}
+    response = _json(shown)
+    response.headers["X-Axway-Total-Count"] = str(total)
     return response
 
 
+def _create(host: Host, place: Place, version: str) -> Response:
+    return _json(in_version(writes.create(host.central, place, _object(), host.now()), version), 201)
+
+
+def _replace(host: Host, place: Place, version: str) -> Response:
+    return _json(in_version(writes.replace(host.central, place, _object(), host.now()), version))
+
+
+def _put_subresource(host: Host, place: Place, version: str) -> Response:
+    return _json(in_version(writes.put_subresource(host.central, place, _object(), host.now()), version))
+
+
+def _patch_subresource(host: Host, place: Place, version: str) -> Response:
+    if request.mimetype != "application/json-patch+json":
+        return problem(415, "a patch is application/json-patch+json")
+    return _json(in_version(writes.patch_subresource(host.central, place, json_body(force=True), host.now()), version))
+
+
+def _delete(host: Host, place: Place, version: str) -> Response:
+    """Whatever body comes along is ignored: agents send the resource."""
+    writes.delete(host.central, place, host.now())
+    return Response(status=204)
+
+
+def _object() -> dict[str, Any]:
+    body = json_body()
+    if not isinstance(body, dict):
+        raise Refused(400, "the body must be a JSON object: a resource")
+    return body
+
+
+_VIEWS: Mapping[tuple[str, int], Callable[[Host, Place, str], Response]] = {
+    ("GET", 0): _list,
+    ("HEAD", 0): _list,
+    ("POST", 0): _create,
+    ("GET", 1): _read,
+    ("HEAD", 1): _read,
+    ("PUT", 1): _replace,
+    ("DELETE", 1): _delete,
+    ("GET", 2): _read_subresource,
+    ("HEAD", 2): _read_subresource,
+    ("PUT", 2): _put_subresource,
+    ("PATCH", 2): _patch_subresource,
+}
+"""Method and depth (a collection, a resource, a subresource) -> what to do."""
+
+
+# ------------------------------------------------------------------------------------------ platform
+def platform_teams() -> Response:
+    """The teams of the organization: an array of guid, name and default (protocol 6.1)."""
+    host, _ = of()
+    if (refused := _refused(host)) is not None:
+        return refused
+    try:
+        wanted = rsql.parse(request.args["query"]) if request.args.get("query") else None
+    except ValueError as error:
+        return problem(400, str(error))
+    return _json([team for team in TEAMS if wanted is None or wanted(team)])
+
+
+def organization(org: str) -> Response:
+    """The organization with its entitlements (protocol 6.1)."""
+    host, _ = of()
+    if (refused := _refused(host)) is not None:
+        return refused
+    return _json({"success": True, "result": {"org_id": org, "entitlements": {}}})
+
+
+def usage() -> Response:
+    """A usage report is taken and forgotten; 202 is what agents call success (protocol 6.4)."""
+    host, _ = of()
+    if (refused := _refused(host)) is not None:
+        return refused
+    return _json({"success": True}, 202)
+
+
 # ------------------------------------------------------------------------------------------ shared
-def problem(status: int, title: str, detail: str) -> Response:
-    """An error in Central's form (protocol 6.0)."""
-    return _json({"errors": [{"status": status, "title": title, "detail": detail}]}, status)
+def problem(status: int, detail: str) -> Response:
+    """An error in Central's form (protocol 6.0): agents look for the number in its text."""
+    return _json({"errors": [{"status": status, "title": HTTPStatus(status).phrase, "detail": detail}]}, status)
 
 
 def _json(body: Any, status: int = 200) -> Response:
@@ -212,18 +271,12 @@ def _refused(host: Host) -> Response | None:
     """401 without a good token, 403 for a foreign tenant; None when the request may go on."""
     verdict = host.central.judge(request.headers.get("Authorization"), host.now())
     if verdict.worth is not Worth.GOOD:
-        return problem(401, "Unauthorized", f"token refused: {verdict.worth.value}")
+        return problem(401, f"token refused: {verdict.worth.value}")
     tenant = request.headers.get("X-Axway-Tenant-Id")
     if tenant is not None and tenant != host.central.settings.tenant:
-        return problem(403, "Forbidden", "this tenant is not served here")
-    return None
-
-
-def _wrong_place(group: str, version: str) -> Response | None:
-    if group != "management" or version not in VERSIONS:
-        return problem(404, "Not Found", "watch topics live under /apis/management/v1/watchtopics")
+        return problem(403, "this tenant is not served here")
     return None
 
 
 def _http_error(error: HTTPException) -> Response:
-    return problem(error.code or 500, error.name, error.description or "")
+    return problem(error.code or 500, error.description or "")

@@ -1,21 +1,24 @@
 """Running a WSGI application for one complete request, without a server around it.
 
-Knows PEP 3333 and nothing of sockets, threads or any framework; somebody else has read the request and will write the
+Knows PEP 3333 and nothing of sockets or any framework; somebody else has read the request and will write the
 response.
 """
 
 from __future__ import annotations
 
+import functools
 import io
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from urllib.parse import unquote_to_bytes
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
+T = TypeVar("T")
 _ExcInfo: TypeAlias = "tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]"
 
 
@@ -26,6 +29,23 @@ class Response:
     status: int
     headers: tuple[tuple[str, str], ...]
     body: bytes
+
+
+_BUILDING = threading.Lock()
+
+
+def built_once(build: Callable[[], T]) -> Callable[[], T]:
+    """`build`, called by whoever needs its result first. One thread builds at a time: routes are compiled, and Python
+    3.11 cannot compile two syntax trees at once (SystemError: AST constructor recursion depth mismatch).
+    """
+    cached = functools.cache(build)
+
+    @functools.wraps(build)
+    def get() -> T:
+        with _BUILDING:
+            return cached()
+
+    return get
 
 
 def call(

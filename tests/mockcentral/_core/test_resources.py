@@ -89,7 +89,7 @@ def test_a_resource_has_the_shape_of_protocol_6_0() -> None:
         "metadata": {
             "id": own_id,
             "selfLink": "/management/v1/environments/e/apiservices/petstore",
-            "resourceVersion": "1",
+            "resourceVersion": "2",  # the environment was the first
             "audit": {
                 "createTimestamp": "time-5",
                 "createUserId": "",
