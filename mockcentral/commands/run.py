@@ -21,9 +21,14 @@ if TYPE_CHECKING:
     from mockcentral.conformance.runner import Plan, Runner
     from mockcentral.scenario.schema import Scenario
 
-REPORTS = {"junit": "junit.xml", "json": "report.json"}
-"""Report kinds and the file each gets when no path is given."""
+REPORTS = {"junit": "junit.xml", "json": "report.json", "card": "card.md"}
+"""Report kinds and the file each gets when no path is given. A card is what a lab measured, in JSON for `.json`,
+Markdown for `.md`, else as text.
+"""
+UNASKED = ("junit", "json")
+"""What --report-dir alone writes."""
 TERMINATED = 143
+TIMEOUT, LAB_TIMEOUT = 180.0, 900.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="KIND[=PATH]",
-        help=f"write a report besides the one here: {' or '.join(REPORTS)}",
+        help=f"write a report besides the one here: {', '.join(REPORTS)} (what a lab measured: .json, .md or text)",
     )
     parser.add_argument("--report-dir", metavar="DIR", help="where reports without a path go; also gets every journal")
     parser.add_argument("-n", "--parallel", type=_count, default=1, metavar="N", help="how many runs at once")
@@ -60,9 +65,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--timeout",
         type=_duration,
-        default=180.0,
+        default=None,
         metavar="D",
-        help="longest time for one run, such as 90s (default 3m)",
+        help="longest time for one run, such as 90s (default 3m, for a lab 15m)",
     )
     parser.add_argument(
         "client",
@@ -196,7 +201,7 @@ def _plans(
                     command=command,
                     seed=(scenario.seed if seed is None else seed) + number,
                     time_scale=time_scale,
-                    timeout=arguments.timeout,
+                    timeout=arguments.timeout or (LAB_TIMEOUT if scenario.lab is not None else TIMEOUT),
                     checks=checks,
                     replay_flags=_replay_flags(arguments),
                     world_options=options,
@@ -275,18 +280,19 @@ def _read(path: str) -> str:
 # ---------------------------------------------------------------------------------------------- reports
 def _reports(arguments: argparse.Namespace) -> list[tuple[str, Path]]:
     from mockcentral.conformance.errors import UsageError
+    from mockcentral.scenario.errors import one_of
 
     directory = Path(arguments.report_dir) if arguments.report_dir is not None else Path()
     found: list[tuple[str, Path]] = []
     for given in arguments.report:
         kind, separator, path = given.partition("=")
         if kind not in REPORTS:
-            raise UsageError(f"--report {given}: there is no report {kind!r}: write {' or '.join(REPORTS)}")
+            raise UsageError(f"--report {given}: there is no report {kind!r}: write {one_of(REPORTS)}")
         if separator and not path:
             raise UsageError(f"--report {given}: write {kind}=PATH, or {kind} alone for {REPORTS[kind]}")
         found.append((kind, Path(path) if path else directory / REPORTS[kind]))
     if arguments.report_dir is not None and not arguments.report:
-        found = [(kind, directory / name) for kind, name in REPORTS.items()]
+        found = [(kind, directory / REPORTS[kind]) for kind in UNASKED]
     return found
 
 
@@ -304,9 +310,10 @@ def _prepare(targets: Sequence[tuple[str, Path]], plans: Sequence[Plan]) -> None
 
 
 def _write(kind: str, path: Path, cases: Sequence[Case], runs: Sequence[Run]) -> None:
-    from mockcentral.conformance.reports import json_report, junit
+    from mockcentral.conformance.reports import card, json_report, junit
 
-    render = {"junit": junit.render, "json": json_report.render}[kind]
+    cards = card.FORMS.get(path.suffix.lower(), card.render_text)
+    render = {"junit": junit.render, "json": json_report.render, "card": cards}[kind]
     path.write_text(render(cases, runs), encoding="utf-8")
 
 

@@ -22,6 +22,8 @@ from mockcentral.scenario.schema import Scenario
 SHORT_QUIET = 0.5
 """Long enough for what is on its way on one machine: a late copy of an event is still seen."""
 MARGIN = 3.0
+LAB_QUIET = 90.0
+"""Longer than the longest backoff most clients know, a minute."""
 FINAL = frozenset(check.name for check in CHECKS if check.final)
 
 Record = Mapping[str, Any]
@@ -51,6 +53,12 @@ def faults_spent(scenario: Scenario, records: Iterable[Record]) -> bool:
     return all(struck[rule.name] >= (rule.times or 1) and rule.name in sent for rule in scenario.faults)
 
 
+def lab_is_over(scenario: Scenario, records: Iterable[Record]) -> bool:
+    """Whether the rule that ends a lab has struck."""
+    over = None if scenario.lab is None else scenario.lab.over
+    return any(record["kind"] == "fault.triggered" and record["fault"] == over for record in records)
+
+
 def awaits(verdicts: Iterable[Verdict]) -> bool:
     """Whether anything that may still happen could change one of these verdicts for the better."""
     return any(
@@ -74,7 +82,9 @@ def long_quiet(scenario: Scenario, time_scale: float) -> float:
         planned.append(scenario.world.token.life)
     if "answers_pings" in names and scenario.world.ping.every is not None:
         planned.append(scenario.world.ping.every)
-    return max(5.0, patience(scenario), max(planned, default=0.0) / time_scale) + MARGIN
+    # A client that is measured may have any backoff.
+    least = 5.0 if scenario.lab is None else LAB_QUIET
+    return max(least, patience(scenario), max(planned, default=0.0) / time_scale) + MARGIN
 
 
 @dataclass(frozen=True, slots=True)

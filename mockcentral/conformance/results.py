@@ -14,6 +14,7 @@ from typing import Any
 from mockcentral.conformance.known_failing import Known, reason_for
 from mockcentral.conformance.selection import case_id
 from mockcentral.conformance.verdict import Outcome, Verdict
+from mockcentral.lab.card import Card
 
 OK, FAILED, INTERNAL, INCONCLUSIVE, NOTHING = 0, 1, 3, 4, 5
 
@@ -32,6 +33,8 @@ class Run:
     lines: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
     error: str | None = None
     """Set when the harness itself failed: then nothing is said about the client."""
+    card: Card | None = None
+    """What a lab measured."""
 
 
 class Status(str, enum.Enum):

@@ -29,9 +29,10 @@ from mockcentral.conformance.child import Child
 from mockcentral.conformance.environment import command_line, environment, placeholders
 from mockcentral.conformance.errors import UsageError
 from mockcentral.conformance.judge import expected, judge
-from mockcentral.conformance.pace import Pace, awaits, faults_spent, is_news, lines_named, long_quiet
+from mockcentral.conformance.pace import Pace, awaits, faults_spent, is_news, lab_is_over, lines_named, long_quiet
 from mockcentral.conformance.results import Run
 from mockcentral.conformance.verdict import Outcome, Verdict
+from mockcentral.lab.card import Card, measure
 from mockcentral.scenario.schema import Scenario
 
 UNSUPPORTED = 127
@@ -44,9 +45,9 @@ FAREWELL = 1.0
 HASTY_GRACE = 1.0
 """The same when somebody pressed Ctrl-C."""
 
-STAYS_UP, PRINTS_L1 = "stays_up", "prints_l1"
-OWN_CHECKS = (STAYS_UP, PRINTS_L1)
-"""What the runner itself sees of a client: that it keeps running, and that its stdout makes sense."""
+STAYS_UP, PRINTS_L1, MEASURED = "stays_up", "prints_l1", "measured"
+OWN_CHECKS = (STAYS_UP, PRINTS_L1, MEASURED)
+"""What the runner itself sees: the client keeps running, its stdout makes sense, a lab came to its end."""
 
 _JWT = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]*")
 
@@ -91,7 +92,8 @@ class Plan:
 
 def case_names(scenario: Scenario) -> tuple[str, ...]:
     """The checks of a scenario's run, the runner's own included."""
-    return (*expected(scenario), *OWN_CHECKS)
+    # What a lab's client prints is nobody's business: it need not know of L1.
+    return (STAYS_UP, MEASURED) if scenario.lab is not None else (*expected(scenario), STAYS_UP, PRINTS_L1)
 
 
 def replay_command(plan: Plan, seed: int) -> str:
@@ -148,6 +150,7 @@ class Runner:
         started = time.monotonic()
         error: str | None = None
         verdicts: Sequence[Verdict] = ()
+        card: Card | None = None
         notes: Sequence[str] = ()
         journal: Sequence[dict[str, Any]] = ()
         state_dir = tempfile.mkdtemp(prefix="mockcentral-state-")
@@ -158,6 +161,7 @@ class Runner:
                 seed = world.seed
                 try:
                     verdicts, notes, journal = _Session(self, plan, world, state_dir).play()
+                    card = measure(journal) if plan.scenario.lab is not None else None
                 except (UsageError, Interrupted):
                     raise
                 except Exception:
@@ -173,6 +177,7 @@ class Runner:
             verdicts=tuple(verdicts),
             notes=tuple(notes),
             lines=lines_named(verdicts, journal),
+            card=card,
             error=error,
         )
 
@@ -250,7 +255,11 @@ class _Session:
             verdicts = self._unsupported()
         else:
             verdicts = judge(self._journal, plan.scenario, self._judged())
-            own = {STAYS_UP: self._stays_up(early, code, signal_name, child), PRINTS_L1: self._prints_l1()}
+            own = {
+                STAYS_UP: self._stays_up(early, code, signal_name, child),
+                PRINTS_L1: self._prints_l1(),
+                MEASURED: self._measured(),
+            }
             verdicts += [own[name] for name in self._checks() if name in OWN_CHECKS]
         if self._count_bad and not self._good:
             notes.append("the client's stdout is not L1 JSON lines, so it is judged by the wire alone")
@@ -287,6 +296,8 @@ class _Session:
             fresh_verdict = len(self._journal) == judged
             planned = fresh_verdict and not awaiting and self._world.traffic_done
             planned = planned and faults_spent(plan.scenario, self._journal)
+            if plan.scenario.lab is not None:
+                planned, awaiting = lab_is_over(plan.scenario, self._journal), False
             over = pace.over(
                 elapsed=now - started, quiet=now - news, contact=contact, planned=planned, awaiting=awaiting
             )
@@ -345,6 +356,16 @@ class _Session:
         said = "; its last lines on stderr:\n" + "\n".join(f"  {line}" for line in tail) if tail else ", without a word"
         exits = tuple(record["n"] for record in self._journal if record["kind"] == "client.exit")
         return _own(STAYS_UP, Outcome.FAIL, f"The client runs until it is told to stop. But it {how}{said}", exits)
+
+    def _measured(self) -> Verdict:
+        if lab_is_over(self._plan.scenario, self._journal):
+            return _own(MEASURED, Outcome.PASS, "The client went through all of it; the card has what was seen.")
+        attempts = sum(record["kind"] == "stream.open" for record in self._journal)
+        return _own(
+            MEASURED,
+            Outcome.INCONCLUSIVE,
+            f"The run ended before the lab did, after {attempts} watch calls: the card has what was seen until then.",
+        )
 
     def _prints_l1(self) -> Verdict:
         if not self._good:

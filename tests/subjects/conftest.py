@@ -19,6 +19,12 @@ def go_watch(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="session")
+def grpc_go(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The path of a bare grpc-go client, for the PING lab."""
+    return _build(HERE / "ping_lab" / "grpc_go", ".", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
 def h2spec(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The path of the HTTP/2 conformance checker."""
     return _build(HERE / "go_h2spec", "github.com/summerwind/h2spec/cmd/h2spec", tmp_path_factory)

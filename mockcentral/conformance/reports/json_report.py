@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mockcentral.conformance.results import Case, Run, exit_code
+from mockcentral.lab.card import as_dict
 
 VERSION = 1
 
@@ -33,6 +34,7 @@ def _run(run: Run) -> dict[str, Any]:
         "replay": run.replay,
         "notes": list(run.notes),
         "error": run.error,
+        "card": None if run.card is None else as_dict(run.card),
         "verdicts": [verdict.as_dict() for verdict in run.verdicts],
     }
 

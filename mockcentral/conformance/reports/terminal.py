@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mockcentral.conformance.results import Case, Run, Status
+from mockcentral.lab.card import text as card_text
 
 MARKS = {
     Status.PASSED: "ok",
@@ -61,6 +62,9 @@ def _scenario(cases: Sequence[Case], runs: Sequence[Run]) -> list[str]:
         lines += [f"      {line}" for line in more]
         if case.status in (Status.FAILED, Status.INCONCLUSIVE):
             lines += [f"      {line}" for line in proof(case.verdict.evidence, case.run.lines)]
+    for run in runs:
+        if run.card is not None:
+            lines += [f"  {line}" for line in card_text(run.card).splitlines()]
     replays = [case.run for case in cases if case.status in (Status.FAILED, Status.INCONCLUSIVE)]
     replays += [run for run in runs if run.error is not None]
     lines += [f"  replay: {replay}" for replay in dict.fromkeys(run.replay for run in replays)]
