@@ -113,10 +113,10 @@ def markdown(card: Card) -> str:
 
 
 def side_by_side(cards: Sequence[tuple[str, Card]]) -> str:
-    """Several clients in one Markdown table, a column each, that ends with a newline."""
+    """Several clients in one Markdown table, a column each, without single samples; it ends with a newline."""
     lines = ["| | " + " | ".join(_cell(name) for name, _ in cards) + " |", "|---|" + "---|" * len(cards)]
     for place, one in enumerate(cards[0][1].measurements if cards else ()):
-        cells = [_cell(card.measurements[place].says) for _, card in cards]
+        cells = [_cell(card.measurements[place].says.partition(" (delays:")[0]) for _, card in cards]
         lines.append(f"| {_cell(one.title)} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 

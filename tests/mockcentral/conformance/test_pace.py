@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mockcentral.conformance.pace import Pace, awaits, faults_spent, is_news, long_quiet
+from mockcentral.conformance.pace import Pace, awaits, faults_spent, is_news, lab_is_over, long_quiet
 from mockcentral.conformance.verdict import Outcome, Verdict
 from mockcentral.faults.noop import Noop
 from mockcentral.scenario.expectations import AnswersPings, Reconnects, RefreshesToken
@@ -15,6 +15,7 @@ from mockcentral.scenario.schema import (
     AbortAfter,
     Attempt,
     FaultRule,
+    Lab,
     Publish,
     Scenario,
     TokenSettings,
@@ -110,3 +111,12 @@ def test_the_long_quiet_is_longer_than_anything_the_scenario_plans() -> None:
     assert long_quiet(replace(PLAIN, world=life), 1.0) < 10
     assert long_quiet(replace(PLAIN, world=life, expect=(RefreshesToken(),)), 1.0) > 40
     assert long_quiet(replace(PLAIN, expect=(AnswersPings(),)), 1.0) > 30
+
+
+def test_a_lab_is_over_when_its_last_rule_struck_and_waits_longer_than_any_backoff() -> None:
+    lab = replace(PLAIN, faults=(FaultRule(name="done", on=Anchor("ping"), do=Noop()),), lab=Lab(over="done"))
+    assert not lab_is_over(lab, Tape().fault("other", "noop", "armed", "triggered").lines)
+    assert not lab_is_over(lab, Tape().fault("done", "noop", "armed").lines)
+    assert lab_is_over(lab, Tape().fault("done", "noop", "armed", "triggered").lines)
+    assert not lab_is_over(PLAIN, Tape().fault("done", "noop", "triggered").lines)
+    assert long_quiet(lab, 100.0) > 60.0 > long_quiet(PLAIN, 1.0)

@@ -362,6 +362,7 @@ def test_a_card_is_text_json_and_markdown() -> None:
     assert "--pipe\\|" in cards.markdown(card)
     table = cards.side_by_side([("a", card), ("b|", measure([]))]).splitlines()
     assert table[0] == "| | a | b\\| |"
+    assert len(table) == 2 + len(MEASURES)
     assert table[2].startswith("| keepalive interval | 1.00 s (2 samples) | unknown: ")
     with pytest.raises(KeyError):
         card["no such thing"]
