@@ -150,7 +150,7 @@ def test_repeats_have_seeds_of_their_own(here: Path) -> None:
         (["--run", "nothing*", "--", "true"], "--run nothing*: matches no check of any built-in scenario"),
         (
             ["--scenario", "tiny.yaml", "--report", "html", "--", "true"],
-            "there is no report 'html': write junit or json",
+            "there is no report 'html': write junit, json or card",
         ),
         (["--scenario", "tiny.yaml", "--report", "junit=", "--", "true"], "write junit=PATH"),
         (

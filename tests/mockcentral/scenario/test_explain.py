@@ -83,5 +83,5 @@ def test_any_scenario_can_be_explained_within_the_width_of_a_page(scenario: Scen
 def test_a_built_in_explains_itself(name: str) -> None:
     text = catalogue.explain(name)
     assert text.startswith(f"{name} (")
-    assert "What must hold" in text
+    assert ("What is measured" if load(name).lab else "What must hold") in text
     assert summary(load(name)).count(". ") == 0
