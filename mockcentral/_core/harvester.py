@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mockcentral._core.events import Op, TopicEvent
+from mockcentral._core.events import Op, Scope, TopicEvent
 
 TYPE_NAMES = {
     Op.CREATED: "ResourceCreated",
@@ -25,6 +25,10 @@ TYPE_NAMES = {
 
 _CONDITION = re.compile(r"(sequenceID|sequence)\s*(>=|<=|==|=gt=|=ge=|=lt=|=le=|>|<)\s*(-?\d{1,19})")
 _MAX = 2**63 - 1
+_NO_SCOPE = Scope("", "")
+
+EVERYTHING = 10_000
+"""Events in the answer to a request without any parameter, which asks for all there are (protocol 3.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +47,12 @@ class Query:
 
 
 def parse(parameters: Mapping[str, str], page_size: int) -> Query:
-    """The query of a request; `page_size` is the default and the cap.
+    """The query of a request; `page_size` is the default and the cap, but not for a request without parameters.
 
     Raises ValueError with the parameter, its value and what may stand there.
     """
+    if not parameters:
+        return Query(page_size=max(page_size, EVERYTHING))
     size = _whole(parameters, "pageSize", page_size, 1)
     page = _whole(parameters, "page", 1, 1)
     after, before, asked = _bounds(parameters.get("query", ""))
@@ -106,9 +112,12 @@ def _descending(text: str) -> bool:
 def event_json(entry: TopicEvent) -> dict[str, Any]:
     """An event as the history service shows it, names and types of protocol 3.2."""
     event, change = entry.event, entry.event.change
+    # Always there, as on the stream: Go handlers follow metadata.scope without looking (protocol 1.7).
+    scope = change.scope or _NO_SCOPE
     metadata: dict[str, Any] = {
         "id": change.resource_id,
         "selfLink": change.self_link,
+        "scope": {"id": scope.id, "kind": scope.kind, "name": scope.name, "selfLink": scope.self_link},
         "references": [
             {
                 "id": reference.id,
@@ -122,9 +131,6 @@ def event_json(entry: TopicEvent) -> dict[str, Any]:
             for reference in change.references
         ],
     }
-    if change.scope is not None:
-        scope = change.scope
-        metadata["scope"] = {"id": scope.id, "kind": scope.kind, "name": scope.name, "selfLink": scope.self_link}
     return {
         "id": event.id,
         "time": event.time,

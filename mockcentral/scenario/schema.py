@@ -68,7 +68,10 @@ class HarvesterSettings:
     """The history service."""
 
     page_size: int = doc(
-        "page size when the request names none, and the largest one served", 100, minimum=1, maximum=10_000
+        "page size when a request names none, and the largest one served; without any parameter it is all",
+        100,
+        minimum=1,
+        maximum=10_000,
     )
 
 

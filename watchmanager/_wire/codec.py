@@ -80,7 +80,7 @@ class _Protobuf:
                 name=payload.name,
                 id=meta.id,
                 self_link=meta.selfLink,
-                scope=Scope(scope.kind, scope.name, scope.id, scope.selfLink) if meta.HasField("scope") else None,
+                scope=_some(Scope(scope.kind, scope.name, scope.id, scope.selfLink)),
                 references=tuple(
                     Reference(
                         each.id,
@@ -263,8 +263,16 @@ def _event_type(word: str) -> EventType:
     return _BY_WORD.get(word.removeprefix("Resource").upper(), EventType.UNKNOWN)
 
 
-def _scope(scope: dict[str, Any], where: str) -> Scope:
-    return Scope(*(_text(scope, name, where) for name in ("kind", "name", "id", "selfLink")))
+def _scope(scope: dict[str, Any], where: str) -> Scope | None:
+    return _some(Scope(*(_text(scope, name, where) for name in ("kind", "name", "id", "selfLink"))))
+
+
+def _some(scope: Scope) -> Scope | None:
+    """An empty scope is how a server says that there is none: Go clients need the field (protocol 1.7)."""
+    return None if scope == _EMPTY else scope
+
+
+_EMPTY = Scope()
 
 
 def _reference(given: dict[str, Any], where: str) -> Reference:

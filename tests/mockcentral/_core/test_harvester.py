@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mockcentral._core import harvester
 from mockcentral._core.central import Page
 from mockcentral._core.events import Op, Reference, Scope
-from mockcentral._core.harvester import Query, event_json, event_text, parse
+from mockcentral._core.harvester import EVERYTHING, Query, event_json, event_text, parse
 from mockcentral._core.log import Gone
 from mockcentral.scenario.schema import HarvesterSettings, LogSettings
 from mockcentral.scenario.types import CountSpan
@@ -23,7 +23,7 @@ from tests.mockcentral._core.rig import NONE, TOPIC, Rig, change, entry
 @pytest.mark.parametrize(
     ("parameters", "expected"),
     [
-        ({}, Query()),
+        ({}, Query(page_size=EVERYTHING)),  # "no parameters at all = all events" (protocol 3.1)
         # what the Go client sends (protocol 3.1)
         (
             {"page": "2", "pageSize": "50", "query": "sequenceID>284734", "sort": "sequenceID,ASC"},
@@ -86,7 +86,7 @@ def test_whatever_is_asked_is_understood_or_refused(parameters: dict[str, str]) 
     except ValueError:
         return
     assert query.page >= 1
-    assert 1 <= query.page_size <= 100
+    assert 1 <= query.page_size <= (100 if parameters else EVERYTHING)
 
 
 # ------------------------------------------------------------------------------------------ how an event reads
@@ -167,10 +167,11 @@ def test_types_read_as_go_maps_them_back() -> None:
         assert event_json(entry(1, change(op=op)))["type"] == name
 
 
-def test_an_event_without_subresource_says_null_and_without_scope_says_nothing() -> None:
+def test_an_event_without_subresource_says_null_and_without_scope_has_an_empty_one() -> None:
     shown = event_json(entry(1, change(env=None)))
     assert shown["metadata"]["subresource"] is None
-    assert "scope" not in shown["payload"]["metadata"]
+    # Go handlers follow metadata.scope without looking (protocol 1.7).
+    assert shown["payload"]["metadata"]["scope"] == {"id": "", "kind": "", "name": "", "selfLink": ""}
 
 
 def test_an_event_is_turned_into_text_once() -> None:
@@ -267,7 +268,8 @@ def test_sequence_zero_and_descending_give_the_newest_event() -> None:
 
 
 def test_no_parameters_give_everything_oldest_first() -> None:
-    assert page(history(3)) == [100, 101, 102]
+    assert page(history(9)) == list(range(100, 109))  # more than a page
+    assert page(history(9), sort="sequenceID") == [100, 101, 102, 103]
 
 
 def test_history_that_is_gone_says_the_newest_sequence_only_to_who_asked_from_before() -> None:

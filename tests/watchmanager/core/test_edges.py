@@ -270,6 +270,17 @@ def test_what_a_newer_server_adds_passes_through() -> None:
     assert event.type_name == "99"
 
 
+def test_an_empty_scope_is_no_scope_whichever_way_it_came() -> None:
+    event = full_event()
+    event.payload.metadata.scope.Clear()
+    event.payload.metadata.scope.SetInParent()
+    assert codec.decode(event.SerializeToString()).scope is None
+    for empty in ({"id": "", "kind": "", "name": "", "selfLink": ""}, {}, None):
+        shown = copy.deepcopy(SAMPLE)
+        shown["payload"]["metadata"]["scope"] = empty
+        assert codec.event_from_json(shown, size=10).scope is None
+
+
 def test_an_event_with_nothing_in_it_is_no_error() -> None:
     event = codec.decode(b"")
     assert (event.id, event.sequence, event.type, event.kind, event.scope) == ("", 0, wm.CREATED, "", None)
