@@ -205,6 +205,22 @@ def test_publishing_answers_the_sequences_and_reaches_the_stream(world: World) -
     assert control(world, "POST", f"{W}/events", []).json() == {"sequences": []}
 
 
+def test_every_body_is_json_whatever_a_client_calls_it(world: World) -> None:
+    """`curl -d` calls all it sends a form."""
+    fault: dict[str, Any] = {"on": "stream_open", "do": {"refuse": "UNAVAILABLE"}}
+    for method, path, body in (
+        ("POST", f"{W}/events", service()),
+        ("PUT", f"{W}/faults/x", fault),
+        ("POST", f"{W}/purge", {"keep": 0}),
+        ("POST", f"{W}/verify", {"checks": ["ordered"]}),
+        ("POST", f"{W}/tokens/expire", {"token": "jwt:12345678"}),
+        ("PUT", "/v1/worlds/called-a-form", {"scenario": "calm"}),
+    ):
+        answer = control(world, method, path, body, Content_Type="application/x-www-form-urlencoded")
+        assert answer.status in (200, 201), (path, answer.body)
+    assert control(world, "DELETE", "/v1/worlds/called-a-form").status == 204
+
+
 @pytest.mark.parametrize(
     ("body", "words"),
     [
