@@ -12,7 +12,6 @@ import os
 import threading
 import time
 import weakref
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator, Mapping, MutableMapping
 from random import Random
 from types import TracebackType
@@ -20,6 +19,7 @@ from typing import Any, Literal, TypeVar
 
 from watchmanager._core.status import State, WatchStatus
 from watchmanager._driver.engine import StateFunction
+from watchmanager._driver.handover import Handover, Request
 from watchmanager._driver.home import Home
 from watchmanager._driver.probe import Diagnosis
 from watchmanager._driver.runner import Rules
@@ -43,9 +43,6 @@ from watchmanager.sql import Outcome, SqlCheckpoints, Transaction
 
 T = TypeVar("T")
 
-BATCH = 256
-GATHER = 0.003
-"""Seconds a batch is held back in a burst, to be larger."""
 TELL_EVERY = 0.2
 """Seconds after which a consumer that works through a batch tells the engine how far it is."""
 
@@ -285,14 +282,14 @@ class Watch:
         self._engine = inner._engine
         self._portal = portal
         self._commit_on_next = commit == "on_next"
-        self._batch: deque[tuple[Item, int]] = deque()
+        self._handover = Handover(inner._engine)
+        self._batch = self._handover.items
         self._ticket = 0  # of the item that was handed out last
         self._done = 0  # and of the last one that is known to be processed
         self._tickets: dict[int, int] = {}
         self._item: Item | None = None
         self._paused = False
         self._told_at = 0.0
-        self._filled_at = 0.0
         self._waiting = threading.Lock()
 
     @property
@@ -518,35 +515,22 @@ class Watch:
             raise LifecycleError("another thread is already waiting for this watch's next event")
         try:
             ticket, self._ticket = self._ticket if self._commit_on_next else 0, 0
-            return self._portal.run(self._fill(ticket), timeout)
+            request = Request()
+            try:
+                self._portal.call(self._handover.ask, request, ticket)
+                answered = request.wait(timeout)
+            except BaseException:
+                self._portal.post(self._handover.withdraw, request)
+                raise
+            if not answered:
+                self._portal.post(self._handover.withdraw, request)
+                if not self._batch:
+                    raise TimeoutError(f"nothing within {timeout:g} s")
+            elif request.error is not None:
+                raise request.error
+            return not request.closed
         finally:
             self._waiting.release()
-
-    async def _fill(self, ticket: int) -> bool:
-        engine = self._engine
-        engine.start()
-        if ticket:
-            engine.processed(ticket)
-        found = engine.take() or await engine.next()
-        if found is None:
-            return False
-        self._batch.append(found)
-        self._gather()
-        loop = asyncio.get_running_loop()
-        if loop.time() - self._filled_at < 2 * GATHER and len(self._batch) < BATCH:
-            # The one before was a moment ago, so this is a burst: fewer, larger batches cost far less than many small
-            # ones.
-            await asyncio.sleep(GATHER)
-            self._gather()
-        self._filled_at = loop.time()
-        return True
-
-    def _gather(self) -> None:
-        while len(self._batch) < BATCH:
-            found = self._engine.take()
-            if found is None:
-                return
-            self._batch.append(found)
 
     def _wait_resumed(self) -> None:
         """What was fetched before the pause waits here; the engine holds back the rest."""
@@ -595,7 +579,7 @@ class _Portal:
 
     def __init__(self) -> None:
         self._home = Home("manager")
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may close what its own thread is about to use
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._stopped = False
@@ -606,11 +590,11 @@ class _Portal:
     def run(self, work: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
         """Run a coroutine over there and wait for it; TimeoutError after `timeout` (it is cancelled then)."""
         try:
-            loop = self._running()
+            with self._lock:
+                future = asyncio.run_coroutine_threadsafe(work, self._running())
         except BaseException:
             work.close()
             raise
-        future = asyncio.run_coroutine_threadsafe(work, loop)
         try:
             return future.result(timeout)
         except (TimeoutError, concurrent.futures.TimeoutError):  # one and the same from 3.11 on
@@ -622,21 +606,27 @@ class _Portal:
             future.cancel()
             raise
 
+    def call(self, function: Callable[..., object], *arguments: object) -> None:
+        """Call a function over there, soon. What is called before `stop` is called."""
+        with self._lock:
+            self._running().call_soon_threadsafe(function, *arguments)
+
     def post(self, function: Callable[..., object], *arguments: object) -> bool:
-        """Call a function over there, soon; False when there is no loop (yet, or any more)."""
-        loop = self._loop
-        if loop is None or self._stopped:
-            return False
-        loop.call_soon_threadsafe(function, *arguments)
-        return True
+        """The same; False when there is no loop (yet, or any more)."""
+        with self._lock:
+            if self._loop is None or self._stopped:
+                return False
+            self._loop.call_soon_threadsafe(function, *arguments)
+            return True
 
     def stop(self) -> None:
         """End the loop and wait for the thread."""
         with self._lock:
-            loop, thread, self._stopped = self._loop, self._thread, True
-        if loop is None or thread is None:
-            return
-        loop.call_soon_threadsafe(loop.stop)
+            thread, stopped, self._stopped = self._thread, self._stopped, True
+            if self._loop is None or thread is None:
+                return
+            if not stopped:
+                self._loop.call_soon_threadsafe(self._loop.stop)
         if thread is not threading.current_thread():
             thread.join()
 

@@ -442,23 +442,47 @@ class Engine:
         while True:
             if self._items and not self._paused:
                 return self.take()
-            machine = self.machine
-            if machine.state is State.FAILED and not self._items:
-                assert machine.error is not None
-                raise machine.error.with_traceback(None)
-            if machine.state is State.CLOSED:
+            if self.over():
                 return None
             await self._wait()
 
+    def over(self) -> bool:
+        """Closed. Raises the cause of a failure, once what came before it is taken."""
+        machine = self.machine
+        if machine.state is State.FAILED and not self._items:
+            assert machine.error is not None
+            raise machine.error.with_traceback(None)
+        return machine.state is State.CLOSED
+
     async def _wait(self) -> None:
+        self.check()
+        waiter = self._new_waiter()
+        try:
+            await waiter
+        finally:
+            if self._waiter is waiter:
+                self._waiter = None
+
+    def call_when_woken(self, function: Callable[[], None]) -> None:
+        """Call it, soon, when there is an item to take, or none will come any more; for those who are no task."""
+
+        def woken(waiter: asyncio.Future[None]) -> None:
+            if not waiter.cancelled():
+                function()
+
+        self._new_waiter().add_done_callback(woken)
+
+    def forget_call(self) -> None:
+        """What `call_when_woken` was given is not called any more."""
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None:
+            waiter.cancel()
+
+    def _new_waiter(self) -> asyncio.Future[None]:
         if self._waiter is not None:
             raise LifecycleError("another task is already waiting for this watch's next event")
-        self.check()
-        self._waiter = self._loop.create_future()  # type: ignore[union-attr]
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
+        self._waiter = waiter = self._loop.create_future()  # type: ignore[union-attr]
+        return waiter
 
     def pause(self) -> None:
         """Hand out nothing more. Whatever comes waits, and is spilled when there is too much of it."""
