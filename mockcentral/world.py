@@ -277,25 +277,13 @@ class World:
 
     def disarm(self, name: str) -> bool:
         """Disarm a fault rule; False when there is none of that name."""
-        return self._act(lambda central, now: central.disarm(name))
+        return self._act(lambda central, now: central.disarm(name, now))
 
     def faults(self) -> list[dict[str, Any]]:
-        """The armed rules with their receipts: how often each struck, and how often that reached the wire."""
-
-        def rules(central: Central, now: float) -> list[dict[str, Any]]:
-            return [
-                {
-                    "name": rule.name,
-                    "do": rule.do.name,
-                    "on": str(rule.on),
-                    "times": rule.times,
-                    "triggered": central.fired(rule.name),
-                    "on_wire": central.on_wire(rule.name),
-                }
-                for rule in central.rules
-            ]
-
-        return self._act(rules)
+        """The receipts of every rule there was: `name`, `do`, `on`, `times`, `state` (armed, spent, disarmed), and how
+        often it `triggered`, was `on_wire` and was `observed` by the client.
+        """
+        return self._act(lambda central, now: [receipt.as_dict() for receipt in central.receipts])
 
     def expire_tokens(self, token: str | None = None) -> int:
         """All tokens issued so far, or one, are expired from now on; returns how many."""
@@ -329,7 +317,11 @@ class World:
         self._act(lambda central, now: central.restart(down_for, now, forget=forget))
 
     def barrier(self, timeout: float = 10.0) -> int:
-        """Wait until every open HTTP/2 connection acked a PING sent now; returns how many. Raises TimeoutError."""
+        """Wait until every open HTTP/2 connection acked a PING sent now: what was sent before has been read.
+
+        Returns how many did. Raises TimeoutError that names those that did not within `timeout` seconds; connections
+        that a fault silenced are not asked.
+        """
         return self._live_portal().run(self._live_host().barrier(timeout))
 
     def connections(self) -> list[dict[str, Any]]:
@@ -369,7 +361,7 @@ class World:
 
     def record(self, kind: str, **fields: Any) -> Record:
         """Append a record of your own (what the client said, a verdict)."""
-        return self._act(lambda central, now: self._journal.add(now, kind, **fields))
+        return self._act(lambda central, now: central.client_said(kind, now, **fields))
 
     def listen(self, listener: Callable[[Record], None]) -> Callable[[], None]:
         """Call `listener` with each record from now on, on the world's thread: it must be quick. Returns how to end

@@ -15,9 +15,9 @@ Two families:
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
-from mockcentral._core.events import TopicEvent
+from mockcentral._core.events import Alteration, TopicEvent
 
 
 # ---------------------------------------------------------------- orders on one call
@@ -125,19 +125,55 @@ class AnswerPing:
 
 @dataclass(frozen=True, slots=True)
 class AnswerEvent:
-    """How many copies of the event go out on this stream: 0 loses it (history keeps it), 2 duplicates it."""
+    """How the event goes out on this stream.
+
+    `copies`: how often; 0 loses it (history keeps it). `run`: the same for so many events in a row, this one included.
+    `hold`: so many later events overtake it. `change`: what is different about it on the wire.
+    """
 
     copies: int = 1
+    run: int = 1
+    hold: int = 0
+    change: Alteration | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerToken:
+    """How the token of a token request is made: with other `claims`, with an `exp` that cannot be used, or (`pin`) not
+    at all: the one issued last is handed out again.
+    """
+
+    claims: tuple[tuple[str, str], ...] = ()
+    exp: Literal["", "missing", "text", "past"] = ""
+    pin: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerHttp:
-    """How an HTTP request is answered: `status` None lets the real answer through, after `delay` seconds either way."""
+    """How an HTTP request is answered: `status` None lets the real answer through, after `delay` seconds either way.
+
+    What may be done to the real answer: `cut` sends only that share of its body and breaks the connection, `trickle`
+    sends it in so many pieces with a pause before each, `shape` makes another kind of body of it (see `bodies`),
+    `page_size` overrides what a harvester request asked for, `gone` answers it 410, and `token` says how the token of a
+    token request is made. `rules` are those that had a say: their receipts are due when the answer goes out.
+    """
 
     status: int | None = None
     delay: float = 0.0
     headers: tuple[tuple[str, str], ...] = field(default=())
     body: str = ""
+    cut: float | None = None
+    trickle: tuple[int, float] | None = None
+    shape: str = ""
+    page_size: int | None = None
+    gone: Literal["", "with header", "bare"] = ""
+    token: AnswerToken | None = None
+    rules: tuple[str, ...] = field(default=(), compare=False)
+
+    @property
+    def whole(self) -> bool:
+        """Whether the client gets the real body, sooner or later."""
+        return self.status is None and self.cut is None and not self.shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +184,7 @@ class AnswerCall:
     message: str = ""
 
 
-Answer: TypeAlias = AnswerPing | AnswerEvent | AnswerHttp | AnswerCall
+Answer: TypeAlias = AnswerPing | AnswerEvent | AnswerHttp | AnswerToken | AnswerCall
 
 
 # ---------------------------------------------------------------- orders on what Central knows
@@ -161,7 +197,9 @@ class PurgeLog:
 
 @dataclass(frozen=True, slots=True)
 class ExpireTokens:
-    """Every token issued so far is expired from now on."""
+    """Every token issued so far is expired from now on, or revoked: refused as a bad one."""
+
+    revoke: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +210,31 @@ class Restart:
     forget: bool = False
 
 
-Change: TypeAlias = PurgeLog | ExpireTokens | Restart
+@dataclass(frozen=True, slots=True)
+class SkewClock:
+    """The server's wall clock is wrong by so many seconds from now on; above 0 it is ahead."""
+
+    by: float
+
+
+@dataclass(frozen=True, slots=True)
+class ResetSequence:
+    """All history is gone and the next event gets this number, however high the last one was."""
+
+    to: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class DropTopic:
+    """Delete a topic (`topic`, else the one of `call`, else every one) and create it again `back_after` seconds later,
+    with a new id and no history; never with None.
+    """
+
+    topic: str | None = None
+    call: int = 0
+    back_after: float | None = None
+
+
+Change: TypeAlias = PurgeLog | ExpireTokens | Restart | SkewClock | ResetSequence | DropTopic
 
 Action: TypeAlias = Order | Answer | Change

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mockcentral._core.actions import AnswerEvent
+from mockcentral._core.events import TopicEvent
 from mockcentral._core.topics import TopicEntry
 from mockcentral.scenario.schema import Attempt
 
@@ -52,8 +54,11 @@ class Call:
         "abort_at_events",
         "connection",
         "entry",
+        "held",
         "id",
+        "losing",
         "opened_after",
+        "ping_marks",
         "pings",
         "refreshes",
         "script",
@@ -79,6 +84,12 @@ class Call:
         self.token_expires: float | None = None
         """Wall time at which that token expires."""
         self.wants_pings = False
+        self.losing = 0
+        """So many further events are left out."""
+        self.held: list[tuple[int, TopicEvent, AnswerEvent, tuple[str, ...]]] = []
+        """Events that later ones overtake: until which event of the call, how it goes out, for which rules."""
+        self.ping_marks: dict[str, int] = {}
+        """PING events without an answer: what had reached the wire before each."""
         self.sent = 0
         self.pings = 0
         self.refreshes = 0

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import date
 from random import Random
 from typing import Any
@@ -33,20 +33,25 @@ from mockcentral._core.actions import (
     AnswerEvent,
     AnswerHttp,
     AnswerPing,
+    AnswerToken,
     BlackHole,
     CloseConnection,
+    DropTopic,
     EndCall,
     ExpireTokens,
     GoAway,
     Order,
     PurgeLog,
     ResetCall,
+    ResetSequence,
     Restart,
     SendEvents,
     SendPing,
+    SkewClock,
     StartListening,
     StopListening,
 )
+from mockcentral._core.barrier import Barrier
 from mockcentral._core.calls import (
     AGENT_STATUS,
     PING_CAPABILITY,
@@ -57,14 +62,16 @@ from mockcentral._core.calls import (
     WatchRequest,
 )
 from mockcentral._core.director import Director, Strike
-from mockcentral._core.events import Change, Event, Op, Scope, TopicEvent
+from mockcentral._core.events import Change, Event, Op, Scope, TopicEvent, altered
 from mockcentral._core.journal import Journal
 from mockcentral._core.log import EventLog, Gone, TopicLog
+from mockcentral._core.receipts import Pending, Receipts
 from mockcentral._core.resources import ResourceStore, make_link, unversioned, versioned
 from mockcentral._core.tokens import TokenBook, Worth, bearer
 from mockcentral._core.tokens import Verdict as TokenVerdict
 from mockcentral._core.topics import Topic, TopicEntry, TopicIndex, filters_of, resource_of
 from mockcentral._core.traffic import TrafficLine
+from mockcentral.scenario.scaling import scaled
 from mockcentral.scenario.schema import FaultRule, Scenario
 from mockcentral.scenario.types import Code
 
@@ -72,6 +79,9 @@ _EPOCH = date(1970, 1, 1).toordinal()
 _PING = Change(op=Op.PING, group="", kind="", name="")
 _UUID_MASK = ~((0xF000 << 64) | (0xC000 << 48))
 _UUID_VERSION = (4 << 76) | (0x8000 << 48)
+
+MAX_PING_MARKS = 1000
+"""PING events of a call whose answer is waited for, to learn what the client has read."""
 
 Issue = tuple[Order, str | None]
 """An order and the name of the fault rule it came from."""
@@ -126,8 +136,16 @@ class Central:
         self._last_call = 0
         self._last_stray = 0
         self._issues: list[Issue] = []
-        self._receipts: dict[str, int] = {}
-        self._timers: list[tuple[float, int, Callable[[float], None]]] = []
+        self.receipts = Receipts(journal)
+        self._timers: list[tuple[float, int, Callable[[float], None], bool]] = []
+        self._skew = 0.0
+        self._owed: dict[bytes, tuple[Barrier, int, int]] = {}
+        """PINGs of barriers that are not acked: payload to barrier, connection, and what was on the wire before."""
+        self._last_ping = 0
+        self._actions = self._settled = 0
+        """How many actions there were, and at which of them the last `barrier` moment was asked for."""
+        self._settling: Barrier | None = None
+        self._now = 0.0
         self._tie = 0
         self._director = Director(seed)
         self._traffic = [
@@ -159,6 +177,8 @@ class Central:
 
     def orders(self) -> list[Issue]:
         """What is to be carried out, oldest first; the list is handed over and starts afresh."""
+        if self._actions != self._settled and self._settling is None and self._cares_about("barrier"):
+            self._settle()
         issues, self._issues = self._issues, []
         return issues
 
@@ -171,14 +191,14 @@ class Central:
             fields["attempt"] = call
         self._on_wire(rule, now, **fields)
 
-    def _on_wire(self, rule: str | None, now: float, **fields: Any) -> None:
+    def _on_wire(self, rule: str | None, now: float, *, needs: str = "", **fields: Any) -> None:
         if rule is not None:
-            self._receipts[rule] = self._receipts.get(rule, 0) + 1
-            self.journal.add(now, "fault.on_wire", fault=rule, **fields)
+            self.receipts.on_wire(rule, now, needs=needs, **fields)
 
     def on_wire(self, name: str) -> int:
         """How often what a rule asked for reached the wire."""
-        return self._receipts.get(name, 0)
+        receipt = self.receipts.get(name)
+        return receipt.on_wire if receipt is not None else 0
 
     def deadline(self) -> float | None:
         """World time at which `tick` has something to do, None when nothing is planned."""
@@ -199,6 +219,8 @@ class Central:
         """
         while self._timers and self._timers[0][0] <= now:
             heapq.heappop(self._timers)[2](now)
+        for name in self._director.outlived(now):
+            self.receipts.disarmed(name, "ttl", now)
         for strike in self._director.due(now):
             self._carry_out(strike, now)
         spent = 0
@@ -233,13 +255,14 @@ class Central:
     def arm(self, rule: FaultRule, now: float) -> None:
         """Arm a fault rule; one of the same name is replaced."""
         self._director.arm(rule, now)
-        self.journal.add(
-            now, "fault.armed", fault=rule.name, do=rule.do.name, anchor=str(rule.on), settings=asdict(rule.do)
-        )
+        self.receipts.armed(rule, now)
 
-    def disarm(self, name: str) -> bool:
+    def disarm(self, name: str, now: float = 0.0) -> bool:
         """Disarm a fault rule; False when there is none of that name."""
-        return self._director.disarm(name)
+        if not self._director.disarm(name):
+            return False
+        self.receipts.disarmed(name, "asked", now)
+        return True
 
     @property
     def rules(self) -> tuple[FaultRule, ...]:
@@ -280,6 +303,10 @@ class Central:
             graceful = by == "client" and not connection.blackholed
             self._call_is_over(call, now, by=by, code=code, reason=reason, graceful=graceful)
         self.journal.add(now, "conn.close", conn=id, by=by, reason=reason)
+        if by == "client" and self.receipts.waiting:
+            self.receipts.sign("left", now, lambda one: one.connection == id)
+        for payload in [payload for payload, owed in self._owed.items() if owed[1] == id]:
+            self._owed.pop(payload)[0].heard(id, now)
 
     def ping_received(self, id: int, payload: bytes, now: float) -> None:
         """A client's HTTP/2 PING. Acked at once unless a fault says otherwise (`on: ping`)."""
@@ -310,6 +337,70 @@ class Central:
         if connection is not None and not connection.blackholed:
             self._issue(AckPing(id, payload), rule)
             self.journal.add(now, "ping.acked", conn=id, nth=nth, delay=delay)
+            self._observe("ping_acked", nth, now, connection=id)
+
+    # ------------------------------------------------------------------------------------------ barriers
+    def begin_barrier(self, now: float, done: Callable[[float], None]) -> Barrier:
+        """Send a PING on every open HTTP/2 connection that is not silenced; `done` is called, with the time, once all
+        are acked or gone. At once when there is none.
+        """
+        barrier = Barrier({one.id for one in self._reachable()}, done)
+        for id in sorted(barrier.waiting):
+            self._last_ping += 1
+            payload = b"barr" + (self._last_ping & 0xFFFFFFFF).to_bytes(4, "big")
+            self._owed[payload] = (barrier, id, self.receipts.sent)
+            self.send_ping(id, payload)
+        if not barrier.waiting:
+            done(now)
+        return barrier
+
+    def give_up(self, barrier: Barrier, now: float) -> str:
+        """A barrier took too long: what is still missing, for a person to read."""
+        for payload in [payload for payload, owed in self._owed.items() if owed[0] is barrier]:
+            del self._owed[payload]
+        waiting = sorted(barrier.waiting)
+        self.journal.add(now, "barrier.timeout", conns=waiting, asked=barrier.asked)
+        shown = [f"{id} ({self.connections[id].peer})" for id in waiting if id in self.connections]
+        more = f" and {len(shown) - 5} more" if len(shown) > 5 else ""
+        return f"{len(waiting)} of {barrier.asked} connections did not ack a PING: {', '.join(shown[:5])}{more}"
+
+    def ping_acked(self, id: int, payload: bytes, now: float) -> None:
+        """A client acked a PING of ours: it has read everything that was sent before it."""
+        owed = self._owed.get(payload)
+        if owed is None or owed[1] != id:
+            return
+        del self._owed[payload]
+        barrier, _, sent = owed
+        self.receipts.sign("read on", now, lambda one: one.connection == id and one.number <= sent)
+        barrier.heard(id, now)
+
+    def _reachable(self) -> list[Connection]:
+        return [one for one in self.connections.values() if one.protocol == "h2" and not one.blackholed]
+
+    def _cares_about(self, anchor: str) -> bool:
+        return anchor in self._traffic_by_anchor or self._director.cares_about(anchor)
+
+    def _settle(self) -> None:
+        """Something was done: ask every connection whether it has read it, for the moment `barrier`."""
+        if not any(connection.calls for connection in self._reachable()):
+            return  # nobody there yet: as soon as somebody is
+        self._settled = self._actions
+        now = self._now
+
+        def passed(later: float) -> None:
+            self._settling = None
+            if self._settled == self._actions:  # else something was done meanwhile: once more, from `orders`
+                count = self._count("barrier")
+                self.journal.add(later, "barrier.passed", nth=count, conns=barrier.asked)
+                self._observe("barrier", count, later)
+
+        def late(later: float) -> None:
+            if self._settling is barrier:
+                self._settling = None
+                self.give_up(barrier, later)
+
+        barrier = self._settling = self.begin_barrier(now, passed)
+        self._at(now + self.settings.barrier_timeout, late)
 
     # ------------------------------------------------------------------------------------------ calls
     def call_opened(self, id: int, stream: int, path: str, metadata: Mapping[str, str], now: float) -> int | None:
@@ -330,6 +421,8 @@ class Central:
         script = self.scenario.attempts[number - 1] if 0 < number <= len(self.scenario.attempts) else None
         call = Call(number, connection, stream, self.log.max_sequence, script)
         self.calls[number] = connection.calls[number] = call
+        if self.receipts.waiting:
+            self._came_back(now)
         verdict = self.tokens.judge(metadata.get("authorization"), self.wall(now))
         self.journal.add(
             now,
@@ -371,6 +464,8 @@ class Central:
         call = self.calls.get(number)
         if call is None:
             return
+        if request.request_type == PING_RESPONSE and self.receipts.waiting:
+            self._answered_ping(call, request.ping_id, now)
         if request.request_type == AGENT_STATUS:  # may come first, without selfLink (protocol 1.5, .105 to .137)
             self._journal_request(
                 call, "agent_status", request, True, now, state=request.state, message=request.message
@@ -399,6 +494,31 @@ class Central:
         if (call := self.calls.get(number)) is not None:
             graceful = not call.connection.blackholed
             self._call_is_over(call, now, by="client", code="CANCELLED", reason=reason, graceful=graceful)
+            self.receipts.sign("left", now, lambda one: one.call == number)
+
+    def _came_back(self, now: float) -> None:
+        """A new call, or a new question to history: what a fault took away before was missed."""
+
+        def fits(one: Pending) -> bool:
+            if one.call:
+                return one.call not in self.calls
+            return one.connection not in self.connections  # 0: it was done to the world
+
+        self.receipts.sign("came back", now, fits)
+
+    def _answered_ping(self, call: Call, ping_id: str | None, now: float) -> None:
+        """The answer to a PING event: everything sent on the call before that event has been read."""
+        sent = call.ping_marks.pop(ping_id or "", None)
+        if sent is not None:
+            self.receipts.sign("read on", now, lambda one: one.call == call.id and one.number <= sent)
+
+    def client_said(self, kind: str, now: float, **fields: Any) -> dict[str, Any]:
+        """A line of the client's own for the journal; what it applied shows that it read on."""
+        record = self.journal.add(now, kind, **fields)
+        if kind == "client.applied" and self.receipts.waiting:
+            sequence = fields.get("sequence", 0)
+            self.receipts.sign("applied", now, lambda one: 0 < one.sequence <= sequence)
+        return record
 
     def _subscribe(self, call: Call, request: WatchRequest, now: float) -> None:
         verdict = self.tokens.judge(request.token, self.wall(now))
@@ -494,7 +614,8 @@ class Central:
             if call.id in self.calls and call.token_expires == expires:
                 self._end(call, self.settings.status.expired_token, "the token of this stream has expired", later)
 
-        self._at(max(now, expires - self._wall_start), expired)
+        # On the clock of the token: a change of pace does not move it.
+        self._at(max(now, expires - self.wall(0.0)), expired, fixed=True)
 
     def _plan_ping(self, call: Call, now: float) -> None:
         every = self.settings.ping.every
@@ -507,6 +628,9 @@ class Central:
             call.pings += 1
             event = Event(0, self.new_id(), later, self.event_time(later), _PING, self.settings.tenant)
             entry = TopicEvent(event, call.entry.topic.id, call.entry.topic.self_link)
+            call.ping_marks[event.id] = self.receipts.sent
+            if len(call.ping_marks) > MAX_PING_MARKS:
+                del call.ping_marks[next(iter(call.ping_marks))]
             self._journal_event(call, entry, later)
             self._issue(SendEvents(call.id, (entry,)))
             self._plan_ping(call, later)
@@ -518,18 +642,11 @@ class Central:
         batch: list[TopicEvent] = []
         faulty = self._director.cares_about("event")
         for entry in entries:
-            copies = 1
-            if faulty:
-                found = self._observe(
-                    "event", call.sent + 1, now, connection=call.connection.id, call=call.id, sending=batch
-                )
+            if faulty or call.losing or call.held:
+                self._deliver_past_faults(call, entry, batch, now)
                 if call.id not in self.calls:
                     return
-                for answer, rule in found:
-                    if isinstance(answer, AnswerEvent):
-                        copies = answer.copies
-                        self._on_wire(rule, now, attempt=call.id)
-            for _ in range(copies):
+            else:
                 batch.append(entry)
                 self._journal_event(call, entry, now)
             call.sent += 1
@@ -539,13 +656,54 @@ class Central:
                 return
         self._send(call, batch)
 
+    def _deliver_past_faults(self, call: Call, entry: TopicEvent, batch: list[TopicEvent], now: float) -> None:
+        """One event of `_deliver`: faults may lose, repeat, change or hold it, or end the call."""
+        connection, sequence = call.connection.id, entry.event.sequence
+        answer = AnswerEvent()
+        names: list[str] = []
+        op = entry.event.change.op.name
+        for found, rule in self._observe(
+            "event", call.sent + 1, now, connection=connection, call=call.id, sending=batch, op=op
+        ):
+            if call.id not in self.calls:
+                return
+            if isinstance(found, AnswerEvent):
+                answer = _both(answer, found)
+                names.append(rule)
+        if call.id not in self.calls:
+            return
+        if answer.run > 1 and answer.copies == 0:
+            call.losing = max(call.losing, answer.run)
+        if call.losing:
+            call.losing -= 1
+            answer = replace(answer, copies=0, hold=0)
+        sent = entry if answer.change is None else altered(entry, answer.change)
+        if answer.hold and answer.copies:
+            call.held.append((call.sent + 1 + answer.hold, sent, answer, tuple(names)))
+        else:
+            for _ in range(answer.copies):
+                batch.append(sent)
+                self._journal_event(call, entry, now, sent)
+            for rule in names:
+                self._on_wire(rule, now, conn=connection, attempt=call.id, sequence=sequence)
+        for held in [held for held in call.held if held[0] <= call.sent + 1]:
+            call.held.remove(held)
+            _, late, how, rules = held
+            for _ in range(how.copies):
+                batch.append(late)
+                self._journal_event(call, late, now, late)
+            for rule in rules:
+                self._on_wire(rule, now, conn=connection, attempt=call.id, sequence=late.event.sequence)
+
     def _send(self, call: Call, batch: list[TopicEvent]) -> None:
         if batch:
             self._issue(SendEvents(call.id, tuple(batch)))
             batch.clear()
 
-    def _journal_event(self, call: Call, entry: TopicEvent, now: float) -> None:
+    def _journal_event(self, call: Call, entry: TopicEvent, now: float, sent: TopicEvent | None = None) -> None:
+        """`entry` is the event as it is, `sent` as it goes out."""
         event = entry.event
+        more = {} if sent is None or sent is entry else {"altered": True}
         self.journal.add(
             now,
             "stream.event",
@@ -554,6 +712,7 @@ class Central:
             id=event.id,
             op=event.change.op.name,
             topic=entry.topic_link,
+            **more,
         )
 
     def _abort(self, call: Call, now: float) -> None:
@@ -620,6 +779,7 @@ class Central:
                 if (call := self.calls.get(number)) is not None:
                     watchers += 1
                     self._deliver(call, (delivery,), now)
+        self._acted(now)
         self._observe("publish", self.published, now)
         return event, watchers
 
@@ -685,26 +845,43 @@ class Central:
         return self.topics.get(unversioned(self_link))
 
     # ------------------------------------------------------------------------------------------ HTTP
-    def http_request(self, anchors: Iterable[str], connection: int, now: float) -> AnswerHttp:
-        """What faults want done to an HTTP request that is about to be answered; its receipt is journaled."""
+    def http_request(self, anchors: Iterable[str], connection: int, now: float, page: int | None = None) -> AnswerHttp:
+        """What faults want done to an HTTP request that is about to be answered; `page` is the one a harvester request
+        asks for. When the answer goes out, the shell says so (`http_answered`).
+        """
+        if self.receipts.waiting:
+            self.receipts.sign("asked again", now, lambda one: one.connection == connection and not one.call)
+            self._came_back(now)
         answer = AnswerHttp()
         for anchor in anchors:
-            for found, rule in self._observe_answers(anchor, self._count(anchor), now, connection, 0, AnswerHttp):
-                answer = AnswerHttp(
-                    found.status if found.status is not None else answer.status,
-                    max(answer.delay, found.delay),
-                    found.headers or answer.headers,
-                    found.body or answer.body,
-                )
-                self._on_wire(rule, now, conn=connection)
+            nth = page if anchor == "page" else self._count(anchor)
+            for found, rule in self._observe(anchor, nth or 1, now, connection=connection):
+                if isinstance(found, (AnswerHttp, AnswerToken)):
+                    answer = _merged(answer, found, rule)
+        if answer.gone and answer.status is None:
+            newest = (("X-Axway-Max-Sequence-Id", str(self.log.max_sequence)),) if answer.gone == "with header" else ()
+            answer = replace(answer, status=410, headers=newest, body=_GONE)
+        if answer.delay > 0 or answer.trickle is not None:
+            # The silence is the fault, and it begins now: a client that gives up meanwhile has felt it.
+            self.http_answered(answer, connection, now)
+            answer = replace(answer, rules=())
         return answer
 
-    def harvest(self, self_link: str, parameters: Mapping[str, str], now: float) -> Page | Gone | None:
-        """A page of a topic's history (protocol section 3); None when there is no such topic.
+    def http_answered(self, answer: AnswerHttp, connection: int, now: float) -> None:
+        """An answer faults had a say in is on the wire."""
+        for rule in answer.rules:
+            self._on_wire(rule, now, conn=connection)
+
+    def harvest(
+        self, self_link: str, parameters: Mapping[str, str], now: float, page_size: int | None = None
+    ) -> Page | Gone | None:
+        """A page of a topic's history (protocol section 3); None when there is no such topic. A `page_size` counts more
+        than what the request says.
 
         Raises ValueError when the parameters are not understood.
         """
-        return self.history(self_link, harvester.parse(parameters, self.settings.harvester.page_size), now)
+        query = harvester.parse(parameters, self.settings.harvester.page_size)
+        return self.history(self_link, query if page_size is None else replace(query, page_size=page_size), now)
 
     def history(self, self_link: str, query: harvester.Query, now: float) -> Page | Gone | None:
         """As `harvest`, for a query that was read already."""
@@ -714,13 +891,14 @@ class Central:
         self.log.expire(now)
         entry.log.forget(self.log.purged_through)
         if query.asked_after is not None and (gone := self.log.check(query.asked_after)) is not None:
+            self.receipts.sign("gone", now, lambda one: one.needs == "gone")
             return gone
         return Page(_page(entry.log, query), query)
 
-    def token(self, client_id: str, now: float, life: float | None = None) -> str:
-        """A fresh token; the journal gets its fingerprint."""
+    def token(self, client_id: str, now: float, life: float | None = None, answer: AnswerToken | None = None) -> str:
+        """A fresh token, unless a fault's `answer` makes another of it; the journal gets its fingerprint."""
         life = self.settings.token.life if life is None else life
-        token = self.tokens.issue(client_id, life, self.wall(now), self.issuer)
+        token = self.tokens.issue(client_id, life, self.wall(now), self.issuer, answer)
         mark = self.tokens.judge(token, self.wall(now)).fingerprint
         self.journal.add(now, "token.issued", client_id=client_id, life=life, token=mark)
         return token
@@ -738,13 +916,53 @@ class Central:
         self.journal.add(now, "event.purged", through=self.log.purged_through, count=count)
         return count
 
-    def expire_tokens(self, now: float, fingerprint: str | None = None) -> int:
-        """Every token issued so far (or one) is expired; streams that live on one end. Returns how many tokens."""
-        count = self.tokens.expire(fingerprint)
+    def expire_tokens(self, now: float, fingerprint: str | None = None, *, revoke: bool = False) -> int:
+        """Every token issued so far (or one) is expired, or revoked; streams that live on one end. Returns how many."""
+        count = self.tokens.expire(fingerprint, revoke=revoke)
+        code = self.settings.status.bad_token if revoke else self.settings.status.expired_token
         if self.settings.token.on_expiry == "end":
             for call in [call for call in self.calls.values() if fingerprint in (None, call.token)]:
-                self._end(call, self.settings.status.expired_token, "the token of this stream has expired", now)
+                word = "was revoked" if revoke else "has expired"
+                self._end(call, code, f"the token of this stream {word}", now)
         return count
+
+    def skew_clock(self, by: float, now: float) -> None:
+        """The wall clock is wrong by so many seconds from now on; streams whose token it takes for expired end."""
+        self._skew = by
+        for call in list(self.calls.values()):
+            self._watch_expiry(call, now)
+
+    def reset_sequence(self, to: int, now: float) -> None:
+        """All history is gone and the next event is numbered `to`."""
+        settings = self.settings.log
+        self.log = EventLog(to, settings.keep, settings.keep_for)
+        for entry in self.topics:
+            entry.log = TopicLog()
+        for call in self.calls.values():
+            call.opened_after = 0
+        self.journal.add(now, "sequence.reset", to=to)
+
+    def drop_topic(self, name: str | None, call: int, now: float, back_after: float | None) -> None:
+        """Delete a topic (the one of `call`, or all) and create it again after a while, with a new id."""
+        found = list(self.topics)
+        watched = self.calls[call].entry if call in self.calls else None
+        if name is not None:
+            found = [entry for entry in found if entry.topic.name == name]
+        elif watched is not None:
+            found = [watched]
+        for entry in found:
+            topic = entry.topic.name
+            body = self.delete_topic(topic, now)
+            self.journal.add(now, "topic.deleted", topic=entry.topic.self_link)
+            if body is None or back_after is None:
+                continue
+            kept = {key: value for key, value in body.items() if key != "metadata"}
+
+            def back(later: float, topic: str = topic, kept: Mapping[str, Any] = kept) -> None:
+                link = self.put_topic(topic, kept, later)["metadata"]["selfLink"]
+                self.journal.add(later, "topic.created", topic=link)
+
+            self._at(now + back_after, back)
 
     def send_ping(self, connection: int, payload: bytes) -> None:
         """Send an HTTP/2 PING of our own (a barrier); the shell sees its ack."""
@@ -756,6 +974,7 @@ class Central:
 
     def command(self, order: Order, now: float) -> None:
         """Carry out an order from outside, as a fault would."""
+        self._acted(now)
         self._do(order, None, now, "asked for")
 
     def restart(self, down_for: float, now: float, *, forget: bool = False, rule: str | None = None) -> None:
@@ -778,6 +997,26 @@ class Central:
         self._at(now + down_for, back)
 
     # ------------------------------------------------------------------------------------------ time and names
+    def rescale(self, ratio: float, now: float) -> None:
+        """Everything the fake does by itself goes `ratio` times faster from now on: what is planned comes sooner, and
+        lives, intervals and pauses are shorter. Tokens that were issued keep the `exp` they have.
+        """
+        self.scenario = scaled(self.scenario, ratio)
+        self.settings = self.scenario.world
+        self.log.keep_for = self.settings.log.keep_for
+        self._timers = [
+            (when if fixed else now + (when - now) / ratio, tie, action, fixed)
+            for when, tie, action, fixed in self._timers
+        ]
+        heapq.heapify(self._timers)
+        self._director.rescale(ratio, now)
+        for line in self._traffic:
+            line.rescale(ratio, now)
+
+    def later(self, delay: float, now: float, action: Callable[[float], None]) -> None:
+        """Let a shell do something `delay` seconds from now, on this world's clock."""
+        self._at(now + delay, action)
+
     def stats(self) -> dict[str, int]:
         """Numbers for metrics."""
         return {
@@ -793,7 +1032,7 @@ class Central:
 
     def wall(self, now: float) -> float:
         """Wall time in seconds since 1970 at world time `now`."""
-        return self._wall_start + now
+        return self._wall_start + self._skew + now
 
     def event_time(self, now: float) -> str:
         """`2024-10-28 15:43:02.689148`: a space, microseconds, no zone (protocol 3.4)."""
@@ -809,7 +1048,7 @@ class Central:
         """The day, and the time in microseconds, of a world time. By hand: every event has two of them, and `datetime`
         takes longer than the rest of publishing.
         """
-        number, micros = divmod(int((self._wall_start + now) * 1_000_000), 86_400_000_000)
+        number, micros = divmod(int((self._wall_start + self._skew + now) * 1_000_000), 86_400_000_000)
         if number != self._day[0]:
             self._day = (number, date.fromordinal(_EPOCH + number).isoformat())
         seconds, micros = divmod(micros, 1_000_000)
@@ -829,9 +1068,15 @@ class Central:
         settings = self.settings.log
         return EventLog(settings.first_sequence, settings.keep, settings.keep_for)
 
-    def _at(self, when: float, action: Callable[[float], None]) -> None:
+    def _at(self, when: float, action: Callable[[float], None], *, fixed: bool = False) -> None:
+        """`fixed`: a change of pace does not move it."""
         self._tie += 1
-        heapq.heappush(self._timers, (when, self._tie, action))
+        heapq.heappush(self._timers, (when, self._tie, action, fixed))
+
+    def _acted(self, now: float) -> None:
+        """Something was done that a `barrier` moment comes after."""
+        self._actions += 1
+        self._now = now
 
     def _count(self, anchor: str) -> int:
         self._counts[anchor] = self._counts.get(anchor, 0) + 1
@@ -849,12 +1094,13 @@ class Central:
         connection: int = 0,
         call: int = 0,
         sending: list[TopicEvent] | None = None,
+        op: str = "",
     ) -> list[tuple[Any, str]]:
         """A moment of the run: traffic may start, faults may strike. Returns the answers faults gave, with their rules.
 
         `sending` is a batch that must be on the wire before anything a fault orders at this moment.
         """
-        strikes = self._strikes(anchor, nth, now, connection=connection, call=call)
+        strikes = self._strikes(anchor, nth, now, connection=connection, call=call, op=op)
         if not strikes:
             return []
         answers: list[tuple[Any, str]] = []
@@ -864,13 +1110,17 @@ class Central:
             answers += self._carry_out(strike, now)
         return answers
 
-    def _strikes(self, anchor: str, nth: int, now: float, *, connection: int = 0, call: int = 0) -> list[Strike]:
+    def _strikes(
+        self, anchor: str, nth: int, now: float, *, connection: int = 0, call: int = 0, op: str = ""
+    ) -> list[Strike]:
         """A moment of the run: traffic may start; the faults that strike at it, for `_carry_out`."""
         for line in self._traffic_by_anchor.get(anchor, ()):
             line.observe(anchor, nth, now)
         if not self._director.cares_about(anchor):
             return []
-        return self._director.observe(anchor, nth, now, connection=connection, call=call, attempt=self._last_call)
+        return self._director.observe(
+            anchor, nth, now, connection=connection, call=call, op=op, attempt=self._last_call
+        )
 
     def _observe_answers(
         self, anchor: str, nth: int, now: float, connection: int, call: int, wanted: type[Any]
@@ -893,27 +1143,38 @@ class Central:
         ):
             self._director.missed(strike)
             return []
-        fields: dict[str, Any] = {"fault": rule, "do": strike.rule.do.name, "anchor": str(strike.rule.on)}
+        fields: dict[str, Any] = {}
         if moment.connection:
             fields["conn"] = moment.connection
         if moment.call:
             fields["attempt"] = moment.call
-        self.journal.add(now, "fault.triggered", **fields)
+        self.receipts.triggered(strike.rule, now, **fields)
+        self._acted(now)
         answers: list[tuple[Any, str]] = []
         for action in strike.actions:
-            if isinstance(action, (AnswerPing, AnswerEvent, AnswerHttp, AnswerCall)):
+            if isinstance(action, (AnswerPing, AnswerEvent, AnswerHttp, AnswerToken, AnswerCall)):
                 answers.append((action, rule))
             elif isinstance(action, PurgeLog):
                 self.purge(now, keep=action.keep)
-                self._on_wire(rule, now)
-            elif isinstance(action, ExpireTokens):
-                self.expire_tokens(now)
+                self._on_wire(rule, now, needs="gone")
+            elif isinstance(action, (ExpireTokens, SkewClock, ResetSequence, DropTopic)):
+                self._change(action, now)
                 self._on_wire(rule, now)
             elif isinstance(action, Restart):
                 self.restart(action.down_for, now, forget=action.forget, rule=rule)
             else:
                 self._do(action, rule, now, f"fault {rule}")
         return answers
+
+    def _change(self, action: ExpireTokens | SkewClock | ResetSequence | DropTopic, now: float) -> None:
+        if isinstance(action, ExpireTokens):
+            self.expire_tokens(now, revoke=action.revoke)
+        elif isinstance(action, SkewClock):
+            self.skew_clock(action.by, now)
+        elif isinstance(action, ResetSequence):
+            self.reset_sequence(action.to, now)
+        else:
+            self.drop_topic(action.topic, action.call, now, action.back_after)
 
     def _do(self, order: Order, rule: str | None, now: float, reason: str) -> None:
         """Carry out an order on its target, on all of them with id 0; targets that are gone are passed over."""
@@ -944,6 +1205,39 @@ class Central:
         if id == 0:
             return list(things.values())
         return [things[id]] if id in things else []
+
+
+_GONE = '{"errors":[{"status":410,"title":"Gone","detail":"the sequence is older than what is kept"}]}'
+
+
+def _both(first: AnswerEvent, second: AnswerEvent) -> AnswerEvent:
+    """What two faults want of one event: a later word counts more, what it does not speak of stays."""
+    return AnswerEvent(
+        second.copies if second.copies != 1 else first.copies,
+        max(first.run, second.run),
+        max(first.hold, second.hold),
+        second.change or first.change,
+    )
+
+
+def _merged(answer: AnswerHttp, found: AnswerHttp | AnswerToken, rule: str) -> AnswerHttp:
+    """What two faults want of one HTTP answer: a later word counts more, the longer delay counts."""
+    rules = (*answer.rules, rule)
+    if isinstance(found, AnswerToken):
+        return replace(answer, token=found, rules=rules)
+    return AnswerHttp(
+        found.status if found.status is not None else answer.status,
+        max(answer.delay, found.delay),
+        found.headers or answer.headers,
+        found.body or answer.body,
+        found.cut if found.cut is not None else answer.cut,
+        found.trickle or answer.trickle,
+        found.shape or answer.shape,
+        found.page_size or answer.page_size,
+        found.gone or answer.gone,
+        answer.token,
+        rules,
+    )
 
 
 def _page(log: TopicLog, query: harvester.Query) -> tuple[TopicEvent, ...]:

@@ -1,8 +1,8 @@
 """When faults strike: rules tied to moments of the run.
 
-A rule waits for its anchor, maybe pauses, and then lets its fault say what happens. The director counts, draws and
-pauses; it never carries anything out and does not know what a fault does. Every rule draws from a random stream of its
-own, named by seed and rule, so adding a rule shifts nothing for the others.
+A rule waits for its anchor (and for those it is `given`), maybe pauses, and then lets its fault say what happens. The
+director counts, draws and pauses; it never carries anything out and does not know what a fault does. Every rule draws
+from a random stream of its own, named by seed and rule, so adding a rule shifts nothing for the others.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from random import Random
 
 from mockcentral._core.actions import Action
 from mockcentral.faults.base import Moment
+from mockcentral.scenario.scaling import scaled_rule
 from mockcentral.scenario.schema import FaultRule
 
 
@@ -27,21 +28,23 @@ class Strike:
 
 
 class _Armed:
-    __slots__ = ("at", "fired", "random", "rule")
+    __slots__ = ("awaits", "fired", "random", "rule", "until")
 
     def __init__(self, rule: FaultRule, at: float, random: Random) -> None:
         self.rule = rule
-        self.at = at
+        self.until = None if rule.ttl is None else at + rule.ttl
         self.random = random
         self.fired = 0
+        self.awaits = set(rule.given)
+        """Moments that must have come before it may strike."""
 
-    def wants(self, nth: int, now: float, attempt: int) -> bool:
+    def wants(self, moment: Moment, now: float, attempt: int) -> bool:
         rule = self.rule
-        if not rule.on.matches(nth):
+        if self.awaits or not rule.on.matches(moment.nth) or not rule.do.wants(moment):
             return False
         if rule.during is not None and not rule.during.low <= attempt <= rule.during.high:
             return False
-        if rule.ttl is not None and now - self.at > rule.ttl:
+        if self.until is not None and now > self.until:
             return False
         if rule.times is not None and self.fired >= rule.times:
             return False
@@ -55,7 +58,9 @@ class Director:
         self._seed = seed
         self._armed: dict[str, _Armed] = {}
         self._by_anchor: dict[str, list[_Armed]] = {}
+        self._awaiting: dict[str, list[_Armed]] = {}
         self._planned: list[tuple[float, int, _Armed, Moment]] = []
+        self._mortal: list[_Armed] = []
         self._tie = 0
 
     def arm(self, rule: FaultRule, now: float) -> None:
@@ -63,7 +68,11 @@ class Director:
         self.disarm(rule.name)
         armed = _Armed(rule, now, Random(f"{self._seed}:fault:{rule.name}"))
         self._armed[rule.name] = armed
+        if armed.until is not None:
+            self._mortal.append(armed)
         self._by_anchor.setdefault(rule.on.name, []).append(armed)
+        for anchor in rule.given:
+            self._awaiting.setdefault(anchor.name, []).append(armed)
 
     def disarm(self, name: str) -> bool:
         """Disarm a rule; what it had planned does not happen. False when there is no such rule."""
@@ -71,6 +80,10 @@ class Director:
         if armed is None:
             return False
         self._by_anchor[armed.rule.on.name].remove(armed)
+        for waiting in self._awaiting.values():
+            if armed in waiting:
+                waiting[:] = [other for other in waiting if other is not armed]
+        self._mortal = [other for other in self._mortal if other is not armed]
         self._planned = [entry for entry in self._planned if entry[2] is not armed]
         heapq.heapify(self._planned)
         return True
@@ -86,20 +99,30 @@ class Director:
 
     def cares_about(self, anchor: str) -> bool:
         """Whether any rule is tied to this anchor: lets hot paths skip `observe`."""
-        return bool(self._by_anchor.get(anchor))
+        return bool(self._by_anchor.get(anchor) or self._awaiting.get(anchor))
 
     def observe(
-        self, anchor: str, nth: int, now: float, *, connection: int = 0, call: int = 0, attempt: int = 0
+        self,
+        anchor: str,
+        nth: int,
+        now: float,
+        *,
+        connection: int = 0,
+        call: int = 0,
+        op: str = "",
+        attempt: int = 0,
     ) -> list[Strike]:
         """The strikes that happen at this very moment; those with a pause are planned for `due`. `attempt` is the
         number of the newest watch call.
         """
+        for armed in self._awaiting.get(anchor, ()):
+            armed.awaits = {other for other in armed.awaits if other.name != anchor or not other.matches(nth)}
         strikes = []
+        moment = Moment(anchor, nth, connection, call, op)
         for armed in self._by_anchor.get(anchor, ()):
-            if not armed.wants(nth, now, attempt):
+            if not armed.wants(moment, now, attempt):
                 continue
             armed.fired += 1
-            moment = Moment(anchor, nth, connection, call)
             pause = armed.rule.after.pick(armed.random)
             if pause > 0:
                 self._tie += 1
@@ -115,8 +138,27 @@ class Director:
             yield self._strike(armed, moment)
 
     def deadline(self) -> float | None:
-        """When the next planned strike is due."""
-        return self._planned[0][0] if self._planned else None
+        """When the next planned strike is due, or the next rule has outlived its ttl."""
+        earliest = self._planned[0][0] if self._planned else None
+        for armed in self._mortal:
+            if armed.until is not None and (earliest is None or armed.until < earliest):
+                earliest = armed.until
+        return earliest
+
+    def outlived(self, now: float) -> list[str]:
+        """The names of the rules whose ttl is over; they are disarmed now."""
+        names = [armed.rule.name for armed in self._mortal if armed.until is not None and armed.until <= now]
+        for name in names:
+            self.disarm(name)
+        return names
+
+    def rescale(self, ratio: float, now: float) -> None:
+        """Pauses that run are shortened `ratio` times, and so is everything the rules say of time."""
+        self._planned = [(now + (at - now) / ratio, tie, armed, moment) for at, tie, armed, moment in self._planned]
+        for armed in self._armed.values():
+            armed.rule = scaled_rule(armed.rule, ratio)
+            if armed.until is not None:
+                armed.until = now + (armed.until - now) / ratio
 
     def missed(self, strike: Strike) -> None:
         """The target of a strike was gone: the rule may fire once more (a fault that hit nothing did not happen)."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 class Op(enum.IntEnum):
@@ -95,14 +95,59 @@ class TopicEvent:
     them.
     """
 
-    __slots__ = ("event", "frame", "text", "topic_id", "topic_link")
+    __slots__ = ("event", "frame", "text", "topic_id", "topic_link", "type_number")
 
-    def __init__(self, event: Event, topic_id: str, topic_link: str) -> None:
+    def __init__(self, event: Event, topic_id: str, topic_link: str, type_number: int | None = None) -> None:
         self.event = event
         self.topic_id = topic_id
         self.topic_link = topic_link
+        self.type_number = type_number
+        """What stands in the field `type` instead of the operation's number: only faults set it."""
         self.frame: bytes | None = None
         self.text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Alteration:
+    """What is different about an event on its way to one client: fields with their new values, bytes added.
+
+    Fields: id, time, sequence, organization, type (a number), group, kind, name, self_link, scope (its name), topic.
+    """
+
+    fields: tuple[tuple[str, str | int], ...] = ()
+    padding: int = 0
+
+    def __str__(self) -> str:
+        words = [name for name, _ in self.fields] + ([f"{self.padding} bytes more"] if self.padding else [])
+        return ", ".join(words)
+
+
+_OF_EVENT = {"id": "id", "time": "time", "sequence": "sequence", "organization": "organization"}
+_OF_CHANGE = {"group": "group", "kind": "kind", "name": "name", "self_link": "self_link"}
+
+
+def altered(entry: TopicEvent, alteration: Alteration) -> TopicEvent:
+    """A copy of an event with fields changed; the original, which others share, stays as it is."""
+    event, change = entry.event, entry.event.change
+    link, topic_id, number = entry.topic_link, entry.topic_id, entry.type_number
+    for name, value in alteration.fields:
+        if name in _OF_EVENT:
+            event = replace(event, **{_OF_EVENT[name]: value})  # type: ignore[arg-type]
+        elif name in _OF_CHANGE:
+            change = replace(change, **{_OF_CHANGE[name]: value})  # type: ignore[arg-type]
+        elif name == "scope":
+            change = replace(change, scope=Scope("", "") if change.scope is None else change.scope)
+            assert change.scope is not None
+            change = replace(change, scope=replace(change.scope, name=str(value)))
+        elif name == "topic":
+            link, topic_id = str(value), f"{topic_id[::-1]}"
+        elif name == "type":
+            number = int(value)
+        else:
+            raise ValueError(f"an event has no field {name!r}")
+    if alteration.padding:
+        change = replace(change, attributes={**change.attributes, "padding": "x" * alteration.padding})
+    return TopicEvent(replace(event, change=change), topic_id, link, number)
 
 
 _OPS = {"created": Op.CREATED, "updated": Op.UPDATED, "deleted": Op.DELETED}

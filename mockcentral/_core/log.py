@@ -73,7 +73,7 @@ class EventLog:
         self.purged_through = 0
         self._next = first_sequence
         self._keep = keep
-        self._keep_for = keep_for
+        self.keep_for = keep_for
         self._kept: deque[tuple[int, float]] = deque()
 
     def next_sequence(self, step: int) -> int:
@@ -98,7 +98,7 @@ class EventLog:
 
     def expire(self, now: float) -> int:
         """Forget what is too old at `now`; returns the highest sequence that is gone, 0 when none is."""
-        while self._kept and now - self._kept[0][1] > self._keep_for:
+        while self._kept and now - self._kept[0][1] > self.keep_for:
             self.purged_through = self._kept.popleft()[0]
         return self.purged_through
 

@@ -18,11 +18,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from mockcentral._core.actions import AnswerToken
+
 MAX_BOOK = 100_000
 """Tokens remembered; beyond that the oldest is forgotten and counts as unknown. Bounds what a client can make us
 keep.
 """
 MAX_TOKEN = 32_768
+AUDIENCE = "apicentral"
 
 
 class Worth(enum.Enum):
@@ -33,6 +36,8 @@ class Worth(enum.Enum):
     MALFORMED = "not a JWT"
     UNKNOWN = "not issued by this world"
     EXPIRED = "expired"
+    REVOKED = "revoked"
+    FOREIGN = "issued for another audience"
     NO_EXPIRY = "no numeric exp"
 
 
@@ -50,7 +55,8 @@ class _Issued:
     expires: float
     client_id: str
     mark: str
-    revoked: bool = False
+    worth: Worth = Worth.GOOD
+    """GOOD until it expires; anything else is for good."""
 
 
 def fingerprint(token: str) -> str:
@@ -104,28 +110,49 @@ class TokenBook:
         self._sign = sign
         self._new_id = new_id
         self._issued: OrderedDict[str, _Issued] = OrderedDict()
+        self._newest: dict[str, str] = {}
+        """Client id to the token issued to it last."""
 
-    def issue(self, client_id: str, life: float, wall: float, issuer: str) -> str:
-        """A new token that is good for `life` seconds from `wall`.
+    def issue(self, client_id: str, life: float, wall: float, issuer: str, answer: AnswerToken | None = None) -> str:
+        """A new token that is good for `life` seconds from `wall`, unless `answer` says how it is to be wrong.
 
         Real tokens have whole numbers in `exp`; below 10 seconds rounding would change the life, so fractions are kept
         there.
         """
+        if answer is not None and answer.pin and (pinned := self._newest.get(client_id, "")) in self._issued:
+            return pinned
         expires: float = math.ceil(wall + life) if life >= 10 else round(wall + life, 3)
-        claims = {
+        claims: dict[str, Any] = {
             "iss": issuer,
             "sub": client_id,
             "azp": client_id,
-            "aud": "apicentral",
+            "aud": AUDIENCE,
             "org_guid": self._tenant,
             "iat": math.floor(wall),
             "exp": expires,
             "jti": self._new_id(),
         }
+        worth = Worth.GOOD
+        if answer is not None:
+            claims.update(answer.claims)
+            if claims["aud"] != AUDIENCE:
+                worth = Worth.FOREIGN
+            if answer.exp == "past":
+                claims["iat"], claims["exp"] = math.floor(wall) - 7200, math.floor(wall) - 3600
+                expires = claims["exp"]
+            elif answer.exp:
+                worth = Worth.NO_EXPIRY
+                if answer.exp == "missing":
+                    del claims["exp"]
+                else:
+                    claims["exp"] = str(expires)
         token = self._sign(claims)
-        self._issued[token] = _Issued(float(expires), client_id, fingerprint(token))
+        self._issued[token] = _Issued(float(expires), client_id, fingerprint(token), worth)
+        self._newest[client_id] = token
         while len(self._issued) > MAX_BOOK:
-            self._issued.popitem(last=False)
+            old, issued = self._issued.popitem(last=False)
+            if self._newest.get(issued.client_id) == old:
+                del self._newest[issued.client_id]
         return token
 
     def judge(self, value: str | None, wall: float) -> Verdict:
@@ -135,8 +162,10 @@ class TokenBook:
             return Verdict(Worth.MISSING)
         issued = self._issued.get(token)
         if issued is not None:
-            good = not issued.revoked and (wall < issued.expires or self._accept == "expired")
-            return Verdict(Worth.GOOD if good else Worth.EXPIRED, issued.expires, issued.mark)
+            worth = issued.worth
+            if worth is Worth.GOOD and wall >= issued.expires and self._accept != "expired":
+                worth = Worth.EXPIRED
+            return Verdict(worth, None if worth is Worth.NO_EXPIRY else issued.expires, issued.mark)
         mark = fingerprint(token)
         claims = unverified_claims(token)
         if claims is None:
@@ -148,13 +177,13 @@ class TokenBook:
             return Verdict(Worth.NO_EXPIRY, None, mark)
         return Verdict(Worth.GOOD if wall < expires else Worth.EXPIRED, expires, mark)
 
-    def expire(self, mark: str | None = None) -> int:
-        """Every token issued so far, or the one with this fingerprint, is expired from now on; returns how many
-        there were.
+    def expire(self, mark: str | None = None, *, revoke: bool = False) -> int:
+        """Every token issued so far, or the one with this fingerprint, is expired (or revoked) from now on; returns how
+        many there were.
         """
         count = 0
         for issued in self._issued.values():
-            if not issued.revoked and mark in (None, issued.mark):
-                issued.revoked = True
+            if issued.worth is Worth.GOOD and mark in (None, issued.mark):
+                issued.worth = Worth.REVOKED if revoke else Worth.EXPIRED
                 count += 1
         return count

@@ -9,6 +9,7 @@ from __future__ import annotations
 from random import Random
 
 from mockcentral._core.events import Change, Op, parse_scope
+from mockcentral.scenario.scaling import scaled_traffic
 from mockcentral.scenario.schema import Traffic
 
 _WORDS = ("petstore", "orders", "billing", "catalog", "inventory", "shipping", "users", "search", "payments", "reviews")
@@ -33,6 +34,12 @@ class TrafficLine:
         if not self._started and anchor == self.spec.on.name and self.spec.on.matches(nth):
             self._started = True
             self.next_at = now + self.spec.after.pick(self._random)
+
+    def rescale(self, ratio: float, now: float) -> None:
+        """Its pauses, the running one too, are shortened `ratio` times."""
+        self.spec = scaled_traffic(self.spec, ratio)
+        if self.next_at is not None:
+            self.next_at = now + (self.next_at - now) / ratio
 
     @property
     def done(self) -> bool:

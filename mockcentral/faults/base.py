@@ -29,12 +29,16 @@ LEVELS: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """Where a rule fired. An id is 0, "every open one", where the anchor has none: a PING belongs to no call."""
+    """Where a rule fired. An id is 0, "every open one", where the anchor has none: a PING belongs to no call.
+
+    `op` is the operation's name at the anchor `event`: CREATED, UPDATED, DELETED, ...
+    """
 
     anchor: str
     nth: int
     connection: int = 0
     call: int = 0
+    op: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,10 @@ class Fault:
     def problem(self) -> str | None:
         """What is wrong with the settings, as one sentence, where a field's type and bounds cannot say it."""
         return None
+
+    def wants(self, moment: Moment) -> bool:
+        """Whether it can act at this moment; one it passes by is not counted as a strike."""
+        return True
 
     def actions(self, moment: Moment, random: Random) -> Iterable[Action]:
         """What happens at `moment`. All randomness comes from `random`."""

@@ -24,7 +24,7 @@ class HttpDelay(Fault):
 
     name: ClassVar[str] = "http_delay"
     level: ClassVar[str] = "http"
-    anchors: ClassVar[frozenset[str] | None] = frozenset({"harvest", "http", "token"})
+    anchors: ClassVar[frozenset[str] | None] = frozenset({"harvest", "http", "page", "token"})
     shorthand: ClassVar[str | None] = "delay"
     answers: ClassVar[bool] = True
 

@@ -25,7 +25,7 @@ class HttpError(Fault):
 
     name: ClassVar[str] = "http_error"
     level: ClassVar[str] = "http"
-    anchors: ClassVar[frozenset[str] | None] = frozenset({"harvest", "http", "token"})
+    anchors: ClassVar[frozenset[str] | None] = frozenset({"harvest", "http", "page", "token"})
     shorthand: ClassVar[str | None] = "status"
     answers: ClassVar[bool] = True
 

@@ -29,11 +29,14 @@ _MOMENTS = {
     "token_refresh": "{} newer token of a call is accepted",
     "event": "{} event of a call is about to be sent",
     "ping": "{} HTTP/2 PING of a connection arrives",
+    "ping_acked": "{} HTTP/2 PING of a connection is acked",
     "stream_end": "{} watch call ends",
     "harvest": "{} history request is about to be answered",
+    "page": "page {} of a history is about to be served",
     "token": "{} token request is about to be answered",
     "http": "{} HTTP request is about to be answered",
     "publish": "{} event is published",
+    "barrier": "{} barrier is passed",
 }
 
 
@@ -142,6 +145,7 @@ def _rule(rule: FaultRule) -> str:
         low, high = rule.during.low, rule.during.high
         limit += f", from watch call {low} on until " + (f"call {high + 1}" if high > low else "the next")
     when = f"{_later(rule.after, '{} after ') or 'when '}{_moment(rule.on, 'a')}"
+    when += "".join(f", once {_moment(anchor, 'a')}" for anchor in rule.given)
     return f"{rule.name}: {when}{often}{chance}{limit}: {rule.do.name}{_settings(rule.do)}"
 
 
@@ -173,7 +177,9 @@ def _settings(thing: Fault | Expectation) -> str:
 
 def _moment(anchor: Anchor, each: str) -> str:
     which = each
-    if anchor.nth is not None:
+    if anchor.name == "page":
+        which = "of any number" if anchor.nth is None else f"{anchor.nth}{' or a later one' if anchor.onwards else ''}"
+    elif anchor.nth is not None:
         which = f"the {_ordinal(anchor.nth)}" + (" or a later" if anchor.onwards else "")
     text = _MOMENTS[anchor.name].format(which)
     return text.replace("a event", "an event").replace("a HTTP/2", "an HTTP/2").replace("a HTTP", "an HTTP")

@@ -247,6 +247,12 @@ class _Reader:
         if isinstance(anchor, Anchor) and fault.anchors is not None and anchor.name not in fault.anchors:
             places = one_of(sorted(fault.anchors))
             self.wrong(node.get("on") or node, f"on: {fault.name} cannot act at {anchor.name}: it acts at {places}")
+        endless = isinstance(anchor, Anchor) and anchor.name == "barrier" and (anchor.nth is None or anchor.onwards)
+        if endless and not values.get("times"):
+            self.wrong(
+                node.get("on") or node,
+                "on: after what happens at a barrier comes the next barrier: say barrier(1), or how many `times`",
+            )
         if fault.answers and isinstance(after, Span) and after.high > 0:
             self.wrong(
                 node.get("after") or node,

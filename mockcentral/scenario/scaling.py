@@ -11,7 +11,7 @@ import math
 import typing
 from typing import Any
 
-from mockcentral.scenario.schema import Expectation, Scenario
+from mockcentral.scenario.schema import Expectation, FaultRule, Scenario, Traffic
 from mockcentral.scenario.types import Duration, Span
 
 
@@ -20,6 +20,18 @@ def scaled(scenario: Scenario, factor: float) -> Scenario:
     if not (math.isfinite(factor) and factor > 0):
         raise ValueError(f"a time scale is a number above 0, not {factor!r}")
     result: Scenario = _scaled(scenario, None, factor)
+    return result
+
+
+def scaled_rule(rule: FaultRule, factor: float) -> FaultRule:
+    """One fault rule with its durations, and those of its fault, divided by `factor`."""
+    result: FaultRule = _scaled(rule, None, factor)
+    return result
+
+
+def scaled_traffic(line: Traffic, factor: float) -> Traffic:
+    """One line of traffic with its pauses divided by `factor`."""
+    result: Traffic = _scaled(line, None, factor)
     return result
 
 

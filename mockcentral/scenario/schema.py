@@ -84,6 +84,9 @@ class WorldSettings:
         "from when on a stream receives events: everything published since the call was opened, or its first message",
         "stream_open",
     )
+    barrier_timeout: Duration = doc(
+        "how long the moment `barrier` is waited for after each action", Duration(10.0), minimum=0.01
+    )
     token: TokenSettings = doc("tokens", TokenSettings)
     log: LogSettings = doc("event log", LogSettings)
     ping: PingSettings = doc("PING events", PingSettings)
@@ -157,6 +160,7 @@ class FaultRule:
 
     name: str = doc("a name for the journal and the control API", pattern=NAME, example="drop")
     on: Anchor = doc("the moment it is tied to")
+    given: tuple[Anchor, ...] = doc("moments of the run that must have come since it was armed, all of them", ())
     after: Span = doc("pause between that moment and the strike; only for faults that give orders", Span(0.0, 0.0))
     times: int | None = doc("how often it strikes at most; null: as often as the anchor happens", None, minimum=1)
     probability: float = doc("the chance to strike at each match, drawn from the seed", 1.0, minimum=0.0, maximum=1.0)

@@ -95,11 +95,14 @@ ANCHORS: dict[str, str] = {
     "token_refresh": "a later message with a token was accepted (n counts within its call)",
     "event": "an event is about to be sent on a stream (n counts within its call)",
     "ping": "a client's HTTP/2 PING arrived (n counts within its connection)",
+    "ping_acked": "our ack of such a PING is on its way (n counts within its connection)",
     "stream_end": "a watch call ended, whoever ended it (n counts calls of the world)",
     "harvest": "a harvester request is about to be answered (n counts within the world)",
+    "page": "a harvester request is about to be answered (n is the page it asks for)",
     "token": "a token request is about to be answered (n counts within the world)",
     "http": "any HTTP request is about to be answered (n counts within the world)",
     "publish": "an event was published (n counts within the world)",
+    "barrier": "every open connection acked a PING sent after the last action (n counts within the world)",
 }
 """Every anchor with its meaning; the reader, `explain` and the JSON Schema all read this table."""
 

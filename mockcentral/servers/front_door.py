@@ -10,6 +10,7 @@ import asyncio
 import socket
 import ssl
 import struct
+from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 from h2.errors import ErrorCodes
@@ -68,8 +69,6 @@ class Link(asyncio.Protocol):
         self.http1: Http1Connection | None = None
         self.blackholed = False
         self.peer = ""
-        self.barrier_pings: set[bytes] = set()
-        """Payloads of PINGs somebody waits for."""
         self._transport: asyncio.Transport
         self._first = bytearray()
         self._unheard = bytearray()
@@ -120,7 +119,6 @@ class Link(asyncio.Protocol):
         for call in self.calls.values():
             self.host.streams.pop(call, None)
         self.calls.clear()
-        self.host.barrier_over(self.barrier_pings)
         self.host.flush()
         self.host.link_gone()
 
@@ -317,8 +315,7 @@ class Link(asyncio.Protocol):
             elif isinstance(event, PingReceived):
                 central.ping_received(self.id, event.payload, now)
             elif isinstance(event, PingAcked):
-                self.barrier_pings.discard(event.payload)
-                host.ping_acked(event.payload)
+                central.ping_acked(self.id, event.payload, now)
             elif isinstance(event, CallOpened):
                 self._open(event)
             elif isinstance(event, HalfClosed):
@@ -377,9 +374,72 @@ class Link(asyncio.Protocol):
         elif self._impatience is None:
             self._impatience = self.host.loop.call_later(SILENT_LIMIT, self._lost_patience)
 
+    def respond_partly(
+        self, request: HttpRequest, status: int, headers: tuple[tuple[str, str], ...], body: bytes, share: float
+    ) -> None:
+        """Send the head of an answer and a share of its body; then the stream is reset, or the connection closed."""
+        if self._deaf:
+            return
+        part = body[: int(len(body) * share)]
+        if self.h2 is not None:
+            if self.h2.begin_response(request.stream, status, headers, len(body)):
+                if part:
+                    self.h2.send_body(request.stream, part, end=False)
+                self.h2.reset(request.stream, ErrorCodes.INTERNAL_ERROR)
+            self.host.touched(self)
+            return
+        assert self.http1 is not None
+        whole = self.http1.respond(status, headers, body)
+        head = whole.find(b"\r\n\r\n") + 4
+        self._transport.write(whole[: head + int((len(whole) - head) * share)])
+        self._refuse("an answer was broken off", linger=True)
+
+    def respond_slowly(
+        self, request: HttpRequest, status: int, headers: tuple[tuple[str, str], ...], length: int
+    ) -> Callable[[bytes, bool], bool]:
+        """Send the head of an answer. The result sends a piece of its body (True: the last one), and is False when
+        nobody is there any more.
+        """
+        if self._deaf:
+            return lambda piece, last: False
+        if self.h2 is not None:
+            h2 = self.h2
+            h2.begin_response(request.stream, status, headers, length)
+
+            def send(piece: bytes, last: bool) -> bool:
+                if self._deaf or not h2.send_body(request.stream, piece, end=last):
+                    return False
+                self.host.touched(self)
+                return True
+
+            return send
+        http1 = self.http1
+        assert http1 is not None
+        kept = tuple(pair for pair in headers if pair[0].lower() != "content-length")
+        whole = http1.respond(status, (*kept, ("content-length", str(length))), b"\0" * length)
+        self._transport.write(whole[: whole.find(b"\r\n\r\n") + 4])
+        # Nothing else may be answered in between: what the client asks meanwhile waits in the socket.
+        self._transport.pause_reading()
+
+        def drip(piece: bytes, last: bool) -> bool:
+            if self._deaf:
+                return False
+            self._transport.write(piece)
+            if last:
+                self._after_answer()
+                if not self._deaf:
+                    self._transport.resume_reading()
+            return True
+
+        return drip
+
+    @property
+    def _deaf(self) -> bool:
+        return self.blackholed or self._closing or self._transport.is_closing()
+
     def respond(self, request: HttpRequest, status: int, headers: tuple[tuple[str, str], ...], body: bytes) -> None:
         """Send an HTTP response, to whichever protocol asked."""
-        if self.blackholed or self._closing or self._transport.is_closing():
+        if self._deaf:
             return
         if self.h2 is not None:
             self.h2.respond(request.stream, status, headers, body)
@@ -387,6 +447,10 @@ class Link(asyncio.Protocol):
             return
         assert self.http1 is not None
         self._transport.write(self.http1.respond(status, headers, body))
+        self._after_answer()
+
+    def _after_answer(self) -> None:
+        assert self.http1 is not None
         if self.http1.close_after:
             self.host.central.connection_closed(self.id, self.host.now(), by="client", reason="HTTP exchange complete")
             self.close()

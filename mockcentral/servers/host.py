@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import secrets
+import functools
 import socket
 import ssl
 import time
@@ -19,6 +19,7 @@ from urllib.parse import parse_qsl, unquote
 
 from mockcentral._core.actions import (
     AckPing,
+    AnswerHttp,
     BlackHole,
     CloseConnection,
     EndCall,
@@ -32,6 +33,7 @@ from mockcentral._core.actions import (
 )
 from mockcentral._core.central import Central
 from mockcentral._core.journal import Journal
+from mockcentral._core.shapes import misshapen
 from mockcentral.scenario.schema import Scenario
 from mockcentral.servers import wsgi
 from mockcentral.servers.front_door import SILENT_LIMIT, Link
@@ -53,6 +55,12 @@ first, in an answer that needs no window. Over HTTP/1 it cannot ask for a second
 
 WORK_AT_ONCE = 500
 """Events and deliveries before the sockets get their turn again: some 10 ms of it on a slow machine."""
+
+
+def _of_type(headers: tuple[tuple[str, str], ...], kind: str) -> tuple[tuple[str, str], ...]:
+    """Headers with another content type, and without the length of the body that was."""
+    kept = [pair for pair in headers if pair[0].lower() not in ("content-type", "content-length")]
+    return (("content-type", kind), *kept)
 
 
 class Host:
@@ -96,18 +104,21 @@ class Host:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at: float | None = None
         self._flushing = False
-        self._pings: dict[bytes, asyncio.Future[None]] = {}
+        self._barriers: set[asyncio.Future[None]] = set()
+        self._answered: list[tuple[AnswerHttp, int]] = []
+        """HTTP answers faults had a say in that were handed to a link: their receipts are due."""
         self._all_gone: asyncio.Event | None = None
         self._stopped = False
 
     # ------------------------------------------------------------------------------------------ life
     async def start(self, **about: Any) -> None:
         """Listen, then let the scenario begin."""
+        # First the scenario, then the door: whoever connects meets all of it, however early he is.
+        self._started = time.monotonic()
+        self.central.start(0.0, **about)
         self._listener.start()
         # Importing Flask takes longer than anything a world does: not while a client's PING waits on this loop.
         import_ahead("mockcentral.servers.http_api")
-        self._started = time.monotonic()
-        self.central.start(0.0, **about)
         self.flush()
 
     async def stop(self) -> None:
@@ -131,7 +142,7 @@ class Host:
                 await asyncio.wait_for(self._all_gone.wait(), 0.2)
             for link in list(self.links.values()):
                 link.abort()
-        for future in self._pings.values():
+        for future in self._barriers:
             future.cancel()
 
     def link_gone(self) -> None:
@@ -164,9 +175,12 @@ class Host:
                 while self._dirty:
                     link, _ = self._dirty.popitem()
                     link.write_out()
-                if not receipts:
+                answered, self._answered = self._answered, []
+                if not receipts and not answered:
                     break
                 now = self.now()
+                for decision, connection in answered:
+                    self.central.http_answered(decision, connection, now)
                 for order, rule in receipts:
                     self.central.performed(order, rule, now)
         finally:
@@ -257,15 +271,18 @@ class Host:
         # Not urlsplit: it takes `//[` for a bad IPv6 host and raises.
         path, _, query = (request.path if request.path.startswith("/") else "/").partition("?")
         facts: dict[str, Any] = {}
+        page: int | None = None
         anchors = ["http"]
         if path.startswith("/events/"):
             anchors.append("harvest")
             parameters = dict(reversed(parse_qsl(query)))  # of two with one name the first counts, as for the view
             topic = unquote(path[len("/events") :])
             facts = http_api.harvest_facts(topic, parameters, self.central.settings.harvester.page_size)
+            if (page := facts["page"]) is not None:
+                anchors.append("page")
         elif path.startswith("/auth/"):
             anchors.append("token")
-        decision = self.central.http_request(anchors, link.id, self.now())
+        decision = self.central.http_request(anchors, link.id, self.now(), page)
         if link.h2 is not None and link.h2.waiting_answers > MAX_WAITING_ANSWERS:
             response = wsgi.Response(503, (("retry-after", "1"),), b"")
         elif decision.status is not None:
@@ -281,34 +298,72 @@ class Host:
                 scheme=self.scheme,
                 host=self.address,
                 remote=link.peer,
-                environ_extra={http_api.HOST: self, http_api.FACTS: facts},
+                environ_extra={http_api.HOST: self, http_api.FACTS: facts, http_api.DECISION: decision},
                 on_error=self._view_failed,
             )
+            if decision.shape:
+                kind, body = misshapen(response.body, decision.shape)
+                response = wsgi.Response(response.status, _of_type(response.headers, kind), body)
+        if not decision.whole:
+            facts |= {"sequences": []} if "sequences" in facts else {}  # nobody can have got these
+        work = functools.partial(self._respond, link, request, path, query, response, facts, decision)
         if decision.delay > 0:
-            self.loop.call_later(decision.delay, self._respond_late, link, request, path, query, response, facts)
+            self.central.later(decision.delay, self.now(), lambda now: work())
         else:
-            self._respond(link, request, path, query, response, facts)
+            work()
 
     def _respond(
-        self, link: Link, request: HttpRequest, path: str, query: str, response: wsgi.Response, facts: dict[str, Any]
+        self,
+        link: Link,
+        request: HttpRequest,
+        path: str,
+        query: str,
+        response: wsgi.Response,
+        facts: dict[str, Any],
+        decision: AnswerHttp,
     ) -> None:
         if self._stopped:  # it was delayed
             return
-        self.journal.add(
-            self.now(),
-            "http.request",
-            conn=link.id,
-            method=request.method[:40],
-            path=path[:400],
-            query=query[:1000],
-            status=response.status,
-            **facts,
-        )
-        link.respond(request, response.status, response.headers, response.body)
+        pieces, pause = decision.trickle or (1, 0.0)
 
-    def _respond_late(self, *answer: Any) -> None:
-        self._respond(*answer)
-        self.flush()
+        def journal() -> None:
+            self.journal.add(
+                self.now(),
+                "http.request",
+                conn=link.id,
+                method=request.method[:40],
+                path=path[:400],
+                query=query[:1000],
+                status=response.status,
+                **facts,
+            )
+
+        if decision.cut is not None:
+            journal()
+            link.respond_partly(request, response.status, response.headers, response.body, decision.cut)
+        elif pieces > 1 or pause > 0:
+            size = max(1, -(-len(response.body) // pieces))
+            cuts = [response.body[at : at + size] for at in range(0, len(response.body), size)] or [b""]
+            trickle = link.respond_slowly(request, response.status, response.headers, len(response.body))
+
+            def next_piece(now: float) -> None:
+                if self._stopped:
+                    return
+                piece = cuts.pop(0)
+                if not trickle(piece, not cuts):
+                    facts.update({"sequences": []} if "sequences" in facts else {})  # it left in the middle
+                    journal()
+                elif cuts:
+                    self.central.later(pause, now, next_piece)
+                else:
+                    journal()
+
+            self.central.later(pause, self.now(), next_piece)
+        else:
+            journal()
+            link.respond(request, response.status, response.headers, response.body)
+        if decision.rules:
+            self._answered.append((decision, link.id))
 
     def _view_failed(self, error: BaseException) -> None:
         """A view of ours raised: a bug. The client got a 500, the loop's handler gets the traceback."""
@@ -316,38 +371,19 @@ class Host:
 
     # ------------------------------------------------------------------------------------------ barrier
     async def barrier(self, timeout: float) -> int:
-        """Wait until every open HTTP/2 connection acked a PING sent now; returns how many did. Raises TimeoutError."""
-        waiting: list[asyncio.Future[None]] = []
-        for link in list(self.links.values()):
-            if link.h2 is None or link.blackholed or link.h2.broken:
-                continue
-            payload = secrets.token_bytes(8)
-            future: asyncio.Future[None] = self.loop.create_future()
-            self._pings[payload] = future
-            waiting.append(future)
-            future.add_done_callback(lambda _, payload=payload: self._pings.pop(payload, None))  # type: ignore[misc]
-            link.barrier_pings.add(payload)
-            self.central.send_ping(link.id, payload)
+        """Wait until every open HTTP/2 connection acked a PING sent now; returns how many were asked.
+
+        Raises TimeoutError that names those that did not.
+        """
+        over: asyncio.Future[None] = self.loop.create_future()
+        self._barriers.add(over)
+        barrier = self.central.begin_barrier(self.now(), lambda now: None if over.done() else over.set_result(None))
         self.flush()
-        if waiting:
-            _, pending = await asyncio.wait(waiting, timeout=timeout)
-            for future in pending:
-                future.cancel()
-            if pending:
-                raise TimeoutError(
-                    f"{len(pending)} of {len(waiting)} connections did not ack a PING within {timeout:g} s"
-                )
-        return len(waiting)
-
-    def ping_acked(self, payload: bytes) -> None:
-        """A client acked a PING of ours."""
-        future = self._pings.get(payload)
-        if future is not None and not future.done():
-            future.set_result(None)
-
-    def barrier_over(self, payloads: set[bytes]) -> None:
-        """A connection is gone: nobody needs to wait for its acks any more."""
-        for payload in payloads:
-            future = self._pings.get(payload)
-            if future is not None and not future.done():
-                future.set_result(None)
+        try:
+            await asyncio.wait_for(over, timeout)
+        except asyncio.TimeoutError:
+            missing = self.central.give_up(barrier, self.now())
+            raise TimeoutError(f"{missing} within {timeout:g} s") from None
+        finally:
+            self._barriers.discard(over)
+        return barrier.asked

@@ -15,6 +15,7 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from mockcentral._core import harvester, listing, rsql, writes
+from mockcentral._core.actions import AnswerHttp
 from mockcentral._core.log import Gone
 from mockcentral._core.resources import VERSIONS, Place, in_version, is_subresource
 from mockcentral._core.tokens import Worth
@@ -27,7 +28,10 @@ if TYPE_CHECKING:
 
 HOST = "mockcentral.host"
 FACTS = "mockcentral.facts"
-"""WSGI environment keys: the host a request is for, and a dict for what the journal should know of the answer."""
+DECISION = "mockcentral.decision"
+"""WSGI environment keys: the host a request is for, a dict for what the journal should know of the answer, and what
+faults want done to it.
+"""
 
 TEAMS = ({"guid": "5d7a1c4e-0000-4000-8000-000000000001", "name": "Default Team", "default": True},)
 """Every agent needs one (protocol 6.1)."""
@@ -60,6 +64,11 @@ def of() -> tuple[Host, dict[str, Any]]:
     return request.environ[HOST], request.environ[FACTS]
 
 
+def _decision() -> AnswerHttp:
+    decision: AnswerHttp = request.environ[DECISION]
+    return decision
+
+
 # ------------------------------------------------------------------------------------------ history
 def harvest(link: str) -> Response:
     """A page of a topic's history: an array, or 410 with the newest sequence (protocol 3.2)."""
@@ -68,7 +77,7 @@ def harvest(link: str) -> Response:
         return refused
     self_link = "/" + link
     try:
-        page = host.central.harvest(self_link, request.args, host.now())
+        page = host.central.harvest(self_link, request.args, host.now(), _decision().page_size)
     except ValueError as error:
         return problem(400, str(error))
     if page is None:
@@ -112,7 +121,7 @@ def token(realm: str) -> Response:
         return _json({"error": "invalid_client", "error_description": "Client authentication failed"}, 401)
     life = host.central.settings.token.life
     granted = {
-        "access_token": host.central.token(client_id, host.now()),
+        "access_token": host.central.token(client_id, host.now(), answer=_decision().token),
         "expires_in": max(1, int(life)),
         "token_type": "Bearer",
     }

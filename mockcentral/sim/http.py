@@ -14,6 +14,7 @@ from mockcentral._core import harvester
 from mockcentral._core.actions import AnswerHttp
 from mockcentral._core.central import Central
 from mockcentral._core.log import Gone
+from mockcentral._core.shapes import misshapen
 from mockcentral._core.tokens import Worth
 from mockcentral.sim.party import Answer
 
@@ -39,10 +40,15 @@ def history(
         "page_size": query.page_size,
         "sequences": [],
     }
-    decision = central.http_request(("http", "harvest"), connection, now)
+    decision = central.http_request(("http", "harvest", "page"), connection, now, query.page)
     if decision.status is not None:
         return _faulty(decision), decision, facts
+    if decision.page_size is not None:
+        query = replace(query, page_size=decision.page_size)
     answer = _page(central, topic, query, token, now, facts)
+    if not decision.whole:
+        facts["sequences"] = []
+        answer = _broken(answer, decision)
     return answer, decision, facts
 
 
@@ -78,8 +84,17 @@ def token(central: Central, connection: int, client_id: str, now: float) -> tupl
     decision = central.http_request(("http", "token"), connection, now)
     if decision.status is not None:
         return _faulty(decision), decision, facts
-    issued = central.token(client_id, now)
-    return Answer(200, token=issued, expires=central.tokens.judge(issued, central.wall(now)).expires), decision, facts
+    issued = central.token(client_id, now, answer=decision.token)
+    answer = Answer(200, token=issued, expires=central.tokens.judge(issued, central.wall(now)).expires)
+    return answer if decision.whole else _broken(answer, decision), decision, facts
+
+
+def _broken(answer: Answer, decision: AnswerHttp) -> Answer:
+    """An answer that breaks off, or that is not what was asked for."""
+    if decision.cut is not None:
+        return Answer(0, "the answer broke off")
+    _, body = misshapen(b"[]", decision.shape)
+    return Answer(answer.status, body.decode())
 
 
 def _faulty(decision: AnswerHttp) -> Answer:

@@ -26,12 +26,14 @@ from typing import Any
 
 from mockcentral._core.actions import (
     AckPing,
+    AnswerHttp,
     BlackHole,
     CloseConnection,
     EndCall,
     GoAway,
     ResetCall,
     SendEvents,
+    SendPing,
     StopListening,
 )
 from mockcentral._core.calls import WATCH_PATH, WatchRequest
@@ -158,7 +160,7 @@ class Seat:
             self.on_exit(code)
 
     def record(self, kind: str, **fields: object) -> None:
-        self.network.central.journal.add(self.network.clock.now, kind, **fields)
+        self.network.central.client_said(kind, self.network.clock.now, **fields)
 
     def open_stream(self, stream: int, token: str, request: WatchRequest) -> None:
         wire = self.channel
@@ -553,21 +555,31 @@ class Network:
             answer, decision, facts = http.history(self.central, wire.id, topic, query, token, now)
         else:
             answer, decision, facts = http.token(self.central, wire.id, wire.seat.party.name, now)
-        if decision.delay > 0:
+        delay = decision.delay
+        if decision.trickle is not None:  # as whole as it will be, when its last piece has come
+            delay += decision.trickle[0] * decision.trickle[1]
+        if delay > 0:
             self._guard(wire)
-            self.clock.at(now + decision.delay, self._respond, wire, exchange, answer, facts)
+            self.clock.at(now + delay, self._respond, wire, exchange, answer, facts, decision)
         else:
-            self._respond(wire, exchange, answer, facts)
+            self._respond(wire, exchange, answer, facts, decision)
         self.flush()
 
-    def _respond(self, wire: Wire, exchange: Exchange, answer: Answer, facts: dict[str, Any]) -> None:
+    def _respond(
+        self, wire: Wire, exchange: Exchange, answer: Answer, facts: dict[str, Any], decision: AnswerHttp
+    ) -> None:
         facts["status"] = answer.status
         if not self.thrifty:
             query = facts["query"]
             facts["query"] = "" if query is None else http.parameters(query)
             self.central.journal.add(self.clock.now, "http.request", **facts)
         if wire.id in self.wires:
-            self._down(wire, self._answer, exchange, answer)
+            self.central.http_answered(decision, wire.id, self.clock.now)
+            if decision.cut is not None:  # the connection breaks with it
+                self.central.connection_closed(wire.id, self.clock.now, by="server", reason="an answer was broken off")
+                self._close(wire, CLOSED)
+            else:
+                self._down(wire, self._answer, exchange, answer)
 
     def _answer(self, wire: Wire, exchange: Exchange, answer: Answer) -> None:
         seat = wire.seat
@@ -627,6 +639,19 @@ class Network:
         if (wire := self.wires.get(order.connection)) is not None:
             self._down(wire, self._acked, order.payload)
 
+    def _send_ping(self, order: SendPing) -> None:
+        if (wire := self.wires.get(order.connection)) is not None:
+            self._down(wire, self._asked_for_ack, order.payload)
+
+    def _asked_for_ack(self, wire: Wire, payload: bytes) -> None:
+        if not wire.gone:  # an HTTP/2 stack acks by itself, whatever its application does
+            self._up(wire, self._ack_arrived, payload)
+
+    def _ack_arrived(self, wire: Wire, payload: bytes) -> None:
+        if not wire.holed:
+            self.central.ping_acked(wire.id, payload, self.clock.now)
+            self.flush()
+
     def _close_connection(self, order: CloseConnection) -> None:
         if (wire := self.wires.get(order.connection)) is not None:
             self._close(wire, RESET if order.abort else CLOSED)
@@ -658,9 +683,10 @@ _ORDERS: dict[type[Any], Callable[[Network, Any], None]] = {
     EndCall: Network._end_call,
     ResetCall: Network._reset_call,
     AckPing: Network._ack_ping,
+    SendPing: Network._send_ping,
     CloseConnection: Network._close_connection,
     BlackHole: Network._black_hole,
     GoAway: Network._go_away,
     StopListening: Network._stop_listening,
 }
-"""StartListening and SendPing need nothing: the server listens again by itself, and clients always ack."""
+"""StartListening needs nothing: the server listens again by itself."""

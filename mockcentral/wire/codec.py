@@ -51,7 +51,7 @@ def encode_event(entry: TopicEvent) -> bytes:
     event, change = entry.event, entry.event.change
     out = messages.Event(id=event.id, time=event.time, version="v1", product="AmplifyCentral", correlationId=event.id)
     out.organization.id = event.organization
-    out.type = int(change.op)
+    out.type = int(change.op) if entry.type_number is None else entry.type_number
     if change.op.name == "PING":
         return out.SerializeToString()
     payload = out.payload

@@ -445,6 +445,39 @@ class ServerConnection:
             self._closed(stream, call)
         return True
 
+    def begin_response(self, stream: int, status: int, headers: Iterable[tuple[str, str]], length: int) -> bool:
+        """The head of an answer to an `HttpRequest`; its body of `length` bytes follows in pieces (`send_body`).
+
+        False when the client has given it up.
+        """
+        call = self._streams.get(stream)
+        if call is None or call.request is None or call.ending is not None or call.headers_sent:
+            return False
+        self._drop_inbound(call)
+        call.headers_sent = True
+        given = [pair for pair in headers if pair[0].lower() != "content-length"]
+        head = [*response_headers([*given, ("content-length", str(length))], status, b"")]
+        try:
+            self._h2.send_headers(stream, [(b":status", b"%d" % status), *head])
+        except ProtocolError:
+            self._forget(stream)
+            return False
+        return True
+
+    def send_body(self, stream: int, piece: bytes, *, end: bool) -> bool:
+        """A piece of a body after `begin_response`. False when the client has given it up."""
+        call = self._streams.get(stream)
+        if call is None or call.request is None or call.ending is not None or not call.headers_sent:
+            return False
+        if end:
+            call.ending = []
+        if call.queue is None:
+            call.queue = deque()
+        call.queue.append(piece)
+        self._queued_bytes += len(piece)
+        self._ready[stream] = None
+        return True
+
     # ------------------------------------------------------------ commands: the connection
     def ack_ping(self, payload: bytes) -> None:
         """Answer a PING."""

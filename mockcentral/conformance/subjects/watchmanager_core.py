@@ -59,7 +59,7 @@ class _Source:
         event, change = entry.event, entry.event.change
         scope = change.scope
         return Details(
-            type_name=change.op.name,
+            type_name=change.op.name if entry.type_number is None else str(entry.type_number),
             resource=Resource(
                 group=change.group,
                 kind=change.kind,
@@ -94,7 +94,8 @@ _SOURCE = _Source()
 
 def _event(entry: TopicEvent) -> Event:
     event = entry.event
-    return Event(_TYPES[event.change.op], event.id, event.sequence, 256, entry, _SOURCE)
+    kind = _TYPES[event.change.op] if entry.type_number is None else EventType.UNKNOWN
+    return Event(kind, event.id, event.sequence, 256, entry, _SOURCE)
 
 
 @dataclass(frozen=True, slots=True)
