@@ -168,6 +168,8 @@ def faults() -> st.SearchStrategy[Fault]:
 
 
 def _fault(kind: type[Fault]) -> st.SearchStrategy[Fault]:
+    if kind.name == "clock_skew":
+        return st.one_of(st.builds(kind, ahead=durations()), st.builds(kind, behind=durations()))
     return st.builds(kind, **_SETTINGS.get(kind.name, {}))
 
 
@@ -188,6 +190,24 @@ _SETTINGS: Mapping[str, Mapping[str, st.SearchStrategy[Any]]] = {
         "body": texts(),
     },
     "http_delay": {"delay": spans()},
+    "gap": {"events": st.integers(1, 20)},
+    "reorder": {"by": st.integers(1, 5)},
+    "corrupt": {
+        "field": st.sampled_from(("id", "time", "sequence", "organization", "group", "kind", "name", "self_link")),
+        "how": st.sampled_from(("empty", "garbage")),
+    },
+    "unknown_type": {"number": st.integers(6, 2**31 - 1)},
+    "oversize": {"size": st.integers(1, 100_000)},
+    "wrong_topic": {"topic": texts().filter(bool)},
+    "http_truncate": {"keep": st.floats(0.0, 0.99)},
+    "http_trickle": {"every": spans(), "pieces": st.integers(1, 20)},
+    "http_wrong_json": {"shape": st.sampled_from(("half", "html", "object", "null", "empty", "strings"))},
+    "http_page_size": {"size": st.integers(1, 200)},
+    "http_gone": {"header": st.booleans()},
+    "wrong_audience": {"audience": texts().filter(bool)},
+    "bad_exp": {"how": st.sampled_from(("missing", "text", "past"))},
+    "reset_sequence": {"to": st.integers(1, 2**62)},
+    "delete_topic": {"topic": st.one_of(st.none(), words()), "back_after": st.one_of(st.none(), spans())},
     "purge": {"keep": st.integers(0, 100)},
     "restart": {"down_for": spans(), "forget": st.booleans()},
 }
@@ -206,14 +226,20 @@ def fault_rules() -> st.SearchStrategy[FaultRule]:
             FaultRule,
             name=words(),
             on=anchors(fault.anchors),
+            given=st.lists(anchors(), max_size=2).map(tuple),
             after=st.just(Span(0.0, 0.0)) if fault.answers else spans(),
             times=st.one_of(st.none(), st.integers(1, 5)),
             probability=st.one_of(st.just(1.0), st.floats(0.0, 1.0)),
             ttl=st.one_of(st.none(), durations(0.01)),
             during=st.one_of(st.none(), counts()),
             do=st.just(fault),
-        )
+        ).map(_bounded)
     )
+
+
+def _bounded(rule: FaultRule) -> FaultRule:
+    """What happens at a barrier is followed by the next barrier: such a rule says how often."""
+    return replace(rule, times=rule.times or 1) if rule.on.name == "barrier" else rule
 
 
 def attempts() -> st.SearchStrategy[Attempt]:

@@ -280,8 +280,10 @@ class World:
         return self._act(lambda central, now: central.disarm(name, now))
 
     def faults(self) -> list[dict[str, Any]]:
-        """The receipts of every rule there was: `name`, `do`, `on`, `times`, `state` (armed, spent, disarmed), and how
-        often it `triggered`, was `on_wire` and was `observed` by the client.
+        """The receipts of the rules, also of those that outlived their ttl.
+
+        `name`, `do`, `on`, `times`, `state` (armed, spent, disarmed), and how often it `triggered`, was `on_wire` and
+        was `observed` by the client.
         """
         return self._act(lambda central, now: [receipt.as_dict() for receipt in central.receipts])
 

@@ -65,7 +65,7 @@ from mockcentral._core.director import Director, Strike
 from mockcentral._core.events import Change, Event, Op, Scope, TopicEvent, altered
 from mockcentral._core.journal import Journal
 from mockcentral._core.log import EventLog, Gone, TopicLog
-from mockcentral._core.receipts import Pending, Receipts
+from mockcentral._core.receipts import ASKED, TTL, Pending, Receipts
 from mockcentral._core.resources import ResourceStore, make_link, unversioned, versioned
 from mockcentral._core.tokens import TokenBook, Worth, bearer
 from mockcentral._core.tokens import Verdict as TokenVerdict
@@ -220,7 +220,7 @@ class Central:
         while self._timers and self._timers[0][0] <= now:
             heapq.heappop(self._timers)[2](now)
         for name in self._director.outlived(now):
-            self.receipts.disarmed(name, "ttl", now)
+            self.receipts.disarmed(name, TTL, now)
         for strike in self._director.due(now):
             self._carry_out(strike, now)
         spent = 0
@@ -261,7 +261,7 @@ class Central:
         """Disarm a fault rule; False when there is none of that name."""
         if not self._director.disarm(name):
             return False
-        self.receipts.disarmed(name, "asked", now)
+        self.receipts.disarmed(name, ASKED, now)
         return True
 
     @property

@@ -12,7 +12,7 @@ the fault took from it. It is evidence that the fault was felt, not a verdict: a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -23,6 +23,8 @@ MAX_PENDING = 10_000
 """Faults on the wire that wait for a sign; beyond that the oldest is taken for never observed."""
 
 ARMED, SPENT, DISARMED = "armed", "spent", "disarmed"
+TTL, ASKED = "ttl", "asked"
+"""Why a rule was disarmed."""
 
 
 class Receipt:
@@ -78,8 +80,9 @@ class Receipts:
         self.sent = 0
         """How many faults reached the wire so far."""
 
-    def __iter__(self) -> Any:
-        return iter(self._receipts.values())
+    def __iter__(self) -> Iterator[Receipt]:
+        """All but those somebody took away; a rule that outlived its ttl still shows what it did."""
+        return (receipt for receipt in self._receipts.values() if receipt.why != ASKED)
 
     def get(self, name: str) -> Receipt | None:
         """The receipt of a rule."""
@@ -105,7 +108,7 @@ class Receipts:
         )
 
     def disarmed(self, name: str, why: str, now: float) -> None:
-        """A rule strikes no more; `why`: ttl, or asked."""
+        """A rule strikes no more; `why`: TTL or ASKED."""
         if (receipt := self._receipts.get(name)) is not None and receipt.armed:
             receipt.armed, receipt.why = False, why
             self._journal.add(now, "fault.disarmed", fault=name, why=why)

@@ -176,6 +176,7 @@ def _scenarios(arguments: argparse.Namespace) -> list[tuple[str, Scenario]]:
 def _plans(
     arguments: argparse.Namespace, scenarios: Sequence[tuple[str, Scenario]], command: tuple[str, ...]
 ) -> list[Plan]:
+    from mockcentral.conformance.checks.registry import RECEIPTS
     from mockcentral.conformance.errors import UsageError
     from mockcentral.conformance.runner import Plan, case_names
     from mockcentral.conformance.selection import case_id, select
@@ -193,6 +194,8 @@ def _plans(
         checks = tuple(check for check in case_names(scenario) if case_id(scenario.scenario, check) in chosen)
         if not checks:
             continue
+        if scenario.faults and RECEIPTS not in checks:  # a run whose fault never reached the wire is never a pass
+            checks = (*checks, RECEIPTS)
         for number in range(arguments.repeat):
             plans.append(
                 Plan(

@@ -38,7 +38,9 @@ def is_news(record: Record) -> bool:
         return bool(record.get("request") == "subscribe")
     if kind == "http.request":
         return bool(record.get("sequences"))
-    return kind.partition(".")[0] not in ("ping", "token", "conn")
+    if kind == "fault.observed":
+        return False
+    return kind.partition(".")[0] not in ("ping", "token", "conn", "barrier", "clock")
 
 
 def faults_spent(scenario: Scenario, records: Iterable[Record]) -> bool:

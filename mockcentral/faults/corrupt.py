@@ -29,7 +29,7 @@ class Corrupt(Fault):
     answers: ClassVar[bool] = True
 
     field: Literal["id", "time", "sequence", "organization", "group", "kind", "name", "self_link", "scope"] = doc(
-        "which field is wrong"
+        "which field is wrong", "name"
     )
     how: Literal["empty", "garbage"] = doc("left empty (0 for the sequence), or made up from the seed", "empty")
 

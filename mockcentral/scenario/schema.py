@@ -84,14 +84,14 @@ class WorldSettings:
         "from when on a stream receives events: everything published since the call was opened, or its first message",
         "stream_open",
     )
-    barrier_timeout: Duration = doc(
-        "how long the moment `barrier` is waited for after each action", Duration(10.0), minimum=0.01
-    )
     token: TokenSettings = doc("tokens", TokenSettings)
     log: LogSettings = doc("event log", LogSettings)
     ping: PingSettings = doc("PING events", PingSettings)
     status: StatusSettings = doc("gRPC statuses of refusals", StatusSettings)
     harvester: HarvesterSettings = doc("history", HarvesterSettings)
+    barrier_timeout: Duration = doc(
+        "how long the moment `barrier` is waited for after each action", Duration(10.0), minimum=0.01
+    )
 
 
 # ------------------------------------------------------------------------------------------------ topics

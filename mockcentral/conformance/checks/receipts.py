@@ -15,14 +15,24 @@ def judge(evidence: Evidence) -> Finding:
     armed: dict[str, Record] = {}
     triggered: dict[str, Record] = {}
     sent: dict[str, Record] = {}
+    observed: dict[str, Record] = {}
+    kinds = {
+        "fault.armed": armed,
+        "fault.triggered": triggered,
+        "fault.on_wire": sent,
+        "fault.observed": observed,
+    }
     for line in evidence.faults:
-        {"fault.armed": armed, "fault.triggered": triggered, "fault.on_wire": sent}[line["kind"]].setdefault(
-            line["fault"], line
-        )
+        if (seen := kinds.get(line["kind"])) is not None:
+            seen.setdefault(line["fault"], line)
     idle = [name for name in armed if name not in triggered]
     unseen = [name for name in triggered if name not in sent]
     if not idle and not unseen:
-        return passed(f"{len(armed)} faults, each on the wire." if armed else "No fault was planned.")
+        if not armed:
+            return passed("No fault was planned.")
+        unfelt = [name for name in armed if name not in observed]
+        shown = "" if not unfelt else f"; the client gave no sign of {', '.join(unfelt)}, which may be right"
+        return passed(f"{len(armed)} faults, each on the wire{shown}.")
     parts = []
     if idle:
         parts.append(f"never struck: {', '.join(_described(armed[name]) for name in idle)}")
