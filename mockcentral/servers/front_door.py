@@ -75,6 +75,8 @@ class Link(asyncio.Protocol):
         """What was read and waits for its turn. Nothing more is read meanwhile."""
         self._turn_due = False
         self._paused = False
+        self._dripping = False
+        """An HTTP/1 answer is being sent in pieces: nothing else may be answered in between."""
         self._closing = False
         self._lingering = False
         self._impatience: asyncio.TimerHandle | None = None
@@ -153,8 +155,8 @@ class Link(asyncio.Protocol):
         return piece
 
     def _held_up(self) -> bool:
-        # Who does not read its answers may ask no further; HTTP/2 has windows for that.
-        return self._paused and self.http1 is not None
+        # Who does not read its answers may ask no further, nor who has not got all of one; HTTP/2 has windows for that.
+        return (self._paused or self._dripping) and self.http1 is not None
 
     def _set_reading(self) -> None:
         if self._unheard or self._held_up():
@@ -418,17 +420,18 @@ class Link(asyncio.Protocol):
         kept = tuple(pair for pair in headers if pair[0].lower() != "content-length")
         whole = http1.respond(status, (*kept, ("content-length", str(length))), b"\0" * length)
         self._transport.write(whole[: whole.find(b"\r\n\r\n") + 4])
-        # Nothing else may be answered in between: what the client asks meanwhile waits in the socket.
-        self._transport.pause_reading()
+        self._dripping = True
+        self._set_reading()
 
         def drip(piece: bytes, last: bool) -> bool:
             if self._deaf:
                 return False
             self._transport.write(piece)
             if last:
+                self._dripping = False
                 self._after_answer()
                 if not self._deaf:
-                    self._transport.resume_reading()
+                    self._set_reading()
             return True
 
         return drip
