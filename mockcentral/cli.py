@@ -23,6 +23,7 @@ COMMANDS = {
     "apply": "create or update resources of a running fake from files",
     "get": "show resources of a running fake",
     "delete": "delete a resource of a running fake",
+    "env": "print the environment with which an agent finds a running fake",
 }
 
 USAGE, INTERNAL, INTERRUPTED, TERMINATED = 2, 3, 130, 143

@@ -49,7 +49,7 @@ class Remote:
 
     def __init__(self, arguments: argparse.Namespace) -> None:
         ready_file = arguments.ready_file or (None if arguments.url else os.environ.get("MOCKCENTRAL_READY_FILE"))
-        ready = _ready(ready_file) if ready_file else {}
+        ready = read_ready_file(ready_file) if ready_file else {}
         url = arguments.url or ready.get("http_url") or os.environ.get("MOCKCENTRAL_HTTP_URL")
         if not url:
             raise Refused(
@@ -147,7 +147,8 @@ def path_of(kind: str, name: str | None = None, *, group: str = "management", sc
     return f"/apis/{group}/v1{scope_path(scope)}/{collection(kind)}{tail}"
 
 
-def _ready(path: str) -> dict[str, Any]:
+def read_ready_file(path: str) -> dict[str, Any]:
+    """What a fake said of itself when it was ready. Raises Refused."""
     try:
         ready = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:

@@ -46,7 +46,8 @@ class World:
     """A fake Central.
 
     `scenario` is a built-in name, a path, a `Scenario`, or None for a world where nothing happens by itself. `topics`
-    adds WatchTopics: `Topic` objects or paths of WatchTopic resources. `seed` overrides the scenario's, `time_scale`
+    adds WatchTopics: `Topic` objects or paths of WatchTopic resources; `seeds` are files or folders of resources of any
+    kind that are there from the start. `seed` overrides the scenario's, `time_scale`
     divides its durations. `port` 0 is a free port. `tls` True makes a CA up (`ca_file`); `cert` and `key` name PEM
     files instead. `public_keys` maps client ids to PEM public keys: then client assertions are verified. `journal` is
     a path to write the whole journal to; in memory its newest 200,000 records are kept.
@@ -62,6 +63,7 @@ class World:
         seed: int | None = None,
         time_scale: float = 1.0,
         topics: Iterable[Topic | str | Path] = (),
+        seeds: Iterable[str | Path] = (),
         host: str = "127.0.0.1",
         port: int = 0,
         tls: bool = False,
@@ -76,7 +78,8 @@ class World:
         if not time_scale > 0:
             raise ValueError(f"time_scale must be above 0, not {time_scale!r}")
         self.name = name
-        self.unscaled = _with_topics(_resolve(scenario), topics)
+        self._resources, seeded = _planted(seeds)
+        self.unscaled = _with_topics(_resolve(scenario), [*seeded, *topics])
         self.scenario = _scaled(self.unscaled, time_scale)
         self.seed = self.scenario.seed if seed is None else seed
         self.time_scale = time_scale
@@ -136,6 +139,7 @@ class World:
             loop=portal.loop,
             tls=tls,
             assertions=self._assertions,
+            resources=self._resources,
         )
         self._host = host
         portal.run(host.start(time_scale=self.time_scale))
@@ -481,6 +485,23 @@ def _with_topics(scenario: Scenario, topics: Iterable[Topic | str | Path]) -> Sc
         else:
             merged[topic.name] = topic
     return replace(scenario, topics=tuple(merged.values()))
+
+
+def _planted(paths: Iterable[str | Path]) -> tuple[list[tuple[str, str, Mapping[str, Any]]], list[Topic]]:
+    """What resource files and folders hold: resources as link, kind and body, and topics."""
+    resources: list[tuple[str, str, Mapping[str, Any]]] = []
+    topics: list[Topic] = []
+    for path in paths:
+        from mockcentral._core.resources import make_link
+        from mockcentral.scenario.seeds import load_seeds
+
+        for seed in load_seeds(path):
+            if seed.topic is not None:
+                topics.append(seed.topic)
+            else:
+                link = make_link(seed.group, seed.kind, seed.name, *(seed.scope or ()))
+                resources.append((link, seed.kind, seed.body))
+    return resources, topics
 
 
 def _scaled(scenario: Scenario, factor: float) -> Scenario:

@@ -158,9 +158,12 @@ class Central:
 
     # ------------------------------------------------------------------------------------------ driving
     def start(self, now: float, **about: Any) -> None:
-        """Create the scenario's topics, arm its faults and let the traffic begin."""
+        """Create the scenario's topics and the environments they look into, arm its faults, let the traffic begin."""
         for spec in self.scenario.topics:
             self.put_topic(spec.name, resource_of(spec), now)
+            for entry in spec.filters:
+                if entry.scope is not None and "*" not in (entry.scope.kind, entry.scope.name, entry.group):
+                    self.resources.scope_of(entry.scope.kind, entry.scope.name, entry.group)
         self.journal.add(
             now,
             "world.start",
@@ -174,6 +177,14 @@ class Central:
         for rule in self.scenario.faults:
             self.arm(rule, now)
         self._observe("start", 1, now)
+
+    def plant(self, resources: Iterable[tuple[str, str, Mapping[str, Any]]]) -> None:
+        """Resources that were there before the world began, as link, kind and body: nobody is told of them.
+
+        Raises ValueError when one is not what `ResourceStore.put` takes.
+        """
+        for link, kind, body in resources:
+            self.resources.put(link, body, kind=kind, now=0.0)
 
     def orders(self) -> list[Issue]:
         """What is to be carried out, oldest first; the list is handed over and starts afresh."""

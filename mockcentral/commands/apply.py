@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING, Any
 
 from mockcentral import remote
+
+if TYPE_CHECKING:
+    from mockcentral.scenario.seeds import Seed
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,31 +20,54 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         required=True,
         metavar="FILE",
-        help="WatchTopic resources, YAML or JSON; - is stdin",
+        help="resources, YAML or JSON, or a folder of such files",
     )
     remote.add_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Apply every topic of every file; nothing is sent before all files were read."""
-    from mockcentral._core.topics import resource_of
-    from mockcentral.scenario.load import load_topic
+    """Apply every resource of every file; nothing is sent before all files were read."""
+    from mockcentral.scenario.seeds import in_order, load_seeds
 
-    topics = [topic for file in arguments.files for topic in load_topic(file)]
+    seeds = in_order(seed for file in arguments.files for seed in load_seeds(file))
     fake = remote.Remote(arguments)
-    for topic in topics:
-        resource = resource_of(topic)
-        path = remote.path_of("watchtopic", topic.name)
-        there = fake.call("GET", path)
-        if there.status == 404:
-            answer, done = fake.call("POST", remote.path_of("watchtopic"), resource), "created"
-        elif there.status != 200:
-            raise remote.failure(there)
-        elif there.body.get("spec") == resource["spec"] and there.body.get("title") == resource["title"]:
-            answer, done = there, "unchanged"
-        else:
-            answer, done = fake.call("PUT", path, resource), "updated"
-        if answer.status not in (200, 201):
-            raise remote.failure(answer)
-        print(f"watchtopic/{topic.name} {done}: {answer.body['metadata']['selfLink']}")
+    for seed in seeds:
+        done, self_link = _apply(fake, seed)
+        print(f"{seed.kind.lower()}/{seed.name} {done}: {self_link}")
     return 0
+
+
+def _apply(fake: remote.Remote, seed: Seed) -> tuple[str, str]:
+    """What was done, and the resource's selfLink."""
+    from mockcentral._core.resources import is_subresource
+    from mockcentral._core.topics import resource_of
+
+    scope = "/".join(seed.scope) if seed.scope else None
+    path = remote.path_of(seed.kind, seed.name, group=seed.group, scope=scope)
+    body = resource_of(seed.topic) if seed.topic is not None else seed.body
+    there = fake.call("GET", path)
+    if there.status == 404:
+        made = fake.call("POST", path.rpartition("/")[0], body)
+        return "created", _link(made)
+    self_link = _link(there)
+    done = "unchanged"
+    if any(_differs(there.body, body, key) for key in body if not is_subresource(key) and key != "metadata"):
+        _link(fake.call("PUT", path, {key: value for key, value in body.items() if not is_subresource(key)}))
+        done = "updated"
+    for key in body:
+        if is_subresource(key) and _differs(there.body, body, key):
+            _link(fake.call("PUT", f"{path}/{key}", {key: body[key]}))
+            done = "updated"
+    return done, self_link
+
+
+def _differs(there: dict[str, Any], body: Any, key: str) -> bool:
+    if key == "apiVersion":  # two spellings of the same object
+        return False
+    return (there.get(key) or None) != (body[key] or None)
+
+
+def _link(answer: remote.Answer) -> str:
+    if answer.status not in (200, 201):
+        raise remote.failure(answer)
+    return str(answer.body["metadata"]["selfLink"])

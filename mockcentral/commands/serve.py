@@ -44,6 +44,13 @@ def add_world_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--topic-file", action="append", default=[], metavar="FILE", help="a WatchTopic to create at start (repeatable)"
     )
+    parser.add_argument(
+        "--seed-file",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="resources that are there from the start, a YAML file or a folder of them (repeatable)",
+    )
     parser.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="address to bind (default 127.0.0.1)")
     parser.add_argument("--port", type=_port, default=0, metavar="PORT", help="port of the front door; 0: a free one")
     parser.add_argument("--seed", type=_seed, default=None, metavar="N", help="overrides the scenario's seed")
@@ -86,6 +93,7 @@ def world_options(arguments: argparse.Namespace) -> dict[str, Any]:
         "seed": arguments.seed,
         "time_scale": arguments.time_scale,
         "topics": arguments.topic_file,
+        "seeds": arguments.seed_file,
         "host": arguments.host,
         "port": arguments.port,
         "tls": arguments.tls,

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from mockcentral.conformance import l1
+from mockcentral.conformance import key_files, l1
 from mockcentral.conformance.child import Child
 from mockcentral.conformance.environment import command_line, environment, placeholders
 from mockcentral.conformance.errors import UsageError
@@ -188,11 +188,8 @@ class Runner:
     def write_keys(self, directory: str) -> tuple[str, str]:
         """A key pair for the client, made up once and written to `directory`: a Go agent does not start without one."""
         with self._keys_lock:
-            self._keys = self._keys or _new_keys()
-        paths = (str(Path(directory) / "private_key.pem"), str(Path(directory) / "public_key.pem"))
-        for path, pem in zip(paths, self._keys, strict=True):
-            Path(path).write_bytes(pem)
-        return paths
+            self._keys = self._keys or key_files.new_keys()
+        return key_files.write_keys(directory, self._keys)
 
 
 class _Session:
@@ -393,18 +390,6 @@ def _environment_name(scenario: Scenario) -> str:
             if entry.scope is not None and entry.scope.kind == "Environment" and entry.scope.name != "*":
                 return entry.scope.name
     return "sample-env"
-
-
-def _new_keys() -> tuple[bytes, bytes]:
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric import rsa
-
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-    return private, public
 
 
 def _free_port() -> int:

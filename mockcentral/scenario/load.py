@@ -29,6 +29,7 @@ __all__ = [
     "parse_fault",
     "parse_scenario",
     "parse_topic",
+    "read_topic",
     "scaled",
 ]
 
@@ -69,7 +70,7 @@ def loads_topic(text: str, file: str = "<string>") -> tuple[Topic, ...]:
     for node in nodes.documents(text, file):
         if isinstance(node, nodes.Scalar) and node.value is None:
             continue  # an empty document: `---` at the end of a file
-        found.append(_topic(node, file))
+        found.append(read_topic(node, file))
     if not found:
         raise ScenarioError([Problem(file, 1, 1, "the file is empty")])
     return tuple(found)
@@ -79,7 +80,7 @@ def parse_topic(data: object) -> Topic:
     """A topic from plain data: a WatchTopic resource, or `{"name": ..., "filters": [...]}` as in scenarios."""
     if isinstance(data, Mapping) and "filters" in data:
         return read(nodes.from_data(data), Topic, "", what="a topic")
-    return _topic(nodes.from_data(data), "")
+    return read_topic(nodes.from_data(data), "")
 
 
 # ------------------------------------------------------------------------------------------------ resource files
@@ -103,7 +104,8 @@ _OURS = ("metadata", "attributes", "tags", "finalizers", "owner")
 """Keys of a resource as Central shows it that mean nothing for a topic: `get -o yaml` may be fed back."""
 
 
-def _topic(node: nodes.Node, file: str) -> Topic:
+def read_topic(node: nodes.Node, file: str) -> Topic:
+    """A topic from one document of a file."""
     resource = read(node, _TopicResource, file, what="a WatchTopic", ignored=_OURS)
     return Topic(
         name=resource.name,

@@ -13,7 +13,7 @@ import functools
 import socket
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
@@ -76,6 +76,7 @@ class Host:
         loop: asyncio.AbstractEventLoop,
         tls: ssl.SSLContext | None = None,
         assertions: Assertions | None = None,
+        resources: Iterable[tuple[str, str, Mapping[str, Any]]] = (),
     ) -> None:
         self.loop = loop
         self.journal = journal
@@ -100,6 +101,7 @@ class Host:
             seed=seed,
             issuer=f"{self.auth_url}/realms/Broker",
         )
+        self.central.plant(resources)
         self._dirty: dict[Link, None] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at: float | None = None

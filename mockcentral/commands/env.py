@@ -1,0 +1,69 @@
+"""Print the environment with which an agent finds a running fake."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from pathlib import Path
+
+from mockcentral import remote
+from mockcentral.cli import Refused
+
+TOKEN = ("MOCKCENTRAL_TOKEN", "MOCKCENTRAL_CONTEXT")
+"""They hold a token, which an agent fetches itself: printed only when asked for."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which fake, which environment, where keys and caches go, and in what form."""
+    parser.add_argument(
+        "--ready-file", required=True, metavar="PATH", help="the ready file of the fake (serve --ready-file PATH)"
+    )
+    parser.add_argument(
+        "--environment", default="sample-env", metavar="NAME", help="the agent's environment (default sample-env)"
+    )
+    parser.add_argument("--agent-name", metavar="NAME", help="CENTRAL_AGENTNAME; agents make one up otherwise")
+    parser.add_argument(
+        "--directory",
+        default=".mockcentral",
+        metavar="DIR",
+        help="where the agent's key pair and its cache are kept (default .mockcentral)",
+    )
+    parser.add_argument("--with-token", action="store_true", help="also the variables that hold a token")
+    parser.add_argument(
+        "--format",
+        choices=["shell", "env-file"],
+        default="shell",
+        help="lines for eval (default), or NAME=value for --env-file",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Make the key pair unless it is there, and print."""
+    from mockcentral.conformance import key_files
+    from mockcentral.conformance.environment import environment
+
+    context = remote.read_ready_file(arguments.ready_file)
+    directory = Path(arguments.directory).absolute()
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        paths = (str(directory / key_files.PRIVATE), str(directory / key_files.PUBLIC))
+        if not all(Path(path).is_file() for path in paths):
+            paths = key_files.write_keys(str(directory), key_files.new_keys())
+    except OSError as error:
+        raise Refused(f"{error.filename or directory}: cannot be written: {error.strerror}") from None
+    try:
+        found = environment({}, context, str(directory), environment_name=arguments.environment, key_files=paths)
+    except KeyError as missing:
+        raise Refused(f"{arguments.ready_file}: not a ready file: it names no {missing.args[0]}") from None
+    if arguments.agent_name:
+        found["CENTRAL_AGENTNAME"] = arguments.agent_name
+    for name, value in found.items():
+        if name in TOKEN and not arguments.with_token:
+            continue
+        if arguments.format == "env-file":
+            print(f"{name}={value}")
+        else:
+            print(f"export {name}={shlex.quote(value)}")
+    if arguments.format == "shell":
+        print("unset CENTRAL_REGION")  # it would override every URL
+    return 0

@@ -1,0 +1,170 @@
+"""apply, get and delete for any resource, seeds, and the environment of an agent."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mockcentral import World
+from mockcentral.cli import main
+from tests.mockcentral.clients import ask, harvest
+
+ENVIRONMENT = "kind: Environment\nname: prod\ntitle: Production\n"
+SERVICE = """kind: APIService
+name: petstore
+metadata: {scope: {kind: Environment, name: prod}}
+spec: {a: 1}
+status: {level: Success}
+"""
+TOPIC = """kind: WatchTopic
+name: all
+spec: {filters: [{group: management, kind: APIService, name: "*", type: [created, updated, deleted]}]}
+"""
+WHERE = ("--scope", "Environment/prod")
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    with World() as world:
+        yield world
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "resources"
+    folder.mkdir()
+    (folder / "a-service.yaml").write_text(SERVICE)  # before the environment it lives in
+    (folder / "b-environment.yaml").write_text(f"{ENVIRONMENT}---\n{TOPIC}")
+    return folder
+
+
+def said(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    return [line.partition(":")[0] for line in capsys.readouterr().out.splitlines()]
+
+
+def test_a_folder_is_applied_in_an_order_that_works_and_only_what_differs_again(
+    world: World, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    apply = ["apply", "-f", str(folder), "--url", world.http_url]
+    assert main(apply) == 0
+    assert said(capsys) == ["environment/prod created", "watchtopic/all created", "apiservice/petstore created"]
+    assert main(apply) == 0
+    assert [line.split()[1] for line in said(capsys)] == ["unchanged"] * 3
+    (folder / "a-service.yaml").write_text(SERVICE.replace("Success", "Error"))
+    assert main(apply) == 0
+    assert said(capsys)[-1] == "apiservice/petstore updated"
+    (folder / "a-service.yaml").write_text(SERVICE.replace("Success", "Error").replace("a: 1", "a: 2"))
+    assert main(apply) == 0
+    events = harvest(world, "/management/v1/watchtopics/all").json()
+    assert [(event["type"], event["metadata"]["subresource"]) for event in events] == [
+        ("ResourceCreated", None),
+        ("SubResourceUpdated", "status"),
+        ("ResourceUpdated", None),
+    ]
+
+
+def test_what_lives_in_a_scope_is_got_and_deleted_there(
+    world: World, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = ("--url", world.http_url)
+    main(["apply", "-f", str(folder), *url])
+    capsys.readouterr()
+    assert main(["get", "apiservice", "petstore", "-o", "json", *WHERE, *url]) == 0
+    assert json.loads(capsys.readouterr().out)["status"] == {"level": "Success"}
+    assert main(["delete", "apiservice", "petstore", *url]) == 1
+    assert main(["delete", "apiservice", "petstore", *WHERE, *url]) == 0
+    assert main(["get", "apiservice", "petstore", *WHERE, *url]) == 1
+
+
+def test_a_refusal_is_the_servers_words(world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "service.yaml"
+    path.write_text(SERVICE)
+    assert main(["apply", "-f", str(path), "--url", world.http_url]) == 2
+    assert capsys.readouterr().err == "mockcentral: there is no /management/environments/prod\n"
+
+
+def test_seeds_are_there_from_the_start_and_nobody_is_told(folder: Path) -> None:
+    with World(seeds=[folder]) as world:
+        assert world.topics == ("/management/v1/watchtopics/all",)
+        service = ask(world, "GET", "/apis/management/v1/environments/prod/apiservices/petstore").json()
+        assert (service["spec"], service["status"]) == ({"a": 1}, {"level": "Success"})
+        assert service["metadata"]["scope"]["name"] == "prod"
+        assert ask(world, "GET", "/apis/management/v1/environments/prod").json()["title"] == "Production"
+        assert harvest(world, "/management/v1/watchtopics/all").json() == []
+        world.reset()
+        assert ask(world, "GET", "/apis/management/v1/environments/prod/apiservices/petstore").status == 200
+
+
+def test_the_environments_a_scenarios_topics_look_into_exist_from_the_start() -> None:
+    with World("calm") as world:
+        assert ask(world, "GET", "/apis/management/v1/environments/sample-env").status == 200
+
+
+# ------------------------------------------------------------------------------------------ env
+@pytest.fixture
+def ready(world: World, tmp_path: Path) -> Path:
+    path = tmp_path / "ready.json"
+    path.write_text(json.dumps(world.context))
+    return path
+
+
+def test_the_environment_of_an_agent_is_ready_for_a_shell(
+    world: World, ready: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory = tmp_path / "it's here"
+    words = ["env", "--ready-file", str(ready), "--directory", str(directory), "--environment", "prod"]
+    assert main([*words, "--agent-name", "my agent"]) == 0
+    script = capsys.readouterr().out
+    assert world.token not in script
+    shell = subprocess.run(
+        ["sh", "-c", f"{script}\nenv"],
+        env={"CENTRAL_REGION": "US", "PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = dict(line.split("=", 1) for line in shell.stdout.splitlines() if "=" in line)
+    host, _, port = world.address.rpartition(":")
+    expected = {
+        "CENTRAL_URL": world.http_url,
+        "CENTRAL_AUTH_URL": world.auth_url,
+        "CENTRAL_GRPC_HOST": host,
+        "CENTRAL_GRPC_PORT": port,
+        "CENTRAL_ENVIRONMENT": "prod",
+        "CENTRAL_AGENTNAME": "my agent",
+        "CENTRAL_AUTH_PRIVATEKEY": str(directory / "private_key.pem"),
+        "AGENTFEATURES_VERSIONCHECKER": "false",
+    }
+    assert {name: found.get(name) for name in expected} == expected
+    assert "CENTRAL_REGION" not in found
+    private = directory / "private_key.pem"
+    assert b"PRIVATE KEY" in private.read_bytes()
+    assert stat.S_IMODE(private.stat().st_mode) == 0o600
+
+
+def test_the_key_pair_is_made_once_and_the_token_is_told_when_asked_for(
+    world: World, ready: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["env", "--ready-file", str(ready), "--directory", str(tmp_path), "--format", "env-file"]
+    assert main(words) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert f"CENTRAL_URL={world.http_url}" in lines
+    assert not any(line.startswith(("export", "unset")) for line in lines)
+    key = (tmp_path / "private_key.pem").read_bytes()
+    assert main([*words, "--with-token"]) == 0
+    assert f"MOCKCENTRAL_TOKEN={world.token}" in capsys.readouterr().out
+    assert (tmp_path / "private_key.pem").read_bytes() == key
+
+
+def test_what_is_no_ready_file_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "ready.json"
+    assert main(["env", "--ready-file", str(path)]) == 2
+    path.write_text('{"http_url": "http://127.0.0.1:1"}')
+    assert main(["env", "--ready-file", str(path), "--directory", str(tmp_path)]) == 2
+    assert "it names no" in capsys.readouterr().err
