@@ -112,11 +112,13 @@ def _world(scenario: Any, options: dict[str, Any]) -> World:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "mockcentral":
             raise
-        _fail(f"mock_central needs {error.name}, which is not installed: {EXTRA}")
-    try:
-        return World(scenario, **options)
-    except ScenarioError as error:
-        _fail(str(error))
+        problem = f"mock_central needs {error.name}, which is not installed: {EXTRA}"
+    else:
+        try:
+            return World(scenario, **options)
+        except ScenarioError as error:
+            problem = str(error)
+    _fail(problem)  # not inside `except`: pytest would show both errors
 
 
 def _arguments(marker: pytest.Mark) -> dict[str, Any]:

@@ -18,6 +18,14 @@ from typing import Any
 class NotL1(ValueError):
     """A line that is not one of ours; the text says why."""
 
+    meant = False
+
+
+class Slip(NotL1):
+    """A line that was meant for us: its `type` is one of ours and the rest is wrong."""
+
+    meant = True
+
 
 @dataclass(frozen=True, slots=True)
 class Said:
@@ -40,7 +48,7 @@ def parse(line: str) -> Said:
             return Said("client.applied", _applied(said))
         case "status":
             if not isinstance(said.get("connected"), bool):
-                raise NotL1("`connected` must be true or false")
+                raise Slip("`connected` must be true or false")
             return Said("client.status", {"connected": said["connected"]})
         case None:
             raise NotL1("it has no `type`")
@@ -51,12 +59,12 @@ def parse(line: str) -> Said:
 def _applied(said: dict[str, Any]) -> dict[str, Any]:
     sequence = said.get("sequence")
     if isinstance(sequence, bool) or not isinstance(sequence, int):
-        raise NotL1("`sequence` must be a whole number")
+        raise Slip("`sequence` must be a whole number")
     fields: dict[str, Any] = {"sequence": sequence}
     for name in ("id", "op", "topic"):
         value = said.get(name)
         if value is not None and not isinstance(value, str):
-            raise NotL1(f"`{name}` must be text")
+            raise Slip(f"`{name}` must be text")
         if value is not None or name != "topic":
             fields[name] = value
     return fields

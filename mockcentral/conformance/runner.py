@@ -202,6 +202,8 @@ class _Session:
         self._state_dir = state_dir
         self._journal: list[dict[str, Any]] = []
         self._good = 0
+        self._tried = False
+        """Whether the client means to print L1 lines."""
         self._bad: list[tuple[str, str]] = []
         self._count_bad = 0
         self._deaf = False
@@ -258,8 +260,11 @@ class _Session:
                 MEASURED: self._measured(),
             }
             verdicts += [own[name] for name in self._checks() if name in OWN_CHECKS]
-        if self._count_bad and not self._good:
-            notes.append("the client's stdout is not L1 JSON lines, so it is judged by the wire alone")
+        if self._count_bad and not self._tried:
+            first = self._first_bad()
+            notes.append(
+                f"the client's stdout is not L1 JSON lines, so it is judged by the wire alone; it began: {first}"
+            )
         for verdict in verdicts:
             world.record("verdict", **verdict.as_dict())
         return verdicts, notes, self._journal
@@ -323,10 +328,12 @@ class _Session:
             said = l1.parse(line)
         except l1.NotL1 as error:
             self._count_bad += 1
+            self._tried |= error.meant
             if len(self._bad) < 5:
                 self._bad.append((line, str(error)))
             return
         self._good += 1
+        self._tried = True
         # What is left of the client may still talk when its world is gone.
         with contextlib.suppress(*((RuntimeError,) if self._deaf else ())):
             self._world.record(said.kind, **said.fields)
@@ -365,18 +372,22 @@ class _Session:
         )
 
     def _prints_l1(self) -> Verdict:
-        if not self._good:
+        if not self._tried:
             return _own(PRINTS_L1, Outcome.SKIPPED, "The client does not say what it applies: judged by the wire.")
         if not self._count_bad:
             return _own(PRINTS_L1, Outcome.PASS, f"{self._good} lines.")
-        line, reason = self._bad[0]
-        shown = redacted(line if len(line) <= 200 else line[:200] + "…")
+        what = f"{self._bad[0][1]}: {self._first_bad()}"
         more = f" ({self._count_bad} such lines)" if self._count_bad > 1 else ""
         return _own(
             PRINTS_L1,
             Outcome.FAIL,
-            f"Every line on stdout is an L1 JSON line; anything else belongs on stderr. But {reason}: {shown}{more}",
+            f"Every line on stdout is an L1 JSON line; anything else belongs on stderr. But {what}{more}",
         )
+
+    def _first_bad(self) -> str:
+        """The first line that is none of ours, for people."""
+        line = self._bad[0][0]
+        return redacted(line if len(line) <= 200 else line[:200] + "…")
 
 
 def _own(name: str, outcome: Outcome, message: str, evidence: tuple[int, ...] = ()) -> Verdict:

@@ -199,6 +199,7 @@ def test_a_marker_that_makes_no_sense_is_one_clear_line(project: pytest.Pytester
     result.stdout.fnmatch_lines([words.replace("[", "[[]")])
     result.stdout.no_fnmatch_line("*Traceback*")
     result.stdout.no_fnmatch_line("*pytest_plugin.py*")
+    result.stdout.no_fnmatch_line("*During handling*")
 
 
 def test_a_seed_that_is_none_is_a_usage_error(project: pytest.Pytester) -> None:

@@ -175,7 +175,15 @@ def test_a_client_that_prints_something_else_is_told_once(bench: Bench) -> None:
     run = bench.run("print('hello'); print('again'); import signal; signal.pause()")
     assert outcome(run, "complete") is Outcome.PASS
     assert outcome(run, "prints_l1") is Outcome.SKIPPED
-    assert run.notes == ("the client's stdout is not L1 JSON lines, so it is judged by the wire alone",)
+    [note] = run.notes
+    assert note == "the client's stdout is not L1 JSON lines, so it is judged by the wire alone; it began: hello"
+
+
+def test_a_client_whose_every_l1_line_is_wrong_is_told_what_is_wrong(bench: Bench) -> None:
+    line = '{"type": "applied", "sequence": "100001"}'
+    run = bench.run(f"print('{line}'); import signal; signal.pause()")
+    assert outcome(run, "prints_l1") is Outcome.FAIL
+    assert message(run, "prints_l1").endswith(f"But `sequence` must be a whole number: {line}")
 
 
 def test_a_stray_line_between_l1_lines_is_shown(bench: Bench) -> None:
