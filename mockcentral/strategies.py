@@ -173,6 +173,8 @@ def _fault(kind: type[Fault]) -> st.SearchStrategy[Fault]:
     return st.builds(kind, **_SETTINGS.get(kind.name, {}))
 
 
+_DIRECTIONS = st.sampled_from(("both", "to_client", "from_client"))
+
 _SETTINGS: Mapping[str, Mapping[str, st.SearchStrategy[Any]]] = {
     "end_status": {"code": codes(), "message": texts()},
     "refuse": {"code": codes(), "message": texts()},
@@ -181,8 +183,23 @@ _SETTINGS: Mapping[str, Mapping[str, st.SearchStrategy[Any]]] = {
         "error_code": error_codes(),
         "last_stream": st.one_of(st.none(), st.integers(0, 2**31 - 1)),
         "debug": texts(),
+        "manner": st.sampled_from(("plain", "graceful", "abrupt")),
+        "drain": durations(),
     },
     "ping_ack": {"delay": st.one_of(st.none(), durations())},
+    "late_trailers": {"delay": spans(), "code": codes()},
+    "bad_length": {"length": st.integers(0, 2**32 - 1), "bytes": st.integers(0, 100), "end": st.booleans()},
+    "compressed": {"flag": st.integers(1, 255)},
+    "cut": {"after": st.integers(0, 1000), "of": st.sampled_from(("bytes", "events"))},
+    "window": {"size": st.integers(0, 65535)},
+    "too_many_pings": {"min_interval": durations(), "strikes": st.integers(0, 5)},
+    "reframe": {"frame_bytes": st.integers(1, 100), "write_bytes": st.one_of(st.none(), st.integers(1, 100))},
+    "blackhole": {"direction": _DIRECTIONS},
+    "tcp_refuse": {"down_for": spans()},
+    "slow_accept": {"delay": spans()},
+    "latency": {"delay": durations(), "jitter": durations(), "direction": _DIRECTIONS},
+    "bandwidth": {"rate": st.integers(1, 10**9), "direction": _DIRECTIONS},
+    "tls_stall": {"after_bytes": st.integers(0, 65536)},
     "duplicate": {"copies": st.integers(2, 5)},
     "http_error": {
         "status": st.one_of(st.just(200), st.integers(400, 599)),
@@ -211,7 +228,7 @@ _SETTINGS: Mapping[str, Mapping[str, st.SearchStrategy[Any]]] = {
     "purge": {"keep": st.integers(0, 100)},
     "restart": {"down_for": spans(), "forget": st.booleans()},
 }
-"""Settings by fault; a fault that is missing here has none."""
+"""Settings by fault; one that is missing here has none, or only its defaults."""
 
 
 def counts() -> st.SearchStrategy[CountSpan]:

@@ -19,6 +19,15 @@ from typing import Literal, TypeAlias
 
 from mockcentral._core.events import Alteration, TopicEvent
 
+Direction: TypeAlias = Literal["both", "to_client", "from_client"]
+
+TlsFlaw: TypeAlias = Literal[
+    "expired", "not_yet_valid", "wrong_name", "unknown_ca", "old_protocol", "no_alpn", "stall", "cut"
+]
+"""What is wrong with a handshake: the certificate's dates, its name, its signer; the protocol version that is agreed
+on; no ALPN; it never ends, or it breaks off.
+"""
+
 
 # ---------------------------------------------------------------- orders on one call
 @dataclass(frozen=True, slots=True)
@@ -31,11 +40,16 @@ class SendEvents:
 
 @dataclass(frozen=True, slots=True)
 class EndCall:
-    """Send what is queued, then trailers with this gRPC status. `code` is a number, 0 to 16."""
+    """Send what is queued, then trailers with this gRPC status. `code` is a number, 0 to 16.
+
+    `trailers` are sent along (names ending in -bin in base64). `bare` ends the stream without any trailers.
+    """
 
     call: int
     code: int
     message: str = ""
+    trailers: tuple[tuple[str, str], ...] = ()
+    bare: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +58,41 @@ class ResetCall:
 
     call: int
     error_code: int
+
+
+@dataclass(frozen=True, slots=True)
+class RespondCall:
+    """Answer a call with these response headers instead of gRPC's, and this body; then END_STREAM when `end`.
+
+    Only the first answer has headers: on a call that was answered already nothing of it can be sent.
+    """
+
+    call: int
+    status: int = 200
+    content_type: str = "application/grpc"
+    body: bytes = b""
+    end: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class SendBytes:
+    """Send these bytes on a call where a length-prefixed message is due."""
+
+    call: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CutCall:
+    """Let so many more events, or bytes of DATA, through on a call, drop the rest, and carry out `then` at that point.
+
+    `then` is an order on the call or its connection; None leaves it silent. Exactly one of the counts is given.
+    """
+
+    call: int
+    then: Order | None
+    after_events: int | None = None
+    after_bytes: int | None = None
 
 
 # ---------------------------------------------------------------- orders on one connection
@@ -82,18 +131,94 @@ class CloseConnection:
 
 
 @dataclass(frozen=True, slots=True)
-class BlackHole:
-    """From now on bytes vanish: neither read nor written, no FIN, no RST. The peer sees silence."""
+class HalfClose:
+    """FIN after what is queued; what the client sends is still read and understood."""
 
     connection: int
+
+
+@dataclass(frozen=True, slots=True)
+class BlackHole:
+    """From now on bytes vanish: neither read nor written, no FIN, no RST. The peer sees silence.
+
+    With a `direction` only those that go "to_client" or come "from_client".
+    """
+
+    connection: int
+    direction: Direction = "both"
+
+
+@dataclass(frozen=True, slots=True)
+class SendFrames:
+    """Send these bytes between two frames of the connection, whatever they are."""
+
+    connection: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ShrinkWindow:
+    """The client may send so many bytes on a stream before it has to wait for leave to send as many again; 0: never."""
+
+    connection: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reframe:
+    """Cut what goes to the client otherwise from now on: frames of at most `frame_bytes` of payload, an `empty` DATA
+    frame before each, TCP segments of `write_bytes`. None leaves a size as it is.
+    """
+
+    connection: int
+    frame_bytes: int | None = None
+    write_bytes: int | None = None
+    empty: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ShapeBytes:
+    """The line is slow from now on: `latency` seconds more or less so many, `rate` bytes a second, and with `gather`
+    what comes within so many seconds arrives together. None leaves a property as it is. Order is kept. `seed` draws
+    the jitter.
+    """
+
+    connection: int
+    direction: Direction = "both"
+    latency: tuple[float, float] | None = None
+    rate: float | None = None
+    gather: float | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class HoldAccept:
+    """Leave a connection that was just accepted alone for so many seconds: nothing is read, nothing said."""
+
+    connection: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class SpoilHandshake:
+    """Take the next TLS handshake on a connection another way, see `TlsFlaw`.
+
+    "stall" and "cut" send `after_bytes` of the server's first answer before they go silent or close.
+    """
+
+    connection: int
+    flaw: TlsFlaw
+    after_bytes: int = 0
 
 
 # ---------------------------------------------------------------- orders on the world
 @dataclass(frozen=True, slots=True)
 class StopListening:
     """Close the listening socket and every connection with RST, as a crashed server does. Clients get "connection
-    refused".
+    refused". With `keep` the connections there are live on.
     """
+
+    keep: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +234,17 @@ Order: TypeAlias = (
     | SendPing
     | GoAway
     | CloseConnection
+    | RespondCall
+    | SendBytes
+    | CutCall
+    | HalfClose
     | BlackHole
+    | SendFrames
+    | ShrinkWindow
+    | Reframe
+    | ShapeBytes
+    | HoldAccept
+    | SpoilHandshake
     | StopListening
     | StartListening
 )
@@ -118,9 +253,13 @@ Order: TypeAlias = (
 # ---------------------------------------------------------------- answers to what is being decided
 @dataclass(frozen=True, slots=True)
 class AnswerPing:
-    """How a PING is acked: after `delay` seconds, or never when `delay` is None."""
+    """How a PING is acked: after `delay` seconds, or never when `delay` is None; `copies` times, with another `payload`
+    than its own where one is given.
+    """
 
     delay: float | None = 0.0
+    copies: int = 1
+    payload: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +374,50 @@ class DropTopic:
     back_after: float | None = None
 
 
-Change: TypeAlias = PurgeLog | ExpireTokens | Restart | SkewClock | ResetSequence | DropTopic
+@dataclass(frozen=True, slots=True)
+class RefuseConnections:
+    """`StopListening(keep=True)` now, `StartListening` after `seconds`."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class GuardPings:
+    """From now on a client that sends PINGs faster than `min_interval` seconds more than `strikes` times is told to
+    ENHANCE_YOUR_CALM and disconnected, as gRPC servers do; what we send on a call forgives it.
+    """
+
+    connection: int
+    min_interval: float
+    strikes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """Do these things after so many seconds, where their target is still there."""
+
+    seconds: float
+    actions: tuple[Action, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """Send nothing more on a call by ourselves; it stays open."""
+
+    call: int
+
+
+Change: TypeAlias = (
+    PurgeLog
+    | ExpireTokens
+    | Restart
+    | SkewClock
+    | ResetSequence
+    | DropTopic
+    | RefuseConnections
+    | GuardPings
+    | Later
+    | Quiet
+)
 
 Action: TypeAlias = Order | Answer | Change

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mockcentral._core.actions import AnswerEvent
+from mockcentral._core.actions import AnswerEvent, Order
 from mockcentral._core.events import TopicEvent
 from mockcentral._core.topics import TopicEntry
 from mockcentral.scenario.schema import Attempt
@@ -31,10 +31,36 @@ class WatchRequest:
     ping_id: str | None = None
 
 
+class PingGuard:
+    """How often a client may send PINGs on a connection before it is told to calm down, and by which rule."""
+
+    __slots__ = ("last", "min_interval", "rule", "strikes", "struck")
+
+    def __init__(self, min_interval: float, strikes: int, rule: str | None) -> None:
+        self.min_interval = min_interval
+        self.strikes = strikes
+        self.rule = rule
+        self.last: float | None = None
+        self.struck = 0
+
+    def tolerates(self, now: float) -> bool:
+        """Whether a PING that came now is one too many no more than `strikes` times."""
+        if self.last is not None and now - self.last < self.min_interval:
+            self.struck += 1
+        else:
+            self.last = now
+        return self.struck <= self.strikes
+
+    def forgive(self) -> None:
+        """We sent something: the client has a reason to ask whether we are there."""
+        self.struck = 0
+        self.last = None
+
+
 class Connection:
     """A TCP connection. `protocol` is "" until its first bytes told it."""
 
-    __slots__ = ("blackholed", "calls", "id", "peer", "pings", "protocol")
+    __slots__ = ("blackholed", "calls", "deaf", "guard", "id", "peer", "pings", "protocol")
 
     def __init__(self, id: int, peer: str) -> None:
         self.id = id
@@ -42,6 +68,9 @@ class Connection:
         self.protocol = ""
         self.pings = 0
         self.blackholed = False
+        self.deaf = False
+        """No ack to a PING of ours can come: what it says vanishes, or we can say nothing any more."""
+        self.guard: PingGuard | None = None
         self.calls: dict[int, Call] = {}
 
 
@@ -53,6 +82,8 @@ class Call:
     __slots__ = (
         "abort_at_events",
         "connection",
+        "cut",
+        "cut_at_events",
         "entry",
         "held",
         "id",
@@ -77,6 +108,9 @@ class Call:
         """The newest sequence when the call was opened: with delivery "stream_open" it receives what came after."""
         self.script = script
         self.abort_at_events = script.abort_after.events if script and script.abort_after else None
+        self.cut: tuple[Order | None, str | None] | None = None
+        """What to do when the wire has let through what a cut allows, and the fault rule that asked for it."""
+        self.cut_at_events: int | None = None
         self.entry: TopicEntry | None = None
         """The topic, known with the first message."""
         self.token = ""

@@ -36,15 +36,23 @@ from mockcentral._core.actions import (
     AnswerToken,
     BlackHole,
     CloseConnection,
+    CutCall,
     DropTopic,
     EndCall,
     ExpireTokens,
     GoAway,
+    GuardPings,
+    HalfClose,
+    Later,
     Order,
     PurgeLog,
+    Quiet,
+    RefuseConnections,
     ResetCall,
     ResetSequence,
+    RespondCall,
     Restart,
+    SendBytes,
     SendEvents,
     SendPing,
     SkewClock,
@@ -59,6 +67,7 @@ from mockcentral._core.calls import (
     WATCH_PATH,
     Call,
     Connection,
+    PingGuard,
     WatchRequest,
 )
 from mockcentral._core.director import Director, Strike
@@ -192,6 +201,15 @@ class Central:
             self._settle()
         issues, self._issues = self._issues, []
         return issues
+
+    def again(self, issues: Iterable[Issue]) -> None:
+        """Orders that could not be carried out when they were taken, and can be now."""
+        self._issues += issues
+
+    @property
+    def has_orders(self) -> bool:
+        """Whether `orders` would return something."""
+        return bool(self._issues)
 
     def performed(self, order: Order, rule: str, now: float) -> None:
         """The receipt of an order that came from a fault: it is on the wire."""
@@ -327,6 +345,9 @@ class Central:
         connection.pings += 1
         nth = connection.pings
         self.journal.add(now, "ping.received", conn=id, nth=nth)
+        if connection.guard is not None and not connection.guard.tolerates(now):
+            self._calm_down(connection, connection.guard, now)
+            return
         answer, rule = AnswerPing(), None
         if self._director.cares_about("ping"):
             for found, name in self._observe("ping", nth, now, connection=id):
@@ -336,19 +357,25 @@ class Central:
             self.journal.add(now, "ping.withheld", conn=id, nth=nth)
             self._on_wire(rule, now, conn=id)
         elif answer.delay <= 0:
-            self._ack(id, payload, nth, 0.0, rule, now)
+            self._ack(id, payload, nth, answer, rule, now)
         else:
             # The silence until then is the fault, and it begins now: a client that gives up meanwhile has felt it.
             self._on_wire(rule, now, conn=id)
-            delay = answer.delay
-            self._at(now + delay, lambda later: self._ack(id, payload, nth, delay, None, later))
+            given = answer
+            self._at(now + answer.delay, lambda later: self._ack(id, payload, nth, given, None, later))
 
-    def _ack(self, id: int, payload: bytes, nth: int, delay: float, rule: str | None, now: float) -> None:
+    def _ack(self, id: int, payload: bytes, nth: int, answer: AnswerPing, rule: str | None, now: float) -> None:
         connection = self.connections.get(id)
         if connection is not None and not connection.blackholed:
-            self._issue(AckPing(id, payload), rule)
-            self.journal.add(now, "ping.acked", conn=id, nth=nth, delay=delay)
+            for copy in range(answer.copies):
+                self._issue(AckPing(id, payload if answer.payload is None else answer.payload), None if copy else rule)
+            self.journal.add(now, "ping.acked", conn=id, nth=nth, delay=answer.delay)
             self._observe("ping_acked", nth, now, connection=id)
+
+    def _calm_down(self, connection: Connection, guard: PingGuard, now: float) -> None:
+        """ENHANCE_YOUR_CALM, as a gRPC server says it (gRFC A8), and the end of the connection."""
+        self._issue(GoAway(connection.id, 11, None, b"too_many_pings"), guard.rule)
+        self._do(CloseConnection(connection.id), None, now, "too many PINGs")
 
     # ------------------------------------------------------------------------------------------ barriers
     def begin_barrier(self, now: float, done: Callable[[float], None]) -> Barrier:
@@ -386,7 +413,7 @@ class Central:
         barrier.heard(id, now)
 
     def _reachable(self) -> list[Connection]:
-        return [one for one in self.connections.values() if one.protocol == "h2" and not one.blackholed]
+        return [one for one in self.connections.values() if one.protocol == "h2" and not (one.blackholed or one.deaf)]
 
     def _cares_about(self, anchor: str) -> bool:
         return anchor in self._traffic_by_anchor or self._director.cares_about(anchor)
@@ -531,6 +558,24 @@ class Central:
             self.receipts.sign("applied", now, lambda one: 0 < one.sequence <= sequence)
         return record
 
+    def call_cut(self, number: int, now: float) -> None:
+        """As much has gone out on a call as a `CutCall` allowed."""
+        call = self.calls.get(number)
+        if call is None or call.cut is None:
+            return
+        (then, rule), call.cut, call.cut_at_events = call.cut, None, None
+        if then is None:
+            self._on_wire(rule, now, attempt=number)
+            self._quiet(call)
+        else:
+            self._do(then, rule, now, "cut off")
+
+    def _quiet(self, call: Call) -> None:
+        """It gets no more events; PINGs of ours neither."""
+        if call.entry is not None:
+            call.entry.calls.pop(call.id, None)
+        call.wants_pings = False
+
     def _subscribe(self, call: Call, request: WatchRequest, now: float) -> None:
         verdict = self.tokens.judge(request.token, self.wall(now))
         entry = self.topics.get(unversioned(request.self_link))
@@ -661,6 +706,10 @@ class Central:
                 batch.append(entry)
                 self._journal_event(call, entry, now)
             call.sent += 1
+            if call.cut_at_events is not None and call.sent >= call.cut_at_events:
+                self._send(call, batch)
+                self.call_cut(call.id, now)
+                return
             if call.abort_at_events is not None and call.sent >= call.abort_at_events:
                 self._send(call, batch)
                 self._abort(call, now)
@@ -708,6 +757,8 @@ class Central:
 
     def _send(self, call: Call, batch: list[TopicEvent]) -> None:
         if batch:
+            if call.connection.guard is not None:
+                call.connection.guard.forgive()
             self._issue(SendEvents(call.id, tuple(batch)))
             batch.clear()
 
@@ -730,11 +781,14 @@ class Central:
         if call.script is not None and call.script.abort_after is not None:
             self._end(call, call.script.abort_after.code, f"attempt {call.id} is cut short by the scenario", now)
 
-    def _end(self, call: Call, code: int, message: str, now: float, rule: str | None = None) -> None:
-        """End a call with trailers."""
+    def _end(
+        self, call: Call, code: int, message: str, now: float, rule: str | None = None, like: EndCall | None = None
+    ) -> None:
+        """End a call with trailers, those of `like` where it is given."""
         if call.id in self.calls:
-            self._issue(EndCall(call.id, int(code), message), rule)
-            graceful = not call.connection.blackholed
+            order = EndCall(call.id, int(code), message) if like is None else replace(like, call=call.id)
+            self._issue(order, rule)
+            graceful = not call.connection.blackholed and not order.bare
             self._call_is_over(call, now, by="server", code=Code(code).name, reason=message, graceful=graceful)
 
     def _call_is_over(self, call: Call, now: float, *, by: str, code: str, reason: str, graceful: bool) -> None:
@@ -1007,6 +1061,19 @@ class Central:
 
         self._at(now + down_for, back)
 
+    def refuse_connections(self, seconds: float, now: float, *, rule: str | None = None) -> None:
+        """Nobody listens for so long; the connections there are live on."""
+        if not self.listening:
+            return
+        self.listening = False
+        self._issue(StopListening(keep=True), rule)
+
+        def back(later: float) -> None:
+            self.listening = True
+            self._issue(StartListening())
+
+        self._at(now + seconds, back)
+
     # ------------------------------------------------------------------------------------------ time and names
     def rescale(self, ratio: float, now: float) -> None:
         """Everything the fake does by itself goes `ratio` times faster from now on: what is planned comes sooner, and
@@ -1173,6 +1240,16 @@ class Central:
                 self._on_wire(rule, now)
             elif isinstance(action, Restart):
                 self.restart(action.down_for, now, forget=action.forget, rule=rule)
+            elif isinstance(action, RefuseConnections):
+                self.refuse_connections(action.seconds, now, rule=rule)
+            elif isinstance(action, Later):
+                self._later(action, rule, now)
+            elif isinstance(action, Quiet):
+                for call in self._targets(action.call, self.calls):
+                    self._quiet(call)
+            elif isinstance(action, GuardPings):
+                for connection in self._targets(action.connection, self.connections):
+                    connection.guard = PingGuard(action.min_interval, action.strikes, rule)
             else:
                 self._do(action, rule, now, f"fault {rule}")
         return answers
@@ -1187,12 +1264,21 @@ class Central:
         else:
             self.drop_topic(action.topic, action.call, now, action.back_after)
 
+    def _later(self, plan: Later, rule: str, now: float) -> None:
+        def act(later: float) -> None:
+            for action in plan.actions:
+                assert not isinstance(action, (AnswerPing, AnswerEvent, AnswerHttp, AnswerToken, AnswerCall, Later))
+                if isinstance(action, Order):
+                    self._do(action, rule, later, f"fault {rule}")
+
+        self._at(now + plan.seconds, act)
+
     def _do(self, order: Order, rule: str | None, now: float, reason: str) -> None:
         """Carry out an order on its target, on all of them with id 0; targets that are gone are passed over."""
         if isinstance(order, (EndCall, ResetCall)):
             for call in self._targets(order.call, self.calls):
                 if isinstance(order, EndCall):
-                    self._end(call, order.code, order.message, now, rule)
+                    self._end(call, order.code, order.message, now, rule, order)
                 else:
                     self._issue(replace(order, call=call.id), rule)
                     code = (
@@ -1203,13 +1289,29 @@ class Central:
             for connection in self._targets(order.connection, self.connections):
                 self._issue(replace(order, connection=connection.id), rule)
                 self.connection_closed(connection.id, now, by="server", reason=reason)
-        elif isinstance(order, (GoAway, BlackHole)):
-            for connection in self._targets(order.connection, self.connections):
-                if isinstance(order, BlackHole):
-                    connection.blackholed = True
-                self._issue(replace(order, connection=connection.id), rule)
-        else:
+        elif isinstance(order, CutCall):
+            for call in self._targets(order.call, self.calls):
+                call.cut = (None if order.then is None else _on(order.then, call), rule)
+                if order.after_bytes is not None:
+                    self._issue(replace(order, call=call.id))  # the receipt is due when the wire has got that far
+                elif order.after_events == 0:
+                    self.call_cut(call.id, now)
+                elif order.after_events is not None:
+                    call.cut_at_events = call.sent + order.after_events
+        elif isinstance(order, (RespondCall, SendBytes)):
+            for call in self._targets(order.call, self.calls):
+                self._issue(replace(order, call=call.id), rule)
+                if isinstance(order, RespondCall) and order.end:
+                    self._call_is_over(call, now, by="server", code="UNKNOWN", reason=reason, graceful=False)
+        elif isinstance(order, (SendEvents, StopListening, StartListening)):
             self._issue(order, rule)
+        else:
+            for connection in self._targets(order.connection, self.connections):
+                if isinstance(order, BlackHole) and order.direction != "from_client":
+                    connection.blackholed = True
+                elif isinstance(order, (BlackHole, HalfClose)):
+                    connection.deaf = True
+                self._issue(replace(order, connection=connection.id), rule)
 
     @staticmethod
     def _targets(id: int, things: Mapping[int, Any]) -> list[Any]:
@@ -1249,6 +1351,15 @@ def _merged(answer: AnswerHttp, found: AnswerHttp | AnswerToken, rule: str) -> A
         answer.token,
         rules,
     )
+
+
+def _on(order: Order, call: Call) -> Order:
+    """An order aimed at a call, or at its connection."""
+    if isinstance(order, (EndCall, ResetCall, RespondCall, SendBytes, CutCall, SendEvents)):
+        return replace(order, call=call.id)
+    if isinstance(order, (StopListening, StartListening)):
+        return order
+    return replace(order, connection=call.connection.id)
 
 
 def _page(log: TopicLog, query: harvester.Query) -> tuple[TopicEvent, ...]:

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from random import Random
-from typing import ClassVar
+from typing import ClassVar, Literal
 
-from mockcentral._core.actions import Action, GoAway
+from mockcentral._core.actions import Action, CloseConnection, GoAway, Later
 from mockcentral.faults.base import Fault, Moment
 from mockcentral.scenario.fields import doc
-from mockcentral.scenario.types import ERROR_CODES, ErrorCode
+from mockcentral.scenario.types import ERROR_CODES, Duration, ErrorCode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Goaway(Fault):
-    """GOAWAY on the connection; streams up to `last_stream` live on until something else ends them.
+    """GOAWAY on the connection. `plain`: streams up to `last_stream` live on until something else ends them.
+    `graceful`: first "open no more streams" (last stream 2^31 - 1), after `drain` the real GOAWAY and FIN. `abrupt`:
+    GOAWAY and FIN.
 
     The client should feel a connection that takes no new stream: the next attempt needs a new connection.
 
@@ -31,6 +33,14 @@ class Goaway(Fault):
         "the last HTTP/2 stream id that was handled; null: all that were opened", None, minimum=0, maximum=2**31 - 1
     )
     debug: str = doc("the frame's debug data, such as too_many_pings", "", maximum=1000)
+    manner: Literal["plain", "graceful", "abrupt"] = doc("what comes after it", "plain")
+    drain: Duration = doc("how long a graceful end takes", Duration(1.0), maximum=86400)
 
     def actions(self, moment: Moment, random: Random) -> Iterable[Action]:
-        return (GoAway(moment.connection, self.error_code, self.last_stream, self.debug.encode()),)
+        at, debug = moment.connection, self.debug.encode()
+        goaway = GoAway(at, self.error_code, self.last_stream, debug)
+        if self.manner == "plain":
+            return (goaway,)
+        if self.manner == "abrupt":
+            return goaway, CloseConnection(at)
+        return GoAway(at, 0, 2**31 - 1, debug), Later(self.drain, (goaway, CloseConnection(at)))

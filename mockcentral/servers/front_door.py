@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-import struct
 from collections.abc import Callable
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 from h2.errors import ErrorCodes
 
+from mockcentral._core.actions import BlackHole, CutCall, Order, Reframe, ShapeBytes, SpoilHandshake
+from mockcentral.servers.pipe import Pipe, half_close, reset
 from mockcentral.wire.codec import decode_request
 from mockcentral.wire.grpc import (
     CallOpened,
@@ -31,6 +32,8 @@ from mockcentral.wire.grpc import (
     WireEvent,
 )
 from mockcentral.wire.http1 import Http1Connection, Http1Error, error_response, sniff, tls_alert
+from mockcentral.wire.mangler import Mangler
+from mockcentral.wire.shaper import Shape
 
 if TYPE_CHECKING:
     from mockcentral.servers.host import Host
@@ -67,8 +70,18 @@ class Link(asyncio.Protocol):
         """HTTP/2 stream -> call."""
         self.h2: ServerConnection | None = None
         self.http1: Http1Connection | None = None
-        self.blackholed = False
+        self.pipe: Pipe | None = None
+        """What a fault did to the line; None on a good one."""
+        self.flaw: tuple[SpoilHandshake, str | None] | None = None
+        """What is to go wrong with the TLS handshake, and the fault rule that asked for it."""
+        self.hold = 0.0
+        """Seconds to leave the connection alone after it was accepted."""
         self.peer = ""
+        self._raw: socket.socket | None = None
+        """The socket while there is no transport yet: a TLS handshake is to come."""
+        self._holding = False
+        self._shapes: list[ShapeBytes] = []
+        self._waiting: list[tuple[Order, str | None]] = []
         self._transport: asyncio.Transport
         self._first = bytearray()
         self._unheard = bytearray()
@@ -82,19 +95,63 @@ class Link(asyncio.Protocol):
         self._impatience: asyncio.TimerHandle | None = None
 
     # ------------------------------------------------------------------------------------------ asyncio calls these
+    def accepted(self, raw: socket.socket) -> None:
+        """A TCP connection whose TLS handshake is to come: faults may strike before it."""
+        self._raw = raw
+        try:
+            peer = raw.getpeername()
+        except OSError:  # it has left already
+            peer = ""
+        self._register(peer)
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         if transport.is_closing():  # the world stopped listening meanwhile
             self._closing = True
             return
         self._transport.set_write_buffer_limits(high=HIGH_WATER)
-        self.peer = _address(transport.get_extra_info("peername"))
+        self._impatience = self.host.loop.call_later(SILENT_LIMIT, self._lost_patience)
+        if self._raw is None:
+            self._register(transport.get_extra_info("peername"))
+            if self.hold and not self._closing:
+                self._holding = True
+                self._set_reading()
+                self.host.loop.call_later(self.hold, self._end_of_hold)
+        else:
+            self._raw = None
+            for order in self._shapes:
+                self.shape(order)
+
+    def _register(self, peer: object) -> None:
+        self.peer = _address(peer)
         self.id = self.host.central.connection_opened(self.peer, self.host.now())
         self.host.links[self.id] = self
-        self._impatience = self.host.loop.call_later(SILENT_LIMIT, self._lost_patience)
         self.host.flush()
 
+    def _end_of_hold(self) -> None:
+        self._holding = False
+        self._set_reading()
+
+    def handshake_over(self, by: str, reason: str) -> None:
+        """There will be no TLS connection."""
+        self._closing = True
+        self.host.links.pop(self.id, None)
+        self.host.central.connection_closed(self.id, self.host.now(), by=by, reason=reason)
+        self.host.flush()
+        self.host.link_gone()
+
+    @property
+    def closing(self) -> bool:
+        """Whether nothing more is said."""
+        return self._closing
+
     def data_received(self, data: bytes) -> None:
+        if self.pipe is None:
+            self._arrived(data)
+        else:
+            self.pipe.received(data)
+
+    def _arrived(self, data: bytes) -> None:
         if self._unheard:  # over TLS a pause comes too late for what is decrypted already
             self._unheard += data
         elif len(data) <= TURN:
@@ -115,6 +172,8 @@ class Link(asyncio.Protocol):
         self._transport.close()  # Python 3.10 warns of a TLS transport that ended by itself and was not closed
         self._unheard.clear()
         self._be_patient()
+        if self.pipe is not None:
+            self.pipe.close()
         reason = "closed" if error is None else type(error).__name__
         self.host.links.pop(self.id, None)
         self.host.central.connection_closed(self.id, self.host.now(), by="client", reason=reason)
@@ -159,7 +218,7 @@ class Link(asyncio.Protocol):
         return (self._paused or self._dripping) and self.http1 is not None
 
     def _set_reading(self) -> None:
-        if self._unheard or self._held_up():
+        if self._unheard or self._held_up() or self._holding or (self.pipe is not None and self.pipe.choked):
             self._transport.pause_reading()
         elif not self._transport.is_closing():
             self._transport.resume_reading()
@@ -170,7 +229,7 @@ class Link(asyncio.Protocol):
         self._await_turn()
 
     def _listen(self, data: bytes) -> None:
-        if self.blackholed or self._closing:
+        if self._closing:
             self._unheard.clear()
             return
         if self.h2 is not None:
@@ -185,13 +244,17 @@ class Link(asyncio.Protocol):
     # ------------------------------------------------------------------------------------------ the host calls these
     def write_out(self) -> None:
         """Hand to the transport what the HTTP/2 layer has ready, as far as the transport takes it."""
-        if self.h2 is None or self.blackholed or self._closing or self._transport.is_closing():
+        if self.h2 is None or self.mute or self._closing or self._transport.is_closing():
             return
-        while not self._paused:
+        while not self._paused and not (self.pipe is not None and self.pipe.full):
             data = self.h2.data_to_send(HIGH_WATER)
             if not data:
                 break
-            self._transport.write(data)
+            self._write(data)
+        if self.pipe is not None and self.pipe.mangler is not None:
+            for stream in self.pipe.mangler.take_reached():
+                if (call := self.calls.get(stream)) is not None:
+                    self.host.central.call_cut(call, self.host.now())
         if self.h2.broken:
             self.close(linger=True)  # more of a flood is on its way, and RST would overtake the GOAWAY
 
@@ -200,34 +263,137 @@ class Link(asyncio.Protocol):
         if self._closing:
             return
         self._be_patient()
-        if not abort and not self.blackholed:
-            if self.h2 is not None and not self._paused and (data := self.h2.data_to_send(HIGH_WATER)):
-                self._transport.write(data)
+        if self._raw is not None:
             self._closing = True
-            self._lingering = linger and self._transport.can_write_eof()
-            if self._lingering:
-                self._transport.write_eof()
+            if abort:
+                reset(self._raw)
+            self._raw.close()
+            self.host.links.pop(self.id, None)
+            return
+        if not abort and not self.mute:
+            if self.h2 is not None and not self._paused and (data := self.h2.data_to_send(HIGH_WATER)):
+                self._write(data)
+            self._closing = True
+            if self.pipe is None:
+                self._finish(linger)
             else:
-                self._transport.close()
-            self._watch_the_end(self._left_to_write(), 0)
+                self.pipe.after(lambda: self._finish(linger))
             return
         self._closing = True
-        raw = self._transport.get_extra_info("socket")
-        if raw is not None:
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        if (raw := self._transport.get_extra_info("socket")) is not None:
+            reset(raw)
         self._transport.abort()
+
+    def _finish(self, linger: bool) -> None:
+        if self._transport.is_closing():
+            return
+        self._lingering = linger and self._transport.can_write_eof()
+        if self._lingering:
+            self._transport.write_eof()
+        else:
+            self._transport.close()
+        self._watch_the_end(self._left_to_write(), 0)
+
+    def _write(self, data: bytes) -> None:
+        if self.pipe is None:
+            self._transport.write(data)
+        else:
+            self.pipe.write(data)
 
     def abort(self) -> None:
         """Give the transport up, whatever still waits in it."""
-        self._transport.abort()
+        if self._raw is None:
+            self._transport.abort()
+        else:
+            self.close()
 
-    def blackhole(self) -> None:
-        """Whatever comes is dropped and nothing is written from now on; the peer sees an open, silent connection.
+    # ------------------------------------------------------------------------------------------ what faults do to it
+    @property
+    def mute(self) -> bool:
+        """Whether what we write vanishes."""
+        return self.pipe is not None and self.pipe.mute
+
+    @property
+    def silent(self) -> bool:
+        """Whether bytes vanish in one direction at least."""
+        return self.pipe is not None and (self.pipe.mute or self.pipe.deaf)
+
+    def wait_for_h2(self, order: Order, rule: str | None) -> None:
+        """Nobody has spoken yet: what is said in HTTP/2 is said when they do."""
+        if self.http1 is None:
+            self._waiting.append((order, rule))
+
+    def blackhole(self, order: BlackHole) -> None:
+        """Whatever comes is dropped, or nothing is written from now on, or both: the peer sees an open connection.
 
         Reading goes on, because the moment the client gives up is worth knowing.
         """
-        self.blackholed = True
         self._be_patient()
+        if (pipe := self._line()) is not None:
+            pipe.silence(order.direction)
+        else:
+            self.flaw = (SpoilHandshake(self.id, "stall"), None)
+
+    def shape(self, order: ShapeBytes) -> None:
+        """The line is slow from now on; while there is none, from when the TLS handshake is over."""
+        pipe = self._line()
+        if pipe is None:
+            self._shapes.append(order)
+            return
+        ways: tuple[Literal["to_client", "from_client"], ...] = ("to_client", "from_client")
+        for direction in ways:
+            if order.direction in ("both", direction):
+                old = pipe.shape_of(direction)
+                latency, jitter = (old.latency, old.jitter) if order.latency is None else order.latency
+                gather = old.gather if order.gather is None else order.gather
+                rate = old.rate if order.rate is None else order.rate
+                pipe.shape(direction, Shape(latency, jitter, rate, gather), order.seed)
+
+    def reframe(self, order: Reframe) -> bool:
+        """Frames and segments have other sizes from now on; False where nobody speaks HTTP/2."""
+        if (mangler := self._mangler()) is None:
+            return False
+        mangler.reframe(order.frame_bytes, order.write_bytes, empty=order.empty)
+        return True
+
+    def cut(self, stream: int, order: CutCall) -> None:
+        """Let so much more of a stream through."""
+        if (mangler := self._mangler()) is not None and order.after_bytes is not None:
+            mangler.cut(stream, order.after_bytes)
+
+    def half_close(self) -> bool:
+        """FIN after what is queued; reading goes on."""
+        if self._raw is not None or self._closing:
+            return False
+        self.write_out()
+        pipe = self._line()
+        assert pipe is not None
+
+        def finish() -> None:
+            half_close(self._transport)
+            pipe.silence("to_client")
+
+        pipe.after(finish)
+        return True
+
+    def _line(self) -> Pipe | None:
+        """The line, made when a fault first needs it; None while there is no transport."""
+        if self.pipe is None and self._raw is None:
+            self.pipe = Pipe(
+                self._transport, self.host.loop, deliver=self._arrived, wrote=self._wrote, choke=self._set_reading
+            )
+        return self.pipe
+
+    def _mangler(self) -> Mangler | None:
+        pipe = self._line()
+        if pipe is None or self.h2 is None:
+            return None
+        pipe.mangler = pipe.mangler or Mangler()
+        return pipe.mangler
+
+    def _wrote(self) -> None:
+        self.host.touched(self)
+        self.host.flush()
 
     # ------------------------------------------------------------------------------------------ first bytes
     def _hear_first(self, data: bytes) -> None:
@@ -239,6 +405,8 @@ class Link(asyncio.Protocol):
         first, self._first = bytes(self._first), bytearray()
         if protocol == "h2":
             self.h2 = ServerConnection()
+            self.host.central.again(self._waiting)
+            self._waiting.clear()
             self._hear_h2(first)
         elif protocol == "http/1.1":
             self.http1 = Http1Connection()
@@ -393,7 +561,7 @@ class Link(asyncio.Protocol):
         assert self.http1 is not None
         whole = self.http1.respond(status, headers, body)
         head = whole.find(b"\r\n\r\n") + 4
-        self._transport.write(whole[: head + int((len(whole) - head) * share)])
+        self._write(whole[: head + int((len(whole) - head) * share)])
         self._refuse("an answer was broken off", linger=True)
 
     def respond_slowly(
@@ -419,14 +587,14 @@ class Link(asyncio.Protocol):
         assert http1 is not None
         kept = tuple(pair for pair in headers if pair[0].lower() != "content-length")
         whole = http1.respond(status, (*kept, ("content-length", str(length))), b"\0" * length)
-        self._transport.write(whole[: whole.find(b"\r\n\r\n") + 4])
+        self._write(whole[: whole.find(b"\r\n\r\n") + 4])
         self._dripping = True
         self._set_reading()
 
         def drip(piece: bytes, last: bool) -> bool:
             if self._deaf:
                 return False
-            self._transport.write(piece)
+            self._write(piece)
             if last:
                 self._dripping = False
                 self._after_answer()
@@ -438,7 +606,7 @@ class Link(asyncio.Protocol):
 
     @property
     def _deaf(self) -> bool:
-        return self.blackholed or self._closing or self._transport.is_closing()
+        return self.mute or self._closing or self._transport.is_closing()
 
     def respond(self, request: HttpRequest, status: int, headers: tuple[tuple[str, str], ...], body: bytes) -> None:
         """Send an HTTP response, to whichever protocol asked."""
@@ -449,7 +617,7 @@ class Link(asyncio.Protocol):
             self.host.touched(self)
             return
         assert self.http1 is not None
-        self._transport.write(self.http1.respond(status, headers, body))
+        self._write(self.http1.respond(status, headers, body))
         self._after_answer()
 
     def _after_answer(self) -> None:

@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import functools
 import socket
-import ssl
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -22,12 +21,22 @@ from mockcentral._core.actions import (
     AnswerHttp,
     BlackHole,
     CloseConnection,
+    CutCall,
     EndCall,
     GoAway,
+    HalfClose,
+    HoldAccept,
     Order,
+    Reframe,
     ResetCall,
+    RespondCall,
+    SendBytes,
     SendEvents,
+    SendFrames,
     SendPing,
+    ShapeBytes,
+    ShrinkWindow,
+    SpoilHandshake,
     StartListening,
     StopListening,
 )
@@ -37,9 +46,11 @@ from mockcentral._core.shapes import misshapen
 from mockcentral.scenario.schema import Scenario
 from mockcentral.servers import wsgi
 from mockcentral.servers.front_door import SILENT_LIMIT, Link
+from mockcentral.servers.handshake import BROKEN, shake_hands_badly
 from mockcentral.servers.listener import Listener, bind, shown
 from mockcentral.servers.portal import import_ahead
 from mockcentral.servers.signer import Assertions, signer
+from mockcentral.servers.tls import Tls
 from mockcentral.wire.codec import event_frame
 from mockcentral.wire.grpc import HttpRequest
 
@@ -74,7 +85,7 @@ class Host:
         seed: int,
         bound: socket.socket,
         loop: asyncio.AbstractEventLoop,
-        tls: ssl.SSLContext | None = None,
+        tls: Tls | None = None,
         assertions: Assertions | None = None,
         resources: Iterable[tuple[str, str, Mapping[str, Any]]] = (),
     ) -> None:
@@ -171,14 +182,13 @@ class Host:
                 receipts: list[tuple[Order, str]] = []
                 while issues := self.central.orders():
                     for order, rule in issues:
-                        self._perform(order)
-                        if rule is not None:
+                        if self._perform(order, rule) and rule is not None:
                             receipts.append((order, rule))
                 while self._dirty:
                     link, _ = self._dirty.popitem()
                     link.write_out()
                 answered, self._answered = self._answered, []
-                if not receipts and not answered:
+                if not receipts and not answered and not self.central.has_orders:
                     break
                 now = self.now()
                 for decision, connection in answered:
@@ -189,7 +199,8 @@ class Host:
             self._flushing = False
         self._set_timer()
 
-    def _perform(self, order: Order) -> None:
+    def _perform(self, order: Order, rule: str | None) -> bool:
+        """Carry out an order; False when nothing of it reaches the wire now."""
         if isinstance(order, SendEvents):
             if (place := self.streams.get(order.call)) is not None:
                 link, stream = place
@@ -198,36 +209,79 @@ class Host:
                 if link.h2.queued(stream) > MAX_QUEUED_EVENTS:
                     self.central.command(EndCall(order.call, 8, "the client does not read its events"), self.now())
                 self._dirty[link] = None
-        elif isinstance(order, (EndCall, ResetCall)):
-            if (place := self.streams.pop(order.call, None)) is not None:
-                link, stream = place
-                link.calls.pop(stream, None)
-                assert link.h2 is not None
-                if isinstance(order, EndCall):
-                    link.h2.end(stream, order.code, order.message)
-                else:
-                    link.h2.reset(stream, order.error_code)
-                self._dirty[link] = None
-        elif isinstance(order, StopListening):
-            self._crash()
-        elif isinstance(order, StartListening):
+            return True
+        if isinstance(order, (EndCall, ResetCall, RespondCall, SendBytes, CutCall)):
+            return self._perform_on_call(order)
+        if isinstance(order, StopListening):
+            if order.keep:
+                self._refuse()
+            else:
+                self._crash()
+            return True
+        if isinstance(order, StartListening):
             self._listener.start()
-        elif (link_ := self.links.get(order.connection)) is not None:
-            self._perform_on(link_, order)
+            return True
+        link_ = self.links.get(order.connection)
+        return link_ is not None and self._perform_on(link_, order, rule)
 
-    def _perform_on(self, link: Link, order: AckPing | SendPing | GoAway | CloseConnection | BlackHole) -> None:
+    def _perform_on_call(self, order: EndCall | ResetCall | RespondCall | SendBytes | CutCall) -> bool:
+        place = self.streams.get(order.call)
+        if place is None:
+            return False
+        link, stream = place
+        assert link.h2 is not None
+        self._dirty[link] = None
+        if isinstance(order, SendBytes):
+            return link.h2.send_messages(stream, (order.data,))
+        if isinstance(order, CutCall):
+            link.cut(stream, order)
+            return True
+        done = True
+        if isinstance(order, EndCall):
+            link.h2.end(stream, order.code, order.message, order.trailers, bare=order.bare)
+        elif isinstance(order, ResetCall):
+            link.h2.reset(stream, order.error_code)
+        else:
+            done = link.h2.respond_call(stream, order.status, order.content_type, order.body, end=order.end)
+            if not order.end:
+                return done
+            if not done:  # it has its headers already: all that can be done is to end it
+                link.h2.end(stream, 2, "the answer had begun")
+        self.streams.pop(order.call)
+        link.calls.pop(stream, None)
+        return done
+
+    def _perform_on(self, link: Link, order: Order, rule: str | None) -> bool:
+        self._dirty[link] = None
         if isinstance(order, CloseConnection):
             link.close(abort=order.abort, linger=True)
         elif isinstance(order, BlackHole):
-            link.blackhole()
-        elif link.h2 is not None:
-            if isinstance(order, AckPing):
-                link.h2.ack_ping(order.payload)
-            elif isinstance(order, SendPing):
-                link.h2.send_ping(order.payload)
-            else:
-                link.h2.goaway(order.error_code, order.last_stream, order.debug)
-            self._dirty[link] = None
+            link.blackhole(order)
+        elif isinstance(order, ShapeBytes):
+            link.shape(order)
+        elif isinstance(order, HalfClose):
+            return link.half_close()
+        elif isinstance(order, HoldAccept):
+            link.hold = max(link.hold, order.seconds)
+        elif isinstance(order, SpoilHandshake):
+            link.flaw = (order, rule)  # its receipt is due when the client got our side of the handshake
+            return False
+        elif link.h2 is None:
+            link.wait_for_h2(order, rule)
+            return False
+        elif isinstance(order, AckPing):
+            link.h2.ack_ping(order.payload)
+        elif isinstance(order, SendPing):
+            link.h2.send_ping(order.payload)
+        elif isinstance(order, GoAway):
+            link.h2.goaway(order.error_code, order.last_stream, order.debug)
+        elif isinstance(order, SendFrames):
+            link.h2.send_frames(order.data)
+        elif isinstance(order, ShrinkWindow):
+            link.h2.shrink_window(order.size)
+        elif isinstance(order, Reframe):
+            return link.reframe(order)
+        return True
 
     def _set_timer(self) -> None:
         if self._stopped:  # connections that end now still flush
@@ -256,14 +310,57 @@ class Host:
 
     # ------------------------------------------------------------------------------------------ listening
     def _crash(self) -> None:
-        """Refuse connections and reset those there are. A bound socket that does not listen keeps the port ours."""
-        self._listener.stop()
+        """Refuse connections and reset those there are."""
+        self._refuse()
         for link in list(self.links.values()):
             link.close(abort=True)
+
+    def _refuse(self) -> None:
+        """Refuse connections, and end the handshakes under way. A bound socket that does not listen keeps the port
+        ours.
+        """
+        self._listener.stop()
         self._listener = self._listen_on(bind(self._name, self._port))
 
     def _listen_on(self, bound: socket.socket) -> Listener:
-        return Listener(bound, lambda: Link(self), self.loop, tls=self.tls, handshake_timeout=SILENT_LIMIT)
+        welcome = None if self.tls is None else self._shake_hands
+        return Listener(bound, lambda: Link(self), self.loop, welcome=welcome)
+
+    async def _shake_hands(self, raw: socket.socket) -> None:
+        assert self.tls is not None
+        link = Link(self)
+        link.accepted(raw)
+        if link.hold:
+            await asyncio.sleep(link.hold)
+        if link.closing:
+            return
+        order, rule = link.flaw or (None, None)
+        if order is not None and order.flaw in BROKEN:
+            over = await shake_hands_badly(self.loop, raw, self.tls.context, order, self._receipt(order, rule))
+            raw.close()
+            if not link.closing:
+                link.handshake_over(*over)
+            return
+        context = self.tls.context if order is None else self.tls.flawed(order.flaw)
+        reason = ""
+        try:
+            await self.loop.connect_accepted_socket(lambda: link, raw, ssl=context, ssl_handshake_timeout=SILENT_LIMIT)
+        except OSError as error:  # no TLS client, or it left, or it does not like what it saw: SSLError is an OSError
+            reason = getattr(error, "reason", None) or type(error).__name__
+        # An error of ours that is no alert of the client's: what it said was no hello, and it has seen nothing.
+        if order is not None and (not reason or not reason.isupper() or "ALERT" in reason):
+            self._receipt(order, rule)()
+        if reason and not link.closing:
+            link.handshake_over("client", f"TLS handshake: {reason}")
+
+    def _receipt(self, order: SpoilHandshake, rule: str | None) -> Callable[[], None]:
+        """What to call when the client has got our side of a handshake."""
+
+        def give() -> None:
+            if rule is not None:
+                self.central.performed(order, rule, self.now())
+
+        return give
 
     # ------------------------------------------------------------------------------------------ HTTP
     def answer(self, link: Link, request: HttpRequest) -> None:

@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 BACKLOG = 1024
 RETRY_SECONDS = 0.1
@@ -53,12 +54,15 @@ class Listener:
         *,
         tls: ssl.SSLContext | None = None,
         handshake_timeout: float | None = None,
+        welcome: Callable[[socket.socket], Coroutine[Any, Any, None]] | None = None,
     ) -> None:
+        """`welcome`: what to do with a socket that was accepted, instead of the usual handshake."""
         self._bound = bound
         self._protocol = protocol
         self._loop = loop
         self._tls = tls
         self._handshake_timeout = handshake_timeout if tls else None
+        self._welcome = welcome
         self._arriving: set[socket.socket] = set()
         """Accepted, and no transport's yet."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -98,12 +102,15 @@ class Listener:
                 return
             raw.setblocking(False)
             self._arriving.add(raw)
-            task = self._loop.create_task(self._welcome(raw))
+            task = self._loop.create_task(self._arrive(raw))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _welcome(self, raw: socket.socket) -> None:
+    async def _arrive(self, raw: socket.socket) -> None:
         self._arriving.discard(raw)
+        if self._welcome is not None:
+            await self._welcome(raw)
+            return
         with contextlib.suppress(OSError):  # no TLS client, or it left: SSLError is an OSError
             await self._loop.connect_accepted_socket(
                 self._protocol, raw, ssl=self._tls, ssl_handshake_timeout=self._handshake_timeout

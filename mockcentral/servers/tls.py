@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import datetime
 import ssl
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import trustme
+
+    from mockcentral._core.actions import TlsFlaw
 
 ALPN = ["h2", "http/1.1"]
 
@@ -12,8 +20,52 @@ class TlsError(ValueError):
     """A certificate or key that cannot be used; the message names the file and the reason."""
 
 
-def from_files(cert: str, key: str) -> ssl.SSLContext:
-    """A context of a PEM certificate chain and its key. Raises TlsError."""
+class Tls:
+    """How the front door shakes hands: well (`context`), or with one thing wrong (`flawed`).
+
+    `authority` is who signed the certificate, None when the user brought it: then flawed ones have a signer that the
+    client does not know either.
+    """
+
+    def __init__(self, context: ssl.SSLContext, names: tuple[str, ...], authority: trustme.CA | None = None) -> None:
+        self.context = context
+        self._names = names
+        self._authority = authority
+        self._flawed: dict[str, ssl.SSLContext] = {}
+
+    def flawed(self, flaw: TlsFlaw) -> ssl.SSLContext:
+        """A context with this flaw; made once."""
+        if flaw not in self._flawed:
+            self._flawed[flaw] = self._make(flaw)
+        return self._flawed[flaw]
+
+    def _make(self, flaw: TlsFlaw) -> ssl.SSLContext:
+        context = _context()
+        if flaw == "no_alpn":
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.minimum_version = ssl.TLSVersion.TLSv1_2
+        now = datetime.datetime.now(datetime.timezone.utc)
+        day = datetime.timedelta(days=1)
+        # Far enough back and ahead for clients whose clocks are off by hours.
+        since, until = {
+            "expired": (now - 30 * day, now - 2 * day),
+            "not_yet_valid": (now + 2 * day, now + 30 * day),
+        }.get(flaw, (now - 2 * day, now + 30 * day))
+        names = ("wrong.invalid",) if flaw == "wrong_name" else self._names
+        authority = self._stranger if flaw == "unknown_ca" else self._authority or self._stranger
+        authority.issue_cert(*names, not_before=since, not_after=until).configure_cert(context)
+        return context
+
+    @cached_property
+    def _stranger(self) -> trustme.CA:
+        """An authority nobody trusts."""
+        import trustme
+
+        return trustme.CA(organization_name="Nobody you know")
+
+
+def from_files(cert: str, key: str) -> Tls:
+    """How to shake hands with a PEM certificate chain and its key. Raises TlsError."""
     for path in (cert, key):
         try:
             Path(path).read_bytes()
@@ -25,21 +77,23 @@ def from_files(cert: str, key: str) -> ssl.SSLContext:
     except (ssl.SSLError, OSError) as error:
         reason = getattr(error, "reason", None) or error
         raise TlsError(f"{cert}, {key}: not a PEM certificate with its key: {reason}") from None
-    return context
+    return Tls(context, ("localhost", "127.0.0.1", "::1"))
 
 
-def self_made(host: str, directory: Path) -> tuple[ssl.SSLContext, Path]:
-    """A context with a fresh certificate for `host` and localhost, and the file with the CA that signed it."""
+def self_made(host: str, directory: Path) -> tuple[Tls, Path]:
+    """How to shake hands with a fresh certificate for `host` and localhost, and the file with the CA that signed it."""
     import trustme
 
     authority = trustme.CA()
-    names = dict.fromkeys((host, "localhost", "127.0.0.1", "::1"))
-    certificate = authority.issue_cert(*(name for name in names if name not in ("0.0.0.0", "::")))
+    names = tuple(
+        name for name in dict.fromkeys((host, "localhost", "127.0.0.1", "::1")) if name not in ("0.0.0.0", "::")
+    )
+    certificate = authority.issue_cert(*names)
     context = _context()
     certificate.configure_cert(context)
     ca_file = directory / "ca.pem"
     authority.cert_pem.write_to_path(str(ca_file))
-    return context, ca_file
+    return Tls(context, names, authority), ca_file
 
 
 def _context() -> ssl.SSLContext:

@@ -658,8 +658,11 @@ class Network:
 
     def _black_hole(self, order: BlackHole) -> None:
         if (wire := self.wires.get(order.connection)) is not None:
-            wire.holed = True
-            self._mind(wire)
+            if order.direction == "both":
+                wire.holed = True
+                self._mind(wire)
+            else:
+                self.cut(wire, up=order.direction == "from_client", down=order.direction == "to_client")
 
     def _go_away(self, order: GoAway) -> None:
         if (wire := self.wires.get(order.connection)) is not None:
@@ -667,8 +670,9 @@ class Network:
             self._down(wire, self._goaway, order, last)
 
     def _stop_listening(self, order: StopListening) -> None:
-        for wire in list(self.wires.values()):
-            self._close(wire, RESET)
+        if not order.keep:
+            for wire in list(self.wires.values()):
+                self._close(wire, RESET)
 
     def _close(self, wire: Wire, reason: str) -> None:
         """The server is through with a connection."""

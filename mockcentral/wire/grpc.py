@@ -303,6 +303,8 @@ class ServerConnection:
         """Streams above it came after our GOAWAY."""
         self._broken = False
         self._greeted = False
+        self._window: int | None = None
+        """How much the client may send on a stream at a time, where that is less than h2 thinks."""
 
     # ------------------------------------------------------------ bytes in
     def receive(self, data: bytes, now: float = 0.0) -> list[WireEvent]:
@@ -391,8 +393,18 @@ class ServerConnection:
         self._ready[stream] = None
         return True
 
-    def end(self, stream: int, code: int, message: str = "", trailers: Iterable[tuple[str, str]] = ()) -> bool:
+    def end(
+        self,
+        stream: int,
+        code: int,
+        message: str = "",
+        trailers: Iterable[tuple[str, str]] = (),
+        *,
+        bare: bool = False,
+    ) -> bool:
         """End a call with a gRPC status once everything queued is out. False when it is over already.
+
+        `bare`: END_STREAM comes without trailers, which gRPC forbids.
 
         When the client has not half-closed, RST_STREAM(NO_ERROR) follows the trailers, as RFC 9113 8.1 allows and
         grpc-go's server does, so the stream does not stay half open for ever.
@@ -400,6 +412,8 @@ class ServerConnection:
         call = self._streams.get(stream)
         if call is None or call.request is not None or call.ending is not None:
             return False
+        if bare:
+            return self._end_bare(stream, call)
         call.ending = [(b"grpc-status", b"%d" % code)]
         if message:
             call.ending.append((b"grpc-message", _percent_encode(message)))
@@ -407,6 +421,43 @@ class ServerConnection:
         self._drop_inbound(call)
         if call.queue is None:
             self._finish(stream, call)
+        return True
+
+    def _end_bare(self, stream: int, call: _Stream) -> bool:
+        self.send_messages(stream, ())  # the headers, where they were not sent yet
+        if stream not in self._streams:
+            return False
+        call.ending = []
+        self._drop_inbound(call)
+        if call.queue is None:
+            try:
+                self._h2.send_data(stream, b"", end_stream=True)
+            except ProtocolError:
+                self._forget(stream)
+                return False
+            self._closed(stream, call)
+        return True
+
+    def respond_call(self, stream: int, status: int, content_type: str, body: bytes = b"", *, end: bool = True) -> bool:
+        """Answer a call with response headers of one's own and this body; False when it has headers already, or is
+        over.
+        """
+        call = self._streams.get(stream)
+        if call is None or call.request is not None or call.ending is not None or call.headers_sent:
+            return False
+        head = [(b":status", b"%d" % status), (b"content-type", header_bytes(content_type))]
+        call.headers_sent = True
+        try:
+            self._h2.send_headers(stream, head, end_stream=end and not body)
+        except ProtocolError:
+            self._forget(stream)
+            return False
+        if body:
+            self.send_messages(stream, (body,))
+        if end and body:
+            return self._end_bare(stream, call)
+        if end:
+            self._closed(stream, call)
         return True
 
     def reset(self, stream: int, error_code: int) -> bool:
@@ -498,6 +549,28 @@ class ServerConnection:
             last_stream = self._h2.highest_inbound_stream_id
         self._last_stream = last_stream
         self._emit(goaway_frame(error_code, last_stream, debug))
+
+    def send_frames(self, data: bytes) -> None:
+        """Bytes of one's own between two frames, behind what the windows let out."""
+        self._pump(None)
+        self._emit(data)
+
+    def shrink_window(self, size: int) -> None:
+        """Let the client send `size` bytes on a stream before it waits for leave to send as many; 0: for ever.
+
+        h2 goes on believing in its own, larger window: it will never take a client that obeys for one that does not.
+        """
+        self._window = size
+        self._emit(settings_frame({SettingCodes.INITIAL_WINDOW_SIZE: size}))
+        if size:
+            for stream in self._streams:
+                # What h2 has not yet told the client it has read would be missing from so small a window.
+                self._allow(self._h2.local_settings.initial_window_size, stream)
+
+    def _allow(self, most: int, stream: int) -> None:
+        with suppress(ProtocolError):  # it is over, or its end is on the way
+            if (less := most - self._h2.remote_flow_control_window(stream)) > 0:
+                self._h2.increment_flow_control_window(less, stream)
 
     # ------------------------------------------------------------ bytes out
     def data_to_send(self, limit: int | None = None) -> bytes:
@@ -616,7 +689,12 @@ class ServerConnection:
         stream, data = event.stream_id, event.data
         if event.flow_controlled_length:
             with suppress(ProtocolError):  # the stream went away within the same read
-                self._h2.acknowledge_received_data(event.flow_controlled_length, stream)
+                if self._window is None:
+                    self._h2.acknowledge_received_data(event.flow_controlled_length, stream)
+                else:
+                    self._h2.increment_flow_control_window(event.flow_controlled_length)
+                    if self._window:
+                        self._h2.increment_flow_control_window(event.flow_controlled_length, stream)
         call = self._streams.get(stream)
         if call is None or call.ending is not None or not data:
             return

@@ -19,20 +19,35 @@ from mockcentral._core.actions import (
     AnswerToken,
     BlackHole,
     CloseConnection,
+    CutCall,
     DropTopic,
     EndCall,
     ExpireTokens,
     GoAway,
+    GuardPings,
+    HalfClose,
+    HoldAccept,
+    Later,
     PurgeLog,
+    Quiet,
+    Reframe,
+    RefuseConnections,
     ResetCall,
     ResetSequence,
+    RespondCall,
     Restart,
+    SendBytes,
+    SendFrames,
+    ShapeBytes,
+    ShrinkWindow,
     SkewClock,
+    SpoilHandshake,
 )
 from mockcentral._core.events import Alteration
 from mockcentral.faults.base import LEVELS, Fault, Moment
 from mockcentral.faults.registry import FAULTS, by_name
-from mockcentral.scenario.load import ScenarioError, parse_fault
+from mockcentral.scenario.load import ScenarioError, loads, parse_fault
+from mockcentral.scenario.reader import is_required
 from mockcentral.scenario.types import ANCHORS
 
 
@@ -57,7 +72,51 @@ def _actions(do: object, on: str = "start") -> list[Action]:
         ("reset", "event", [ResetCall(7, 2)]),
         ({"reset": "CANCEL"}, "event", [ResetCall(7, 8)]),
         ({"reset": 4294967295}, "event", [ResetCall(7, 4294967295)]),
+        ("no_trailers", "event", [EndCall(7, 2, "no trailers", bare=True)]),
+        ({"late_trailers": "2s"}, "event", [Quiet(7), Later(2.0, (EndCall(7, 14),))]),
+        ("headers_only", "subscribe", [RespondCall(7)]),
+        ({"headers_only": {"end": False}}, "subscribe", [RespondCall(7, end=False), Quiet(7)]),
+        ("wrong_content_type", "stream_open", [RespondCall(7, 200, "text/html", end=False)]),
+        (
+            {"wrong_content_type": {"content_type": "text/plain", "status": 502, "body": "no"}},
+            "stream_open",
+            [RespondCall(7, 502, "text/plain", b"no")],
+        ),
+        ({"bad_length": {"length": 258, "bytes": 2}}, "event", [SendBytes(7, b"\0\0\0\1\2\0\0")]),
+        ({"bad_length": {"bytes": 0, "end": True}}, "event", [SendBytes(7, b"\0\xff\xff\xff\xff"), EndCall(7, 0)]),
+        ({"compressed": 3}, "event", [SendBytes(7, b"\3\0\0\0\4\x1f\x8b\x08\0")]),
+        ({"cut": 9}, "subscribe", [CutCall(7, ResetCall(7, 2), after_bytes=9)]),
+        ({"cut": {"after": 2, "of": "events", "then": "silence"}}, "subscribe", [CutCall(7, None, after_events=2)]),
+        ({"cut": {"after": 2, "then": "abort"}}, "subscribe", [CutCall(7, CloseConnection(3, True), after_bytes=2)]),
+        ("window", "connect", [ShrinkWindow(3, 0)]),
+        ({"settings_storm": 2}, "event", [SendFrames(3, bytes.fromhex("0000060400000000000003000003e8") * 2)]),
+        ({"ping_flood": 1}, "event", [SendFrames(3, bytes.fromhex("0000080600000000000000000000000001"))]),
+        ("too_many_pings", "connect", [GuardPings(3, 300.0, 2)]),
+        ("reframe", "stream_open", [Reframe(3, 16, 10)]),
+        ({"reframe": {"write_bytes": None, "empty": True}}, "stream_open", [Reframe(3, 16, None, True)]),
+        ("coalesce", "stream_open", [ShapeBytes(3, "to_client", gather=0.2)]),
+        ({"garbage": "data_on_stream_0"}, "event", [SendFrames(3, b"\0\0\7\0\0\0\0\0\0garbage")]),
+        ("half_close", "event", [HalfClose(3)]),
+        ({"blackhole": "to_client"}, "event", [BlackHole(3, "to_client")]),
+        ({"tcp_refuse": "2s"}, "publish", [RefuseConnections(2.0)]),
+        ({"slow_accept": "2s"}, "connect", [HoldAccept(3, 2.0)]),
+        ({"bandwidth": 100}, "connect", [ShapeBytes(3, rate=100)]),
+        ("tls_expired", "connect", [SpoilHandshake(3, "expired")]),
+        ("tls_not_yet_valid", "connect", [SpoilHandshake(3, "not_yet_valid")]),
+        ("tls_wrong_name", "connect", [SpoilHandshake(3, "wrong_name")]),
+        ("tls_unknown_ca", "connect", [SpoilHandshake(3, "unknown_ca")]),
+        ("tls_old_protocol", "connect", [SpoilHandshake(3, "old_protocol")]),
+        ("tls_no_alpn", "connect", [SpoilHandshake(3, "no_alpn")]),
+        ("tls_stall", "connect", [SpoilHandshake(3, "stall", 0)]),
+        ({"tls_cut": 7}, "connect", [SpoilHandshake(3, "cut", 7)]),
         ("goaway", "event", [GoAway(3, 0, None)]),
+        ({"goaway": {"manner": "abrupt", "debug": "x"}}, "event", [GoAway(3, 0, None, b"x"), CloseConnection(3)]),
+        (
+            {"goaway": {"manner": "graceful", "drain": "5s"}},
+            "event",
+            [GoAway(3, 0, 2**31 - 1), Later(5.0, (GoAway(3, 0, None), CloseConnection(3)))],
+        ),
+        ({"ping_ack": "double"}, "ping", [AnswerPing(0.0, copies=2)]),
         ({"goaway": {"error_code": "ENHANCE_YOUR_CALM", "last_stream": 0}}, "event", [GoAway(3, 11, 0)]),
         ("close", "event", [CloseConnection(3)]),
         ("abort", "event", [CloseConnection(3, abort=True)]),
@@ -159,6 +218,54 @@ def test_a_range_is_drawn_from_the_given_random(do: object) -> None:
         ({"http_truncate": 0.1}, "event", "on: http_truncate cannot act at event"),
         ("noop", "barrier", "say barrier(1), or how many `times`"),
         ("noop", "barrier(2+)", "say barrier(1), or how many `times`"),
+        (
+            {"end_status": {"reason": "no quota"}},
+            "event",
+            "reason: `no quota` will not do: write something like QUOTA_",
+        ),
+        ({"end_status": {"retry_delay": "2d"}}, "event", "retry_delay: `2d` is too large: at most 1d"),
+        ({"late_trailers": 5}, "event", "late_trailers: a duration needs a unit: write 5ms or 5s"),
+        ("late_trailers", "event", "the fault late_trailers needs `delay`"),
+        ({"headers_only": {"end": 1}}, "stream_open", "end: `1` is neither true nor false"),
+        ({"wrong_content_type": {"status": 99}}, "stream_open", "status: `99` is too small: at least 200"),
+        ({"wrong_content_type": "\u00e4"}, "stream_open", "will not do: write something like text/html"),
+        ({"bad_length": 2**32}, "event", "`4294967296` is too large"),
+        ({"bad_length": {"bytes": -1}}, "event", "bytes: `-1` is too small: at least 0"),
+        ({"compressed": 0}, "event", "compressed: `0` is too small: at least 1"),
+        ("cut", "event", "the fault cut needs `after`"),
+        ({"cut": {"after": 1, "of": "frames"}}, "event", "of: `frames` is not known"),
+        ({"cut": {"after": 1, "then": "rest"}}, "event", "then: `rest` is not known: did you mean `reset`?"),
+        ({"goaway": {"manner": "polite"}}, "event", "manner: `polite` is not known"),
+        ({"goaway": {"drain": "2d"}}, "event", "drain: `2d` is too large: at most 1d"),
+        ({"ping_ack": {"copies": 0}}, "ping", "copies: `0` is too small: at least 1"),
+        ({"ping_ack": {"delay": None, "copies": 2}}, "ping", "an ack that is never sent has no copies and no payload"),
+        ({"window": 65536}, "event", "window: `65536` is too large: at most 65535"),
+        ({"settings_storm": 0}, "event", "settings_storm: `0` is too small: at least 1"),
+        ({"ping_flood": 100_001}, "event", "ping_flood: `100001` is too large: at most 100000"),
+        ({"too_many_pings": {"strikes": -1}}, "connect", "strikes: `-1` is too small: at least 0"),
+        (
+            {"reframe": {"frame_bytes": None, "write_bytes": None}},
+            "event",
+            "reframe: nothing would change: give frame_",
+        ),
+        ({"reframe": 0}, "event", "reframe: `0` is too small: at least 1"),
+        ({"coalesce": 0}, "event", "coalesce: `0` is too small: at least 1ms"),
+        ({"garbage": "frame"}, "event", "garbage: `frame` is not known: write random, unknown_frame"),
+        ({"garbage": {"bytes": 8}}, "event", "bytes: `8` is too small: at least 9"),
+        ({"half_close": 1}, "event", "the fault half_close takes no bare value, it has no settings"),
+        ({"blackhole": "up"}, "event", "blackhole: `up` is not known"),
+        ("tcp_refuse", "publish", "the fault tcp_refuse needs `down_for`"),
+        ({"slow_accept": "3s..1s"}, "connect", "the range `3s..1s` runs backwards"),
+        ({"latency": "2h"}, "connect", "latency: `2h` is too large: at most 1h"),
+        (
+            {"latency": {"delay": "1s", "jitter": "-1s"}},
+            "connect",
+            "jitter: `-1s` is no duration: it cannot be negative",
+        ),
+        ({"bandwidth": 0}, "connect", "bandwidth: `0` is too small: at least 1"),
+        ({"tls_stall": 65537}, "connect", "tls_stall: `65537` is too large: at most 65536"),
+        ({"tls_cut": {"after_bytes": -1}}, "connect", "after_bytes: `-1` is too small: at least 0"),
+        ({"tls_expired": {"days": 2}}, "connect", "the fault tls_expired has no settings: write tls_expired alone"),
         ({"end_statis": "OK"}, "event", "there is no fault `end_statis`: did you mean `end_status`?"),
     ],
 )
@@ -169,11 +276,21 @@ def test_settings_out_of_range_are_refused_with_what_to_write(do: object, on: st
     assert "\n" not in str(caught.value)
 
 
+def test_what_only_the_wire_can_do_makes_a_scenario_say_so() -> None:
+    text = "scenario: x\nabout: y\nfaults:\n- {name: a, on: connect, do: slow_accept}\n"
+    text = text.replace("slow_accept", "{slow_accept: 1s}")
+    with pytest.raises(ScenarioError) as caught:
+        loads(text, "x.yaml")
+    assert str(caught.value) == "x.yaml:4: faults: slow_accept cannot happen in the simulator: add `needs: [wire]`"
+    assert loads(text + "needs: [wire]\n", "x.yaml").needs == ("wire",)
+
+
 @pytest.mark.parametrize("kind", [kind for kind in FAULTS if kind.anchors is not None], ids=lambda kind: kind.name)
 def test_a_fault_is_refused_where_it_cannot_act(kind: type[Fault]) -> None:
     assert kind.anchors is not None
     assert kind.anchors <= ANCHORS.keys()
-    do = {kind.name: {"delay": "1s"}} if kind.name == "http_delay" else kind.name
+    needs_delay = any(field.name == "delay" and is_required(field) for field in dataclasses.fields(kind))
+    do = {kind.name: {"delay": "1s"}} if needs_delay else kind.name
     for anchor in kind.anchors:
         assert _fault(do, anchor).name == kind.name
     with pytest.raises(ScenarioError, match=f"on: {kind.name} cannot act at start: it acts at"):

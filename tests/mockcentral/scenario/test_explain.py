@@ -54,9 +54,11 @@ What is published
 What breaks
   - cut: when the 3rd or a later event of a call is about to be sent, at most 2 times, with a chance
     of 0.5, within the first 1m: end_status (code INTERNAL). End the call with trailers, after what
-    is queued; without a call at the anchor, end every open one.
+    is queued; without a call at the anchor, end every open one. A `reason` or `retry_delay` also
+    sends grpc-status-details-bin: a google.rpc.Status with ErrorInfo and RetryInfo.
   - mute: when the 1st HTTP/2 PING of a connection arrives: ping_ack (withhold). Ack the PING after
-    a delay, or withhold the ack.
+    a delay, several times, with a payload that nobody sent, or not at all. `on: ping(n+)` does it
+    from the n-th PING on.
   - late: 1s..3s after a watch call is opened, once: abort. TCP RST: what is queued is lost, what is
     in flight may be; without a connection at the anchor, on every open one.
   - the 1st watch call is refused with UNAVAILABLE

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import pytest
 from hyperframe.frame import PingFrame
 
+from mockcentral._core.actions import BlackHole
 from mockcentral._core.journal import Journal
 from mockcentral.scenario.schema import Scenario
 from mockcentral.servers.front_door import LINGER, SILENT_LIMIT, STALLS, TURN, Link
@@ -234,7 +235,7 @@ def test_who_has_said_what_it_wants_may_be_silent(said: bytes) -> None:
 
 def test_a_black_hole_never_loses_patience() -> None:
     async def test(link: Link, transport: Transport, clock: Clock) -> None:
-        link.blackhole()
+        link.blackhole(BlackHole(link.id))
         await clock.advance(SILENT_LIMIT + 1)
         assert records(link, "conn.close") == []
         assert not transport.closed

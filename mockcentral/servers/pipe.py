@@ -1,0 +1,168 @@
+"""The bytes of one TCP connection as a bad line treats them: late, slowly, in one direction only, cut up otherwise.
+
+A thin shell around `wire.shaper` and `wire.mangler`: it owns the timers and the transport, they decide. It knows
+nothing of calls or worlds, so the front door and any relay may put one in front of a transport.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+from collections.abc import Callable
+from random import Random
+
+from mockcentral._core.actions import Direction
+from mockcentral.wire.mangler import Mangler
+from mockcentral.wire.shaper import Shape, Shaper
+
+MAX_HELD = 64 * 1024
+"""Bytes on a slow line above which the sender has to wait, as for a full socket."""
+
+
+class Pipe:
+    """The line between a transport and who speaks over it.
+
+    `deliver` gets what the peer sends, `wrote` is called when held bytes went out (there may be room again), `choke`
+    when `choked` has changed: then nothing more is to be read from the transport, or again.
+    """
+
+    def __init__(
+        self,
+        transport: asyncio.Transport,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        deliver: Callable[[bytes], None],
+        wrote: Callable[[], None],
+        choke: Callable[[], None],
+    ) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._deliver = deliver
+        self._wrote = wrote
+        self._choke = choke
+        self._out: Shaper | None = None
+        self._in: Shaper | None = None
+        self._timers: dict[bool, asyncio.TimerHandle] = {}
+        self._last: Callable[[], None] | None = None
+        self._over = False
+        self.mangler: Mangler | None = None
+        """Cuts up what goes out; made by whoever needs it."""
+        self.mute = False
+        """Nothing goes out any more."""
+        self.deaf = False
+        """Nothing comes in any more."""
+
+    # ------------------------------------------------------------------------------------------ orders
+    def silence(self, direction: Direction) -> None:
+        """From now on bytes vanish in a direction, those under way too."""
+        self.mute = self.mute or direction != "from_client"
+        self.deaf = self.deaf or direction != "to_client"
+
+    def shape(self, direction: Direction, shape: Shape, seed: int) -> None:
+        """How slow the line is from now on."""
+        if direction != "from_client":
+            self._out = self._out or Shaper(Random(f"{seed}:to_client"))
+            self._out.shape = shape
+        if direction != "to_client":
+            self._in = self._in or Shaper(Random(f"{seed}:from_client"))
+            self._in.shape = shape
+
+    def shape_of(self, direction: Direction) -> Shape:
+        """How slow the line is in a direction; of both the way to the client."""
+        shaper = self._in if direction == "from_client" else self._out
+        return Shape() if shaper is None else shaper.shape
+
+    # ------------------------------------------------------------------------------------------ bytes
+    @property
+    def full(self) -> bool:
+        """Whether so much is under way to the client that more had better wait."""
+        return self._out is not None and self._out.size >= MAX_HELD
+
+    @property
+    def choked(self) -> bool:
+        """Whether so much is under way from the client that no more should be read."""
+        return self._in is not None and self._in.size >= MAX_HELD
+
+    def write(self, data: bytes) -> None:
+        """Bytes for the client; they are cut up, held back or lost as ordered."""
+        for piece in (data,) if self.mangler is None else self.mangler.feed(data):
+            self.send(piece)
+
+    def send(self, data: bytes) -> None:
+        """Bytes for the client that nobody cuts up."""
+        if self.mute or self._over:
+            return
+        if self._out is None:
+            self._transport.write(data)
+        else:
+            self._out.put(data, self._loop.time())
+            self._plan(self._out)
+
+    def received(self, data: bytes) -> None:
+        """Bytes from the client."""
+        if self.deaf or self._over:
+            return
+        if self._in is None:
+            self._deliver(data)
+        else:
+            self._in.put(data, self._loop.time())
+            self._plan(self._in)
+            if self.choked:
+                self._choke()
+
+    def after(self, last: Callable[[], None]) -> None:
+        """Do this when all that was written has gone out, at once when nothing waits."""
+        if self._out is None or not self._out.size or self.mute:
+            last()
+        else:
+            self._last = last
+
+    def close(self) -> None:
+        """Nothing comes or goes any more; what is under way is lost."""
+        self._over = True
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+
+    # ------------------------------------------------------------------------------------------ inside
+    def _plan(self, shaper: Shaper) -> None:
+        key = shaper is self._out
+        due = shaper.deadline()
+        if due is not None and key not in self._timers and not self._over:
+            self._timers[key] = self._loop.call_at(due, self._arrive, shaper)
+
+    def _arrive(self, shaper: Shaper) -> None:
+        outward = shaper is self._out
+        del self._timers[outward]
+        # A timer may be a little early by the clock that is asked here; what it was for is due all the same.
+        now = max(self._loop.time(), shaper.deadline() or 0.0)
+        data = shaper.take(now)
+        self._plan(shaper)
+        if not outward:
+            self._choke()
+            if data and not self.deaf:
+                self._deliver(data)
+            return
+        if data and not self.mute and not self._transport.is_closing():
+            self._transport.write(data)
+        if not shaper.size and self._last is not None:
+            last, self._last = self._last, None
+            last()
+        self._wrote()
+
+
+def half_close(transport: asyncio.Transport) -> None:
+    """FIN after what was written, under TLS too: the record layer is not told."""
+    if transport.can_write_eof():
+        transport.write_eof()
+    elif (raw := transport.get_extra_info("socket")) is not None:
+        with contextlib.suppress(OSError):  # it is gone
+            raw.shutdown(socket.SHUT_WR)
+
+
+def reset(raw: socket.socket) -> None:
+    """Let the next close of a socket be a RST."""
+    with contextlib.suppress(OSError):
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
