@@ -60,9 +60,54 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a call that never stands is waited for",
         CORE + "machine.py",
+        "        self._position_is_fresh = False\n"
         "        self._timers.set(Timer.CONNECT, now + self._settings.connect_timeout)\n",
-        "",
+        "        self._position_is_fresh = False\n",
         BACK + "test_a_call_that_never_stands_is_given_up",
+    ),
+    Mutant(
+        "a successor that never stands is waited for",
+        CORE + "machine.py",
+        "        self._successor = self._next_attempt()\n"
+        "        self._timers.set(Timer.CONNECT, now + self._settings.connect_timeout)\n",
+        "        self._successor = self._next_attempt()\n",
+        BACK + "test_a_successor_that_comes_to_nothing_is_an_ordinary_failure",
+    ),
+    Mutant(
+        "a stream stays open beside the one that took over",
+        CORE + "machine.py",
+        "        self._do(do.CloseStream(self.attempt))\n        self._forget_stream()\n        self._adopt(now)",
+        "        self._forget_stream()\n        self._adopt(now)",
+        BACK + "test_a_stream_outlives_its_token_and_is_closed_when_one_with_a_new_token_stands",
+    ),
+    Mutant(
+        "a successor outlives the watch it was opened for",
+        CORE + "machine.py",
+        "            self._do(do.CloseStream(self._successor))\n            self._successor = None\n",
+        "            self._successor = None\n",
+        BACK + "test_a_fatal_end_of_the_old_stream_ends_the_successor_too",
+    ),
+    Mutant(
+        "a number that a dropped successor had is given again",
+        CORE + "machine.py",
+        "        self._attempts += 1\n        return self._attempts",
+        "        self._attempts = self.attempt + 1\n        return self._attempts",
+        BACK + "test_seeking_while_a_successor_opens_closes_both_and_uses_no_number_twice",
+    ),
+    Mutant(
+        "a stream is broken when its token ends",
+        CORE + "machine.py",
+        "        if self._stream is _Stream.OPENING:\n            self._drop_stream()\n"
+        "            self._begin(now, str(error))",
+        "        if True:\n            self._drop_stream()\n            self._begin(now, str(error))",
+        BACK + "test_a_stream_outlives_its_token_and_is_closed_when_one_with_a_new_token_stands",
+    ),
+    Mutant(
+        "a provider in trouble is asked for a late token without a pause",
+        CORE + "machine.py",
+        "                self._timers.set(Timer.REFRESH, now + told)\n",
+        "                self._ask_token()\n",
+        BACK + "test_a_stream_outlives_its_token_and_is_closed_when_one_with_a_new_token_stands",
     ),
     Mutant(
         "a message that cannot be read is passed over",
@@ -414,8 +459,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a refreshed token does not go to the stream",
         CORE + "machine.py",
-        "            self._send_token()\n        waited",
-        "            pass\n        waited",
+        "                self._send_token()\n        self._overdue",
+        "                pass\n        self._overdue",
         BACK + "test_the_refreshed_token_goes_to_the_stream",
     ),
     Mutant(

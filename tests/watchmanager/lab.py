@@ -54,6 +54,8 @@ class Lab:
         self.stream: int | None = None
         self.refuse: tuple[int, str] | None = None
         self.silent_open = False  # the call never stands
+        self.may_overlap = False  # a stream may be opened while another stands, to take over from it
+        self.cancelled: set[int] = set()
         self.token_life: float | None = 1000.0
         self.token_fails: WatchError | None = None
         self.tokens = 0
@@ -159,11 +161,13 @@ class Lab:
             case do.FetchToken():
                 self.later(0.01, self._answer_token)
             case do.OpenStream(attempt=attempt):
-                assert self.stream is None, "two streams at once would deliver everything twice"
+                assert self.stream is None or self.may_overlap, "two streams at once would deliver everything twice"
                 if not self.silent_open:
                     self.later(0.02, lambda: self._answer_open(attempt))
-            case do.CloseStream():
-                self.stream = None
+            case do.CloseStream(attempt=attempt):
+                self.cancelled.add(attempt)
+                if attempt == self.stream:
+                    self.stream = None
             case do.FetchHistory():
                 self.later(self.history_delay, lambda: self._answer_history(effect))
             case do.SaveCheckpoint(sequence=sequence):
@@ -182,7 +186,8 @@ class Lab:
         if self.refuse is not None:
             self.feed(happened.StreamEnded(attempt, *self.refuse))
             return
-        self.stream = attempt
+        if attempt not in self.cancelled:
+            self.stream = attempt
         self.feed(happened.StreamOpened(attempt))
 
     def _answer_history(self, effect: do.FetchHistory) -> None:

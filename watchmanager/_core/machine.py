@@ -29,7 +29,9 @@ What holds the parts together
 * Memory is bounded: history is read only while the outbox is at most half full (`starved` otherwise), and a stream that
   brings more than fits is closed ("spilled"): history still has it all.
 * The position moves forward on purpose only. 410 and a server that counts lower than before are the user's decision.
-* Tokens: one request at a time, whoever needs it; a new token goes to the stream when one is open.
+* Tokens: one request at a time, whoever needs it; a new token goes to the stream when one is open. One that comes too
+  late, when the old one has ended, gets a stream of its own: the old stream, which the server may have let stand, is
+  closed when the new one is open. Only then are there two for a moment, and only in this order.
 
 Nothing here knows what time it is (`now` is given and rises), what a socket is, or how bytes become events.
 """
@@ -154,6 +156,7 @@ class Machine:
         self._quick_bytes = settings.buffer.max_bytes
         self._checkpointing = settings.checkpointing
         self.attempt = 0
+        self._attempts = 0  # numbers given to streams so far
         self.ever_live = False
 
         self._timers = Timers()
@@ -221,6 +224,8 @@ class Machine:
         self._useless: Credential | None = None
         self._token_asked = False
         self._sent: Credential | None = None
+        self._overdue = False  # the token has ended, the stream stands nevertheless
+        self._successor: int | None = None  # the stream that is to replace the open one
         self._refusals = 0
         self._token_failures = 0
         self._token_pacer = Pacer(settings.backoff, random)
@@ -477,8 +482,7 @@ class Machine:
     # ------------------------------------------------------------ stream
     def _begin(self, now: float, why: str) -> None:
         """One more attempt at a stream: token, position, call."""
-        self.attempt += 1
-        self._reconnects = self.attempt - 1
+        self.attempt = self._next_attempt()
         self._timers.clear(Timer.RETRY)
         self._reopen_when_drained = False
         self._enter(State.CONNECTING, why, now)
@@ -486,6 +490,11 @@ class Machine:
             self._connect(now)
         else:
             self._ask_token()
+
+    def _next_attempt(self) -> int:
+        self._reconnects = self._attempts
+        self._attempts += 1
+        return self._attempts
 
     def _connect(self, now: float) -> None:
         if self._stream is not _Stream.NONE:
@@ -495,17 +504,43 @@ class Machine:
             if not self._in_flight:
                 self._ask(_Asked.POSITION, now)
             return
+        self._sent = self._credential
+        self._open(now)
+        self._do(do.OpenStream(self.attempt, self._credential))
+
+    def _open(self, now: float) -> None:
+        """The stream `attempt` is on its way."""
         self._stream = _Stream.OPENING
         self._heard = self._graced = self._awaiting_word = self._unconfirmed = False
         self._signed = self._regression_suspected = False
         self._opened_at = None
         self._regression_checked = self._position_is_fresh
         self._position_is_fresh = False
-        self._sent = self._credential
         self._timers.set(Timer.CONNECT, now + self._settings.connect_timeout)
-        self._do(do.OpenStream(self.attempt, self._credential))
+
+    def _open_successor(self, now: float) -> None:
+        """A stream with the new token, beside the one that stands."""
+        assert self._credential is not None
+        self._sent = self._credential
+        self._successor = self._next_attempt()
+        self._timers.set(Timer.CONNECT, now + self._settings.connect_timeout)
+        self._enter(self.state, "there is a new token: opening another stream with it", now)
+        self._do(do.OpenStream(self._successor, self._credential))
+
+    def _take_over(self, now: float) -> None:
+        """The successor is the stream from now on, whatever becomes of it."""
+        self._do(do.CloseStream(self.attempt))
+        self._forget_stream()
+        self._adopt(now)
+
+    def _adopt(self, now: float) -> None:
+        assert self._successor is not None
+        self.attempt, self._successor = self._successor, None
+        self._open(now)
 
     def _on_opened(self, opened: happened.StreamOpened, now: float) -> None:
+        if opened.attempt == self._successor:
+            self._take_over(now)
         if opened.attempt != self.attempt or self._stream is not _Stream.OPENING:
             return
         self._stream = _Stream.OPEN
@@ -597,6 +632,8 @@ class Machine:
             self._replace_stream(broken.error, now)
 
     def _on_ended(self, ended: happened.StreamEnded, now: float) -> None:
+        if ended.attempt == self._successor:
+            self._take_over(now)
         if not self._is_current(ended.attempt):
             return
         connected = self._stream is _Stream.OPEN
@@ -615,7 +652,12 @@ class Machine:
         self._last_error = verdict.error
         verdict.error.retry_after = ended.retry_after
         if verdict.remedy is Remedy.STOP:
+            self._drop_stream()
             self._give_up(verdict.error, now)
+            return
+        if self._successor is not None:
+            self._adopt(now)
+            self._enter(State.CONNECTING, f"the other stream is not yet open: {verdict.error}", now)
             return
         if isinstance(verdict.error, EventTooLarge) and self._settings.history is None:
             self._poisoned(verdict.error, now)
@@ -654,6 +696,9 @@ class Machine:
             self._do(do.RenewHistory())
 
     def _drop_stream(self) -> None:
+        if self._successor is not None:
+            self._do(do.CloseStream(self._successor))
+            self._successor = None
         if self._stream is not _Stream.NONE:
             self._do(do.CloseStream(self.attempt))
             self._forget_stream()
@@ -661,7 +706,7 @@ class Machine:
     def _forget_stream(self) -> None:
         self._stream = _Stream.NONE
         self._opened_at = None
-        self._awaiting_word = False
+        self._awaiting_word = self._overdue = False
         self.blocked = False
         # What the stream brought and history did not yet confirm is still in history.
         self._buffer.clear()
@@ -1258,8 +1303,13 @@ class Machine:
         if life is not None:
             self._timers.set(Timer.REFRESH, now + refresh_after(life, self._random))
             self._timers.set(Timer.EXPIRY, now + life)
-        if self._stream is _Stream.OPEN and self._credential != self._sent:
-            self._send_token()
+        if self._stream is _Stream.OPEN and self._credential != self._sent and self._successor is None:
+            # Without history, or with events that wait to be read, the break between two streams could cost events.
+            if self._overdue and self._settings.history is not None and not self.blocked:
+                self._open_successor(now)
+            else:
+                self._send_token()
+        self._overdue = False
         waited, self._history_waits = self._history_waits, False
         if self.state is State.CONNECTING and self._stream is _Stream.NONE:
             self._connect(now)
@@ -1291,6 +1341,11 @@ class Machine:
         if self.state is State.CONNECTING and self._stream is _Stream.NONE:
             self._back_off(self._token_pacer.failed(), error, now)
             return
+        if self._overdue:
+            told = self._wait_as_told(self._token_pacer.failed(), error, now)
+            if told is not None:
+                self._timers.set(Timer.REFRESH, now + told)
+            return
         if self._credential_expires is not None and now < self._credential_expires:
             wait = retry_after(self._token_failures, self._credential_expires - now, self._random)
             self._token_failures += 1
@@ -1310,14 +1365,20 @@ class Machine:
             self._back_off(self._pacer.failed(), error, now)
 
     def _token_ended(self, now: float) -> None:
-        """No new token came in time."""
+        """No new token came in time. That is no reason to break a stream: whether it ends is for the server to say."""
         if self._stream is _Stream.NONE:
             return
         error = TokenExpired("the token ended and the provider gave no new one")
         self._useless = self._credential
-        self._drop_stream()
         self._last_error = error
-        self._begin(now, str(error))
+        if self._stream is _Stream.OPENING:
+            self._drop_stream()
+            self._begin(now, str(error))
+            return
+        self._overdue = True
+        self._enter(self.state, f"{error}; the stream is kept while the server lets it stand", now)
+        if self._timers.at(Timer.REFRESH) is None:
+            self._ask_token()
 
     # ------------------------------------------------------------ time
     def _on_tick(self, _: happened.Tick, now: float) -> None:
@@ -1330,6 +1391,8 @@ class Machine:
         if timer is Timer.RETRY:
             self._begin(now, "trying again")
         elif timer is Timer.CONNECT:
+            if self._successor is not None:
+                self._take_over(now)
             if self._stream is _Stream.OPENING:
                 self._connect_failed()
                 self._replace_stream(ConnectTimeout(f"no stream within {self._settings.connect_timeout:g} s"), now)

@@ -82,7 +82,7 @@ class Engine:
         self._home = Home("watch")
         self._manager = manager
         self._items = machine.outbox.items
-        self._stream: Stream | None = None
+        self._streams: dict[int, Stream] = {}
         self._asking: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at: float | None = None
@@ -182,15 +182,15 @@ class Engine:
         await asyncio.shield(self._closing)
 
     async def _close(self) -> None:
-        stream = self._stream
+        streams = tuple(self._streams.values())
         self.feed(happened.Close())
         if self._saves is not None:
             await asyncio.wait([self._saves], timeout=CLOSE_TIMEOUT)
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if stream is not None:
-            await asyncio.wait([asyncio.ensure_future(stream.wait_closed())], timeout=CLOSE_TIMEOUT)
+        if streams:
+            await asyncio.wait([asyncio.ensure_future(each.wait_closed()) for each in streams], timeout=CLOSE_TIMEOUT)
 
     # ------------------------------------------------------------ what happened
     def feed(self, input: happened.Input) -> None:
@@ -277,8 +277,10 @@ class Engine:
             self.feed(happened.TokenFetched(credential, life))
 
     def _open_stream(self, effect: do.OpenStream) -> None:
+        # Those that ended by themselves; while one takes over from another there are two.
+        self._streams = {attempt: each for attempt, each in self._streams.items() if not each.closed}
         try:
-            self._stream = Stream(
+            self._streams[effect.attempt] = Stream(
                 self._transport,
                 self.topic,
                 effect.attempt,
@@ -298,16 +300,15 @@ class Engine:
         return self._room
 
     def _send_token(self, effect: do.SendToken) -> None:
-        if self._stream is not None:
-            self._stream.send_token(effect.credential.reveal())
+        if stream := self._streams.get(effect.attempt):
+            stream.send_token(effect.credential.reveal())
 
     def _send_pong(self, effect: do.SendPong) -> None:
-        if self._stream is not None:
-            self._stream.send_pong(effect.id)
+        if stream := self._streams.get(effect.attempt):
+            stream.send_pong(effect.id)
 
-    def _close_stream(self, _: do.CloseStream) -> None:
-        stream, self._stream = self._stream, None
-        if stream is not None:
+    def _close_stream(self, effect: do.CloseStream) -> None:
+        if stream := self._streams.pop(effect.attempt, None):
             stream.close()
 
     def _renew_channel(self, effect: do.RenewChannel) -> None:
@@ -549,9 +550,10 @@ class Engine:
 
     def send_status(self, message: bytes) -> bool:
         """An agent status on the stream, if one stands."""
-        if self._stream is None:
+        stream = self._streams.get(self.machine.attempt)
+        if stream is None or stream.closed:
             return False
-        self._stream.send(message)
+        stream.send(message)
         return True
 
     def status(self) -> WatchStatus:

@@ -161,6 +161,11 @@ class Stream:
         """Any other request."""
         self._write(message)
 
+    @property
+    def closed(self) -> bool:
+        """Over, by whomever."""
+        return self._closed
+
     def close(self) -> None:
         """Cancel the call; nothing is reported any more."""
         if not self._closed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -239,20 +240,118 @@ def test_a_provider_that_returns_the_same_token_is_asked_again_but_not_in_a_loop
     assert len(lab.did(do.FetchToken)) < 8
 
 
-def test_a_failing_refresh_is_retried_until_the_token_ends_and_then_the_stream_is_renewed() -> None:
-    lab = Lab()
+def overdue(**changes: Any) -> Lab:
+    """A live stream whose token has ended, and a provider in trouble."""
+    lab = Lab(**changes)
     lab.token_life = 100.0
     lab.live()
     lab.token_fails = errors.TokenProviderError("the identity provider is down")
     lab.run(99)
-    assert lab.machine.attempt == 1
     assert len(lab.did(do.FetchToken)) > 4
-    lab.run(1.5)
+    lab.run(30)
+    assert lab.stream == lab.machine.attempt == 1
+    return lab
+
+
+def recover(lab: Lab) -> Lab:
+    """The provider is well again; until the next stream is asked for."""
+    lab.token_fails, lab.token_life, lab.may_overlap = None, 1000.0, True
+    while len(lab.did(do.OpenStream)) < 2:
+        lab.run(0.005)
+    return lab
+
+
+def test_a_stream_outlives_its_token_and_is_closed_when_one_with_a_new_token_stands() -> None:
+    lab = overdue()
+    assert lab.is_in(State.LIVE)
+    assert not lab.did(do.CloseStream)
+    assert "the token ended" in lab.machine.status().why
+    assert isinstance(lab.machine.status().last_error, errors.TokenProviderError)
+    lab.publish(1)
+    lab.run(1)
+    assert lab.sequences == [1]
+    asked = len(lab.did(do.FetchToken))
+    lab.run(600)
+    assert 10 < len(lab.did(do.FetchToken)) - asked < 60  # with backoff
+    recover(lab)
+    lab.publish(2)  # while there are two
+    lab.run(1)
     assert lab.did(do.CloseStream) == [do.CloseStream(1)]
-    assert lab.is_in(State.CONNECTING, State.BACKING_OFF)
+    assert lab.stream == 2
+    order = [each for each in lab.effects if isinstance(each, (do.OpenStream, do.CloseStream))]
+    assert [type(each) for each in order] == [do.OpenStream, do.OpenStream, do.CloseStream]
+    assert not lab.did(do.SendToken)
+    lab.publish(3)
+    lab.ping()
+    lab.run(5)
+    assert lab.is_in(State.LIVE)
+    assert lab.sequences == [1, 2, 3]
+    assert "token" not in lab.machine.status().why
+
+
+def test_without_history_a_late_token_goes_to_the_stream_that_stands() -> None:
+    lab = overdue(history=None)
     lab.token_fails = None
-    lab.run(10)
+    lab.run(120)
+    assert [each.attempt for each in lab.did(do.SendToken)][:1] == [1]
+    assert len(lab.did(do.OpenStream)) == 1
+
+
+def test_a_server_that_ends_a_stream_with_its_token_is_asked_again_when_there_is_a_new_one() -> None:
+    lab = overdue()
+    lab.cut(16, "token expired")
+    lab.run(60)
+    assert len(lab.did(do.OpenStream)) == 1
+    lab.token_fails = None
+    lab.run(70)
     assert lab.stream is not None
+
+
+def test_a_stream_that_ends_while_its_successor_opens_leaves_the_way_to_it() -> None:
+    lab = recover(overdue())
+    lab.cut(16, "token expired")
+    assert lab.is_in(State.CONNECTING)
+    lab.run(1)
+    assert lab.stream == 2
+    assert [each.attempt for each in lab.did(do.OpenStream)] == [1, 2]
+    assert lab.is_in(State.CATCHING_UP, State.LIVE)
+
+
+def test_a_fatal_end_of_the_old_stream_ends_the_successor_too() -> None:
+    lab = recover(overdue())
+    lab.cut(5, "no such topic")
+    assert lab.is_in(State.FAILED)
+    assert lab.did(do.CloseStream) == [do.CloseStream(2)]
+
+
+@pytest.mark.parametrize("how", ["refused", "never stands"])
+def test_a_successor_that_comes_to_nothing_is_an_ordinary_failure(how: str) -> None:
+    lab = overdue(connect_timeout=5.0)
+    if how == "refused":
+        lab.refuse = (14, "connection refused")
+    else:
+        lab.silent_open = True
+    recover(lab).run(5.1)
+    assert do.CloseStream(1) in lab.did(do.CloseStream)
+    assert isinstance(lab.machine.status().last_error, errors.ConnectError)
+    lab.refuse, lab.silent_open = None, False
+    lab.publish(1)
+    lab.run(10)
+    lab.ping()
+    lab.run(1)
+    assert lab.is_in(State.LIVE)
+    assert lab.sequences == [1]
+    numbers = [each.attempt for each in lab.did(do.OpenStream)]
+    assert numbers == sorted(set(numbers))
+
+
+def test_seeking_while_a_successor_opens_closes_both_and_uses_no_number_twice() -> None:
+    lab = recover(overdue())
+    lab.feed(happened.Sought(0))
+    assert lab.did(do.CloseStream) == [do.CloseStream(2), do.CloseStream(1)]
+    lab.run(1)
+    assert [each.attempt for each in lab.did(do.OpenStream)] == [1, 2, 3]
+    assert lab.stream == 3
 
 
 def test_a_refused_token_is_replaced_and_tried_at_once() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -569,6 +570,45 @@ def test_a_child_of_the_managers_process_is_told_so(monkeypatch: pytest.MonkeyPa
                 with pytest.raises(wm.ForkedProcessError):
                     await later()
         await owner.close()
+
+    asyncio.run(main())
+
+
+def test_a_stream_whose_token_has_ended_is_kept_until_one_with_a_new_token_stands() -> None:
+    async def main() -> None:
+        with plain() as world:
+            starting = down = True
+            asked = asyncio.Event()
+
+            async def token() -> wm.Token:
+                """Good for long at the server, but ends soon as far as the client knows; then there is none."""
+                if starting:
+                    return wm.Token(world.issue_token(), time.time() + 1.2)
+                if down:
+                    asked.set()
+                    raise ConnectionError
+                return wm.Token(world.issue_token(), time.time() + 600)
+
+            async with watching(world, token=token) as watch:
+                await watch.ready(30)
+                starting = False
+                while "the token ended" not in watch.status.why:
+                    await asked.wait()
+                    asked.clear()
+                    await asyncio.sleep(0.01)
+                numbers = world.publish(change(1))
+                assert sequences(await take(watch, 1)) == numbers
+                assert watch.status.attempt == 1
+                down = False
+                while watch.status.attempt == 1:
+                    await asyncio.sleep(0.01)
+                numbers = world.publish([change(2), change(3)])
+                assert sequences(await take(watch, 2)) == numbers
+                first, second = (each["attempt"] for each in world.journal() if each["kind"] == "stream.open")
+                ended = await asyncio.to_thread(world.wait_for, lambda r: r["kind"] == "stream.end")
+                assert ended["attempt"] == first
+            kinds = [(each["kind"], each.get("attempt")) for each in world.journal()]
+            assert kinds.index(("stream.open", second)) < kinds.index(("stream.end", first))
 
     asyncio.run(main())
 
