@@ -10,69 +10,14 @@ import pytest
 from hyperframe.frame import PingFrame
 
 from mockcentral._core.actions import BlackHole
-from mockcentral._core.journal import Journal
-from mockcentral.scenario.schema import Scenario
 from mockcentral.servers.front_door import LINGER, SILENT_LIMIT, STALLS, TURN, Link
-from mockcentral.servers.host import Host
-from mockcentral.servers.listener import bind
 from mockcentral.wire.credit import Credit
 from mockcentral.wire.frames import PREFACE
 from tests.mockcentral.floods import HELLO, REQUEST, goaway_code, headers
+from tests.mockcentral.servers.rig import Transport, connect, make_host
 
-SCENARIO = Scenario(scenario="empty", about="Nothing happens.")
 UNREAD = 50_000
 GET = b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n"
-
-
-class Transport(asyncio.Transport):
-    """What asyncio would do with a socket whose other end is `full` or reads everything at once."""
-
-    def __init__(self) -> None:
-        super().__init__({"peername": ("127.0.0.1", 1)})
-        self.written = bytearray()
-        self.reading = True
-        self.full = False
-        self.left = 0
-        self.ended = self.closed = self.aborted = False
-        self.link: Link
-
-    def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
-        assert not self.ended
-        self.written += data
-        if self.full:
-            self.left += len(data)
-            self.link.pause_writing()
-
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        pass
-
-    def get_write_buffer_size(self) -> int:
-        return self.left
-
-    def pause_reading(self) -> None:
-        self.reading = False
-
-    def resume_reading(self) -> None:
-        self.reading = True
-
-    def can_write_eof(self) -> bool:
-        return True
-
-    def write_eof(self) -> None:
-        self.ended = True
-
-    def is_closing(self) -> bool:
-        return self.closed
-
-    def close(self) -> None:
-        self.closed = True
-        if not self.left and not self.aborted:
-            self.link.host.loop.call_soon(self.link.connection_lost, None)
-
-    def abort(self) -> None:
-        if not self.aborted:
-            self.aborted = self.closed = True
-            self.link.host.loop.call_soon(self.link.connection_lost, None)
 
 
 class Clock:
@@ -98,15 +43,11 @@ def on_a_link(test: Test) -> None:
     """Run `test` with a connection of a running host."""
 
     async def run() -> None:
-        loop = asyncio.get_running_loop()
-        host = Host(SCENARIO, journal=Journal("default"), seed=1, bound=bind("127.0.0.1", 0), loop=loop)
+        host = make_host()
         await host.start()
-        clock = Clock(loop)
+        clock = Clock(host.loop)
         try:
-            transport, link = Transport(), Link(host)
-            transport.link = link
-            link.connection_made(transport)
-            await test(link, transport, clock)
+            await test(*connect(host), clock)
         finally:
             clock.release()
             await host.stop()
