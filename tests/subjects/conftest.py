@@ -1,4 +1,4 @@
-"""What the tests of foreign programs share: building one in Go, once a session."""
+"""What the tests of foreign programs share: building one, once a session."""
 
 from __future__ import annotations
 
@@ -28,6 +28,21 @@ def grpc_go(tmp_path_factory: pytest.TempPathFactory) -> str:
 def h2spec(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The path of the HTTP/2 conformance checker."""
     return _build(HERE / "go_h2spec", "github.com/summerwind/h2spec/cmd/h2spec", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def grpc_js(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
+    """The command of a bare grpc-js client, for the PING lab. Skips where there is no Node.js."""
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node is None or npm is None:
+        pytest.skip("Node.js is not installed")
+    place = tmp_path_factory.mktemp("grpc_js")
+    for name in ("package.json", "watch.js"):
+        shutil.copy(HERE / "ping_lab" / "grpc_js" / name, place / name)
+    install = [npm, "install", "--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts"]
+    installed = subprocess.run(install, cwd=place, capture_output=True, text=True, timeout=180, check=False)
+    assert installed.returncode == 0, installed.stderr
+    return node, str(place / "watch.js")
 
 
 def _build(module: Path, package: str, tmp_path_factory: pytest.TempPathFactory) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -56,16 +55,8 @@ def test_a_lab_that_did_not_come_to_its_end_is_inconclusive_and_has_a_card_all_t
 
 
 @pytest.mark.go
-def test_grpc_js_with_keepalive(tmp_path: Path) -> None:
-    node, npm = shutil.which("node"), shutil.which("npm")
-    if node is None or npm is None:
-        pytest.skip("Node.js is not installed")
-    for name in ("package.json", "watch.js"):
-        shutil.copy(SUBJECTS / "grpc_js" / name, tmp_path / name)
-    install = [npm, "install", "--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts"]
-    installed = subprocess.run(install, cwd=tmp_path, capture_output=True, text=True, timeout=2 * PATIENCE)
-    assert installed.returncode == 0, installed.stderr
-    client = (node, str(tmp_path / "watch.js"), "--keepalive", "0.4", "0.3", "--retry", "0.1")
+def test_grpc_js_with_keepalive(tmp_path: Path, grpc_js: tuple[str, ...]) -> None:
+    client = (*grpc_js, "--keepalive", "0.4", "0.3", "--retry", "0.1")
     assert_right(measured(tmp_path, *client), 0.4, 0.3, 3.0)
 
 
