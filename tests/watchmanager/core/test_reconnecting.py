@@ -15,7 +15,7 @@ from watchmanager._core.backoff import Pacer
 from watchmanager._core.classify import CODES, FATAL, Remedy, classify
 from watchmanager._core.status import State
 from watchmanager._core.token import Credential, refresh_after
-from watchmanager.policy import Backoff, Buffer, Keepalive
+from watchmanager.policy import Backoff, Buffer, History, Keepalive
 
 
 # ---------------------------------------------------------------- backoff
@@ -214,6 +214,26 @@ def test_the_status_tells_why_and_when() -> None:
 def test_a_token_is_refreshed_at_four_fifths_of_its_life_at_the_latest() -> None:
     for seed in range(100):
         assert 0.76 * 100 <= refresh_after(100, Random(seed)) <= 80
+
+
+def test_every_page_and_every_stream_is_asked_for_with_a_token_that_lives() -> None:
+    lab = Lab(history=History(page_size=1))
+    lab.token_life, lab.history_delay = 10.0, 1.0
+    lab.log = list(range(1, 61))
+    fetched: dict[Credential, float] = {}
+    lab.start(0)
+    lab.run(30)
+    lab.refuse = (14, "down")  # the waits outlive tokens, too
+    lab.cut()
+    lab.run(60)
+    lab.refuse = None
+    lab.run(120)
+    assert lab.sequences == lab.log
+    for at, effect in lab.times:
+        match effect:
+            case do.OpenStream(credential=credential) | do.FetchHistory(credential=credential):
+                assert at - fetched.setdefault(credential, at) < 10.0
+    assert len(fetched) > 8
 
 
 def test_the_refreshed_token_goes_to_the_stream() -> None:

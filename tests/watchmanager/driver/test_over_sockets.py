@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import threading
 import time
@@ -15,6 +16,9 @@ import pytest
 import mockcentral
 import watchmanager as wm
 from tests.watchmanager.worlds import FAST, change, manager, plain, published, sequences, take, watching
+from watchmanager._core.proxies import Target
+from watchmanager._driver.route import Route
+from watchmanager._driver.transport import Transport
 
 
 def _subscribed(link: str) -> Callable[[dict[str, Any]], bool]:
@@ -570,6 +574,47 @@ def test_a_child_of_the_managers_process_is_told_so(monkeypatch: pytest.MonkeyPa
                 with pytest.raises(wm.ForkedProcessError):
                     await later()
         await owner.close()
+
+    asyncio.run(main())
+
+
+def test_the_channel_is_told_what_grpcio_needs_to_hear() -> None:
+    """Pitfalls D1, D2, D22: without the undocumented ones a dead peer is noticed after a minute, or never."""
+    route = Route(Target("127.0.0.1", 1, False), tls=None, proxy=None, single_entry=None, connect_timeout=7)
+    options = dict(Transport(route, tenant="1", user_agent="x", keepalive=wm.Keepalive())._options())
+    assert options["grpc.keepalive_time_ms"] == 50_000
+    assert options["grpc.keepalive_timeout_ms"] == options["grpc.http2.ping_timeout_ms"] == 10_000
+    assert options["grpc.http2.max_pings_without_data"] == 0
+    assert options["grpc.max_reconnect_backoff_ms"] == 2000
+    assert options["grpc.min_reconnect_backoff_ms"] == 7000
+    assert options["grpc.enable_retries"] == 0
+
+
+def test_no_token_shows_in_any_log_status_or_error(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        for name in ("watchmanager", "httpx", "httpcore", "grpc", "asyncio"):
+            caplog.set_level(logging.DEBUG, name)
+        with plain() as world:
+            shown: list[str] = []
+            secrets: list[str] = []
+
+            def token() -> str:
+                secrets.append(world.issue_token())
+                return secrets[-1]
+
+            credentials = wm.ClientCredentials(world.auth_url, "agent")
+            secrets.append((await credentials.fetch(True)).value)
+            async with watching(
+                world, token=token, watch={"on_state": lambda state, why: shown.append(f"{state} {why}")}
+            ) as watch:
+                await watch.ready(30)
+                world.expire_tokens()
+                while len(secrets) < 3 or watch.status.state is not wm.State.LIVE:
+                    shown.append(f"{watch.status!r} {watch.status.last_error!r} {watch!r}")
+                    await asyncio.sleep(0.01)
+        text = "\n".join((caplog.text, *shown))
+        assert "CATCHING_UP" in text
+        assert not [each for each in secrets if each in text or each.split(".")[2] in text]
 
     asyncio.run(main())
 

@@ -1,0 +1,114 @@
+"""Every answer the history service may give over HTTP is one outcome."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from random import Random
+from typing import Any
+
+import pytest
+
+import watchmanager as wm
+from tests.watchmanager.driver.tiny import Answer, http_server
+from watchmanager._core.effects import FetchHistory
+from watchmanager._core.inputs import HistoryFailed, HistoryFetched, HistoryGone
+from watchmanager._core.proxies import Target
+from watchmanager._core.token import Credential
+from watchmanager._driver.history import RETRIED, HistoryClient
+from watchmanager._driver.pages import read_pages
+from watchmanager._driver.route import Route
+from watchmanager.auth import TokenSource
+from watchmanager.policy import Backoff, History
+
+TOPIC = "/management/v1/watchtopics/t"
+
+
+def client(url: str) -> HistoryClient:
+    route = Route(Target.from_url(url), tls=None, proxy=None, single_entry=None, connect_timeout=5)
+    return HistoryClient(url, "1", "test", History(), route)
+
+
+def ask(*answers: Answer) -> list[HistoryFetched | HistoryGone | HistoryFailed]:
+    """What becomes of each answer."""
+    left = list(answers)
+
+    async def main() -> list[HistoryFetched | HistoryGone | HistoryFailed]:
+        async with http_server(lambda line, body: left.pop(0)) as url:
+            history = client(url)
+            question = FetchHistory(7, 5, 10, False, Credential("x"))
+            found = [await history.fetch(TOPIC, question) for _ in answers]
+            await history.aclose()
+            return found
+
+    return asyncio.run(main())
+
+
+def test_every_status_but_200_is_a_failure_with_its_number_and_only_passing_ones_are_retried() -> None:
+    statuses = [201, 204, 206, 300, 304, 400, 405, 408, 409, 413, 425, 429, 500, 501, 502, 503, 504, 505, 599]
+    for status, outcome in zip(statuses, ask(*((each, {}, b"") for each in statuses)), strict=True):
+        assert isinstance(outcome, HistoryFailed)
+        assert isinstance(outcome.error, wm.HistoryError)
+        assert (outcome.request, outcome.error.status) == (7, status)
+        assert outcome.error.retryable is (status in RETRIED), status
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"), [(401, wm.Unauthenticated), (403, wm.PermissionDenied), (404, wm.TopicNotFound)]
+)
+def test_what_a_status_says_about_who_asks_or_for_what_is_an_error_of_its_own(
+    status: int, kind: type[wm.WatchError]
+) -> None:
+    [outcome] = ask((status, {}, b"{}"))
+    assert isinstance(outcome, HistoryFailed)
+    assert type(outcome.error) is kind
+    assert outcome.error.topic == TOPIC
+
+
+@pytest.mark.parametrize(
+    ("headers", "newest"),
+    [
+        ({"X-Axway-Max-Sequence-Id": "284734"}, 284734),
+        ({"x-axway-max-sequence-id": " 9 "}, 9),
+        ({}, None),
+        ({"X-Axway-Max-Sequence-Id": ""}, None),
+        ({"X-Axway-Max-Sequence-Id": "soon"}, None),
+        ({"X-Axway-Max-Sequence-Id": "1e9"}, None),
+    ],
+)
+def test_gone_with_and_without_a_usable_header(headers: dict[str, str], newest: int | None) -> None:
+    assert ask((410, headers, b"")) == [HistoryGone(7, newest)]
+
+
+def event(sequence: int) -> dict[str, Any]:
+    return {"id": f"e{sequence}", "type": "ResourceCreated", "metadata": {"sequenceID": sequence}}
+
+
+@pytest.mark.parametrize("count", [0, 1, 4, 5, 6, 10])
+@pytest.mark.parametrize("first", [0, 1])
+def test_pages_that_end_just_there_and_sequences_from_zero_or_one(count: int, first: int) -> None:
+    """Page size 5. A sequence 0 is no position: the first event counts from 1."""
+    log = [event(each) for each in range(first, first + count)]
+
+    def answer(line: str, body: bytes) -> Answer:
+        after = int(line.split("sequenceID%3E")[1].split("&")[0].split(" ")[0]) if "sequenceID%3E" in line else -1
+        return 200, {}, json.dumps([each for each in log if each["metadata"]["sequenceID"] > after][:5]).encode()
+
+    async def main() -> list[int]:
+        async with http_server(answer) as url:
+            history = client(url)
+            pages = read_pages(
+                history,
+                TokenSource(wm.Token("x")),
+                TOPIC,
+                after=None,
+                before=None,
+                page_size=5,
+                backoff=Backoff(),
+                random=Random(1),
+            )
+            found = [each.sequence async for page in pages for each in page]
+            await history.aclose()
+            return found
+
+    assert asyncio.run(main()) == [each["metadata"]["sequenceID"] for each in log]
