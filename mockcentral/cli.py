@@ -69,7 +69,7 @@ def is_expected(error: Exception) -> bool:
     if isinstance(error, Refused):
         return True
     names = {kind.__name__ for kind in type(error).__mro__}
-    return bool(names & {"ScenarioError", "PortInUse", "TlsError", "UsageError"})
+    return bool(names & {"ScenarioError", "PortInUse", "TlsError", "StoreError", "UsageError"})
 
 
 def _say(text: str) -> int:

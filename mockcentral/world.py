@@ -32,6 +32,7 @@ from mockcentral.servers.signer import Assertions
 
 if TYPE_CHECKING:
     from mockcentral.conformance.verdict import Verdict
+    from mockcentral.servers.store import Store
     from mockcentral.worlds import Worlds
 
 T = TypeVar("T")
@@ -50,10 +51,11 @@ class World:
     kind that are there from the start. `seed` overrides the scenario's, `time_scale`
     divides its durations. `port` 0 is a free port. `tls` True makes a CA up (`ca_file`); `cert` and `key` name PEM
     files instead. `public_keys` maps client ids to PEM public keys: then client assertions are verified. `journal` is
-    a path to write the whole journal to; in memory its newest 200,000 records are kept.
+    a path to write the whole journal to; in memory its newest 200,000 records are kept. `store` is a SQLite file in
+    which log, resources and topics outlive the process; seeds are for the first start.
 
-    Raises ScenarioError for a bad scenario, PortInUse for a taken address, TlsError for unusable certificates: all
-    before anything was started.
+    Raises ScenarioError for a bad scenario, PortInUse for a taken address, TlsError for unusable certificates,
+    StoreError for an unusable store: all before anything was started.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class World:
         control: bool = False,
         control_port: int = 0,
         journal: str | Path | None = None,
+        store: str | Path | None = None,
         name: str = "default",
     ) -> None:
         if not time_scale > 0:
@@ -95,6 +98,8 @@ class World:
         self._control_port = control_port
         self._control: Any = None
         self._worlds: Worlds | None = None
+        self._store_path = store
+        self._store: Store | None = None
         self._journal_path = None if journal is None else Path(journal)
         self._journal_file: TextIO | None = None
         self._journal = Journal(name)
@@ -115,6 +120,10 @@ class World:
         try:
             tls = self._tls()
             self._open_journal()
+            if self._store_path is not None:
+                from mockcentral.servers.store import Store
+
+                self._store = Store(self._store_path)
             self._portal = shared.acquire()
             self._begin(bound, tls)
             if self._want_control:
@@ -140,6 +149,7 @@ class World:
             tls=tls,
             assertions=self._assertions,
             resources=self._resources,
+            store=self._store,
         )
         self._host = host
         portal.run(host.start(time_scale=self.time_scale))
@@ -151,6 +161,9 @@ class World:
             if portal is not None:
                 self._stop(portal)
         finally:
+            if self._store is not None:
+                self._store.close()
+                self._store = None
             if self._journal_file is not None:
                 self._journal_file.close()
                 self._journal_file = None
@@ -194,6 +207,8 @@ class World:
         port = int(self.address.rpartition(":")[2])
         tls = old.tls
         portal.run(old.stop())
+        if self._store is not None:
+            self._store.clear()
         self._journal.restart()
         self._token = ""
         self._begin(bind(self._bind_host, port), tls)

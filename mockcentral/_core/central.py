@@ -20,6 +20,7 @@ lets faults strike and `traffic` publishes. Only this module knows them all. Pro
 from __future__ import annotations
 
 import heapq
+import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
@@ -73,6 +74,7 @@ from mockcentral._core.calls import (
 from mockcentral._core.director import Director, Strike
 from mockcentral._core.events import Change, Event, Op, Scope, TopicEvent, altered
 from mockcentral._core.journal import Journal
+from mockcentral._core.keeping import Keeper, Restored, Rows, read_event
 from mockcentral._core.log import EventLog, Gone, TopicLog
 from mockcentral._core.receipts import ASKED, TTL, Pending, Receipts
 from mockcentral._core.resources import ResourceStore, make_link, unversioned, versioned
@@ -81,7 +83,7 @@ from mockcentral._core.tokens import Verdict as TokenVerdict
 from mockcentral._core.topics import Topic, TopicEntry, TopicIndex, filters_of, resource_of
 from mockcentral._core.traffic import TrafficLine
 from mockcentral.scenario.scaling import scaled
-from mockcentral.scenario.schema import FaultRule, Scenario
+from mockcentral.scenario.schema import FaultRule, Filter, Scenario
 from mockcentral.scenario.types import Code
 
 _EPOCH = date(1970, 1, 1).toordinal()
@@ -120,6 +122,8 @@ class Central:
         wall_start: float,
         seed: int,
         issuer: str = "",
+        keeper: Keeper | None = None,
+        restored: Restored | None = None,
     ) -> None:
         self.scenario = scenario
         self.settings = scenario.world
@@ -128,13 +132,15 @@ class Central:
         self.issuer = issuer
         self._wall_start = wall_start
         self._day = (-1, "")
-        self._ids = Random(f"{seed}:ids")
+        # A process that goes on where another ended must not give out its ids again.
+        self._ids = Random(f"{seed}:ids:{restored.starts}" if restored and restored.starts else f"{seed}:ids")
         self._steps = Random(f"{seed}:sequence")
         self._cuts = Random(f"{seed}:attempts")
         self.tokens = TokenBook(
             tenant=self.settings.tenant, accept=self.settings.token.accept, sign=sign, new_id=self.new_id
         )
-        self.resources = ResourceStore(self.new_id, self.timestamp)
+        self._keeper = keeper
+        self.resources = ResourceStore(self.new_id, self.timestamp, *([keeper.resource] if keeper is not None else []))
         self.topics = TopicIndex()
         self.log = self._new_log()
         self.connections: dict[int, Connection] = {}
@@ -164,6 +170,8 @@ class Central:
         for line in self._traffic:
             self._traffic_by_anchor.setdefault(line.spec.on.name, []).append(line)
         self.listening = True
+        if restored is not None:
+            self._restore(restored)
 
     # ------------------------------------------------------------------------------------------ driving
     def start(self, now: float, **about: Any) -> None:
@@ -844,6 +852,8 @@ class Central:
                 if (call := self.calls.get(number)) is not None:
                     watchers += 1
                     self._deliver(call, (delivery,), now)
+        if self._keeper is not None:
+            self._keeper.event(event, self.wall(now), [(entry.topic.self_link, entry.topic.id) for entry in entries])
         self._acted(now)
         self._observe("publish", self.published, now)
         return event, watchers
@@ -889,9 +899,12 @@ class Central:
         filters = filters_of(body.get("spec"))
         link = make_link("management", "WatchTopic", name)
         resource = self.resources.put(link, body, kind="WatchTopic", now=now)
-        metadata = resource["metadata"]
-        self.topics.add(Topic(name, metadata["id"], link, metadata["selfLink"], filters))
+        self._register(resource, link, filters)
         return resource
+
+    def _register(self, resource: Mapping[str, Any], link: str, filters: tuple[Filter, ...]) -> None:
+        metadata = resource["metadata"]
+        self.topics.add(Topic(resource["name"], metadata["id"], link, metadata["selfLink"], filters))
 
     def delete_topic(self, name: str, now: float) -> dict[str, Any] | None:
         """Delete a WatchTopic; streams that watch it end with the status of an unknown topic. None when there is
@@ -1140,6 +1153,26 @@ class Central:
         bits = self._ids.getrandbits(128) & _UUID_MASK | _UUID_VERSION
         digits = f"{bits:032x}"
         return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+    # ------------------------------------------------------------------------------------------ outliving a process
+    def changes(self) -> Rows | None:
+        """What is to be written down before anybody may hear of what happened; None when it is nothing."""
+        return None if self._keeper is None else self._keeper.take(self.log)
+
+    def _restore(self, restored: Restored) -> None:
+        for link, text in restored.resources:
+            resource = json.loads(text)
+            self.resources.restore(link, resource)
+            if resource["kind"] == "WatchTopic":
+                self._register(resource, link, filters_of(resource["spec"]))
+        read = [read_event(row, row.wall - self._wall_start) for row in restored.events]
+        if restored.log is not None:
+            self.log.restore(restored.log, ((event.sequence, event.at) for event, _ in read))
+        for event, topics in read:
+            for self_link, id in topics:
+                entry = self.topic(self_link)
+                if entry is not None and entry.topic.id == id and event.sequence > self.log.purged_through:
+                    entry.log.append(event.sequence, TopicEvent(event, id, self_link))
 
     # ------------------------------------------------------------------------------------------ inside
     def _new_log(self) -> EventLog:

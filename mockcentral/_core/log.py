@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from mockcentral._core.events import Event, TopicEvent
@@ -85,6 +85,18 @@ class EventLog:
         if sequence > MAX_SEQUENCE:
             raise OverflowError("sequence ids are int64 and the last one was given out")
         return sequence
+
+    @property
+    def numbers(self) -> tuple[int, int, int]:
+        """The newest sequence, the first one, and how far history is purged: what a log is apart from its events."""
+        return self.max_sequence, self._next, self.purged_through
+
+    def restore(self, numbers: tuple[int, int, int], kept: Iterable[tuple[int, float]]) -> None:
+        """Go on where an earlier log was: its `numbers`, and the events it kept as sequence and time."""
+        self.max_sequence, self._next, self.purged_through = numbers
+        self._kept.extend(each for each in kept if each[0] > self.purged_through)
+        while len(self._kept) > self._keep:
+            self.purged_through = self._kept.popleft()[0]
 
     def append(self, event: Event) -> int:
         """Keep an event; returns how far history is purged now (see `expire`)."""

@@ -176,9 +176,17 @@ def nesting(value: Any, limit: int = MAX_NESTING) -> bool:
 
 
 class ResourceStore:
-    """Resources by link. `new_id` makes ids; `timestamp` spells a world time as protocol 6.0 demands."""
+    """Resources by link. `new_id` makes ids; `timestamp` spells a world time as protocol 6.0 demands; `changed` is told
+    what the resource at a link is now, None when it is gone.
+    """
 
-    def __init__(self, new_id: Callable[[], str], timestamp: Callable[[float], str]) -> None:
+    def __init__(
+        self,
+        new_id: Callable[[], str],
+        timestamp: Callable[[float], str],
+        changed: Callable[[str, Json | None], None] = lambda link, resource: None,
+    ) -> None:
+        self._changed = changed
         self._resources: dict[str, Json] = {}
         self._collections: dict[str, dict[str, Json]] = {}
         """Collection -> link -> resource. A resource in a scope is also in the collection of its kind in all scopes."""
@@ -302,6 +310,15 @@ class ResourceStore:
             "createTimestamp": old["metadata"]["audit"]["createTimestamp"] if old else stamp,
             "modifyTimestamp": stamp,
         }
+        self._enter(link, resource)
+        self._changed(link, resource)
+
+    def restore(self, link: str, resource: Json) -> None:
+        """A resource as an earlier store had it; nobody is told."""
+        self._version = max(self._version, int(resource["metadata"]["resourceVersion"]))
+        self._enter(link, resource)
+
+    def _enter(self, link: str, resource: Json) -> None:
         self._resources[link] = resource
         for collection in self._collections_of(link):
             self._collections.setdefault(collection, {})[link] = resource
@@ -375,4 +392,6 @@ class ResourceStore:
         """Take a resource out; None when there is none."""
         for collection in self._collections_of(link):
             self._collections.get(collection, {}).pop(link, None)
+        if link in self._resources:
+            self._changed(link, None)
         return self._resources.pop(link, None)

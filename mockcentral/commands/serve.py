@@ -25,6 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--control-port", type=_port, default=0, metavar="PORT", help="port of the control API; 0: a free one"
     )
     parser.add_argument(
+        "--store", metavar="PATH", help="SQLite file in which log, resources and topics survive a restart"
+    )
+    parser.add_argument(
         "--ready-file", metavar="PATH", help="write where everything is to this file, as JSON, when ready"
     )
     parser.add_argument(
@@ -117,8 +120,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     scenarios = arguments.scenario or ["calm"]
     options = world_options(arguments)
-    if len(scenarios) > 1 and (arguments.port or arguments.journal):
-        raise Refused("--port and --journal are for one scenario: worlds cannot share them")
+    if len(scenarios) > 1 and (arguments.port or arguments.journal or arguments.store):
+        raise Refused("--port, --journal and --store are for one scenario: worlds cannot share them")
+    options["store"] = arguments.store
     worlds: list[World] = []
     control: ControlServer | None = None
     registry: Worlds | None = None

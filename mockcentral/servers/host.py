@@ -11,9 +11,10 @@ import asyncio
 import contextlib
 import functools
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote
 
 from mockcentral._core.actions import (
@@ -42,6 +43,7 @@ from mockcentral._core.actions import (
 )
 from mockcentral._core.central import Central
 from mockcentral._core.journal import Journal
+from mockcentral._core.keeping import Keeper
 from mockcentral._core.shapes import misshapen
 from mockcentral.scenario.schema import Scenario
 from mockcentral.servers import wsgi
@@ -53,6 +55,9 @@ from mockcentral.servers.signer import Assertions, signer
 from mockcentral.servers.tls import Tls
 from mockcentral.wire.codec import event_frame
 from mockcentral.wire.grpc import HttpRequest
+
+if TYPE_CHECKING:
+    from mockcentral.servers.store import Store
 
 MAX_QUEUED_EVENTS = 1_000_000
 """Events waiting for one slow reader; beyond that its stream ends RESOURCE_EXHAUSTED. They are references, not
@@ -88,6 +93,7 @@ class Host:
         tls: Tls | None = None,
         assertions: Assertions | None = None,
         resources: Iterable[tuple[str, str, Mapping[str, Any]]] = (),
+        store: Store | None = None,
     ) -> None:
         self.loop = loop
         self.journal = journal
@@ -104,6 +110,7 @@ class Host:
         self.http_url = f"{self.scheme}://{self.address}"
         self.auth_url = f"{self.http_url}/auth"
         self._started = time.monotonic()
+        restored = None if store is None else store.restore()
         self.central = Central(
             scenario,
             journal=journal,
@@ -111,8 +118,12 @@ class Host:
             wall_start=time.time(),
             seed=seed,
             issuer=f"{self.auth_url}/realms/Broker",
+            keeper=None if store is None else Keeper(),
+            restored=restored,
         )
-        self.central.plant(resources)
+        self._store = store
+        if restored is None or not restored.resources:  # seeds are for the first start
+            self.central.plant(resources)
         self._dirty: dict[Link, None] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at: float | None = None
@@ -181,9 +192,11 @@ class Host:
             while True:
                 receipts: list[tuple[Order, str]] = []
                 while issues := self.central.orders():
+                    self._write_down()
                     for order, rule in issues:
                         if self._perform(order, rule) and rule is not None:
                             receipts.append((order, rule))
+                self._write_down()
                 while self._dirty:
                     link, _ = self._dirty.popitem()
                     link.write_out()
@@ -198,6 +211,22 @@ class Host:
         finally:
             self._flushing = False
         self._set_timer()
+
+    def _write_down(self) -> None:
+        """What happened goes to the store before anybody hears of it. A fake that cannot write must not go on as if it
+        had: it ends every connection and listens no more.
+        """
+        if self._store is None or (rows := self.central.changes()) is None:
+            return
+        try:
+            self._store.write(rows)
+        except ValueError as error:
+            self._store = None
+            self.journal.add(self.now(), "store.failed", reason=str(error))
+            print(f"mockcentral: {error}: this world serves nobody any more", file=sys.stderr)
+            self._listener.stop()
+            for link in list(self.links.values()):
+                link.close(abort=True)
 
     def _perform(self, order: Order, rule: str | None) -> bool:
         """Carry out an order; False when nothing of it reaches the wire now."""
@@ -403,6 +432,7 @@ class Host:
             if decision.shape:
                 kind, body = misshapen(response.body, decision.shape)
                 response = wsgi.Response(response.status, _of_type(response.headers, kind), body)
+        self._write_down()
         if not decision.whole:
             facts |= {"sequences": []} if "sequences" in facts else {}  # nobody can have got these
         work = functools.partial(self._respond, link, request, path, query, response, facts, decision)
