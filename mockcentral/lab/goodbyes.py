@@ -5,7 +5,7 @@ from __future__ import annotations
 from statistics import median
 
 from mockcentral.conformance.checks.evidence import Attempt
-from mockcentral.lab.keepalive import ENHANCE_YOUR_CALM, calm_at, gaps
+from mockcentral.lab.keepalive import ENHANCE_YOUR_CALM, calm_at, gaps, irregular
 from mockcentral.lab.measurement import Measurement, duration, numbers, unknown
 from mockcentral.lab.sightings import Sightings
 
@@ -57,16 +57,18 @@ def too_many_pings(seen: Sightings) -> Measurement:
         )
     says = f"the next stream after {duration(following.opened['t'] - receipt['t'])}"
     calm = calm_at(seen)
-    before = [gap.seconds for gap in gaps(seen, 0.0, calm)]
-    after = [gap.seconds for gap in gaps(seen, calm, seen.end)]
+    before, after = gaps(seen, 0.0, calm), gaps(seen, calm, seen.end)
     if not before:
         value, about = "comes back", "it sent no PINGs before, so nothing is to be seen of them"
+    elif irregular(before) or (after and irregular(after)):
+        value, about = "comes back", "unknown whether it pings less: its PINGs are irregular"
     elif after:
-        factor = median(after) / median(before)
+        usual, then = (median(gap.seconds for gap in found) for found in (before, after))
+        factor = then / usual
         same = 0.75 <= factor <= 1.33
         value = "pings on as before" if same else "pings less often" if factor > 1 else "pings more often"
         changed = value if same else f"its interval is {factor:.1f} times as long"
-        about = f"{changed} ({duration(median(before))}, then {duration(median(after))})"
+        about = f"{changed} ({duration(usual)}, then {duration(then)})"
     else:
         quiet = _quiet_after(seen, calm)
         value, about = (

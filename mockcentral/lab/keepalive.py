@@ -74,18 +74,32 @@ def interval(seen: Sightings) -> Measurement:
 
 
 def _regular(seen: Sightings, name: str, title: str, found: list[Gap], calm: float) -> Measurement:
-    usual = median(gap.seconds for gap in found)
-    regular = [gap for gap in found if gap.seconds <= 2 * usual]
-    longest = max(gap.seconds for gap in found)
+    lines = [line for gap in found for line in (gap.first, gap.second)]
+    times = [gap.seconds for gap in found]
+    if irregular(found):
+        said = ", ".join(duration(one) for one in times[:6])
+        return Measurement(
+            name=name,
+            title=title,
+            says=f"irregular: {said}",
+            unit="s",
+            low=round(min(times), 3),
+            high=round(max(times), 3),
+            samples=len(times),
+            unknown="the pauses between its PINGs are too different for one interval",
+            evidence=numbers(lines),
+        )
     note = ""
-    if longest > 2 * usual:
-        note = f"; once {duration(longest)}"
-    stopped = _stopped(seen, calm, usual)
+    stopped = _stopped(seen, calm, median(times))
     if stopped is not None:
         count, silence = stopped
         note = f"; after {count} PINGs without data no more for {duration(silence)}"
-    lines = [line for gap in found for line in (gap.first, gap.second)]
-    return timed(name, title, [gap.seconds for gap in regular], note=note, lines=lines)
+    return timed(name, title, times, note=note, lines=lines)
+
+
+def irregular(found: list[Gap]) -> bool:
+    """Whether gaps are too different to be one interval."""
+    return max(gap.seconds for gap in found) > 1.5 * min(gap.seconds for gap in found)
 
 
 def _stopped(seen: Sightings, calm: float, usual: float) -> tuple[int, float] | None:

@@ -98,6 +98,11 @@ def test_without_pings_the_interval_is_longer_than_what_was_waited() -> None:
     assert one.says == "none in 10.0 s of quiet"
 
 
+def test_pauses_that_are_too_different_are_no_interval() -> None:
+    one = bench().pings(1, 2.0, 3.0, 63.0).done(64.0)["keepalive_interval"]
+    assert (one.value, one.low, one.high, one.says) == (None, 1.0, 60.0, "irregular: 1.00 s, 60.0 s")
+
+
 def test_a_single_ping_tells_about_when_the_first_one_comes() -> None:
     one = bench().pings(1, 3.5).done(4.0)["keepalive_interval"]
     assert (one.value, one.samples) == (2.5, 1)
@@ -206,6 +211,7 @@ def test_too_many_pings_the_interval_before_and_after_are_compared() -> None:
     assert one.says == "the next stream after 0.50 s; its interval is 2.0 times as long (1.00 s, then 2.00 s)"
     assert calmed(5.0, 6.0)["too_many_pings"].value == "pings on as before"
     assert "unknown whether it pings less" in calmed(6.0)["too_many_pings"].says
+    assert "its PINGs are irregular" in calmed(6.0, 8.0, 18.0)["too_many_pings"].says
     # What comes after being told off is not its usual interval.
     assert calmed(6.0, 8.0, 10.0)["keepalive_interval"].value == 1.0
 
