@@ -1,0 +1,275 @@
+"""Frames of a client on their way to somebody else's server, and back: the place where a fault may step in.
+
+    client --receive-->  frames  --data_for_upstream-->  server
+           <-data_to_send-- frames <--receive_upstream--
+
+It stands where `wire.grpc.ServerConnection` stands when the fake answers itself, and takes the same orders, but it has
+no calls of its own: it knows the 9-byte frame header (RFC 9113 4.1), counts streams, holds PINGs back until it is told
+what to do with them, and puts frames of its own between those of others. It never opens a header block, so whatever the
+two have to say to each other is theirs.
+
+Bounds: one incomplete frame in each direction, at most `MAX_FRAME`; what waits to be sent is for the driver to limit,
+by not feeding more. Nothing makes it raise; what cannot be followed is `ProtocolBroken`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+from mockcentral.wire.frames import (
+    HEADER_SIZE,
+    PREFACE,
+    frame,
+    goaway_frame,
+    ping_frame,
+)
+from mockcentral.wire.grpc import CallOpened, CallReset, PingReceived, ProtocolBroken, WireEvent
+
+MAX_FRAME = 4 * 1024 * 1024
+"""The largest frame that is passed on: gRPC's C core takes so much when it is told it may send as much."""
+
+MAX_STREAMS = 10_000
+"""Open streams that are counted on one connection."""
+
+MAX_PINGS = 1000
+"""PINGs of a client that wait for their fault at once; more are passed on."""
+
+MAX_ASKED = 100_000
+"""SETTINGS and PINGs that a client may leave without an ack before it is forgotten who sent them."""
+
+_SETTINGS = 0x4
+_DATA, _HEADERS, _RST_STREAM, _PING, _GOAWAY, _WINDOW_UPDATE, _CONTINUATION = 0x0, 0x1, 0x3, 0x6, 0x7, 0x8, 0x9
+_ACK = _END_STREAM = 0x1
+_CANCEL = 0x8
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEnded:
+    """The server ended a stream: with END_STREAM, or RST_STREAM and this code."""
+
+    stream: int
+    error_code: int | None = None
+
+
+class _Frames:
+    """Whole frames out of bytes."""
+
+    __slots__ = ("held",)
+
+    def __init__(self) -> None:
+        self.held = b""
+
+    def feed(self, data: bytes) -> tuple[list[bytes], str | None]:
+        """The frames that are complete, and why it cannot go on."""
+        data = self.held + data if self.held else data
+        found: list[bytes] = []
+        at, size = 0, len(data)
+        while size - at >= HEADER_SIZE:
+            length = int.from_bytes(data[at : at + 3], "big")
+            if length > MAX_FRAME:
+                self.held = b""
+                return found, f"a frame of {length} bytes was announced, {MAX_FRAME} are passed on"
+            end = at + HEADER_SIZE + length
+            if end > size:
+                break
+            found.append(data[at:end])
+            at = end
+        self.held = data[at:]
+        return found, None
+
+
+class Relay:
+    """One HTTP/2 connection that passes through. See the module docstring."""
+
+    waiting_answers = 0
+    """No HTTP answers of our own wait here."""
+
+    def __init__(self) -> None:
+        self.broken = False
+        self.greeted = False
+        """Whether the client has sent its preface and SETTINGS."""
+        self._preface = b""
+        self._from_client, self._from_server = _Frames(), _Frames()
+        self._to_client: deque[bytes] = deque()
+        self._to_server: deque[bytes] = deque()
+        self.to_client_bytes = 0
+        """Bytes that wait for the client."""
+        self.to_server_bytes = 0
+        self._open: set[int] = set()
+        self._dead: set[int] = set()
+        """Streams we have reset, of which the server may still send."""
+        self._last_stream = 0
+        self._pings: deque[bytes] = deque()
+        """Payloads of the client's PINGs that were neither passed on nor dropped."""
+        # Who asked for the acks to come: the server gets those it asked for, and never one that a fault asked for.
+        self._settings_of: deque[bool] = deque(maxlen=MAX_ASKED)
+        """For each SETTINGS that the client has not acked, in order: was it the server's?"""
+        self._server_pings: deque[bytes] = deque(maxlen=MAX_ASKED)
+
+    # ------------------------------------------------------------------------------------------ bytes in
+    def receive(self, data: bytes, now: float = 0.0) -> list[WireEvent]:
+        """What a client's bytes mean; they wait for the server, but for its PINGs."""
+        events: list[WireEvent] = []
+        if self.broken:
+            return events
+        if len(self._preface) < len(PREFACE):
+            need = len(PREFACE) - len(self._preface)
+            self._preface += data[:need]
+            data = data[need:]
+            if not PREFACE.startswith(self._preface):
+                return [self._break("no HTTP/2 preface")]
+            if len(self._preface) == len(PREFACE):
+                self._up(PREFACE)
+        frames, wrong = self._from_client.feed(data)
+        for whole in frames:
+            self._client_frame(whole, events)
+        if wrong is not None:
+            events.append(self._break(wrong))
+        return events
+
+    def _client_frame(self, whole: bytes, events: list[WireEvent]) -> None:
+        kind, flags, stream = whole[3], whole[4], _stream(whole)
+        self.greeted = True
+        if kind == _PING and len(whole) == HEADER_SIZE + 8 and not flags & _ACK and len(self._pings) < MAX_PINGS:
+            payload = whole[HEADER_SIZE:]
+            self._pings.append(payload)
+            events.append(PingReceived(payload))
+            return
+        if flags & _ACK and not self._is_for_server(kind, whole):
+            return
+        if stream in self._dead and kind != _CONTINUATION:
+            if kind == _DATA and len(whole) > HEADER_SIZE:  # the server will never give this back
+                self._down(_window_update(len(whole) - HEADER_SIZE))
+            if kind != _HEADERS:
+                return
+        self._up(whole)
+        if kind == _HEADERS and stream > self._last_stream:
+            self._last_stream = stream
+            if len(self._open) < MAX_STREAMS:
+                self._open.add(stream)
+                events.append(CallOpened(stream, "", ()))
+        elif kind == _RST_STREAM and stream in self._open:
+            self._open.discard(stream)
+            events.append(CallReset(stream, int.from_bytes(whole[HEADER_SIZE : HEADER_SIZE + 4], "big")))
+
+    def _is_for_server(self, kind: int, whole: bytes) -> bool:
+        """Whether the ack of a client is one that the server waits for; true of all that is no ack."""
+        if kind == _SETTINGS:
+            return self._settings_of.popleft() if self._settings_of else True
+        if kind == _PING:
+            payload = whole[HEADER_SIZE:]
+            if payload not in self._server_pings:
+                return False
+            self._server_pings.remove(payload)
+        return True
+
+    def receive_upstream(self, data: bytes) -> list[WireEvent | StreamEnded]:
+        """What the server's bytes mean; they wait for the client."""
+        events: list[WireEvent | StreamEnded] = []
+        if self.broken:
+            return events
+        frames, wrong = self._from_server.feed(data)
+        for whole in frames:
+            kind, flags, stream = whole[3], whole[4], _stream(whole)
+            if stream in self._dead and kind in (_DATA, _RST_STREAM, _WINDOW_UPDATE):
+                # Header blocks go on: a lost one would spoil every later one.
+                if kind == _DATA and len(whole) > HEADER_SIZE:
+                    self._up(_window_update(len(whole) - HEADER_SIZE))
+                if kind == _RST_STREAM or flags & _END_STREAM:
+                    self._dead.discard(stream)
+                continue
+            self._down(whole)
+            if kind == _SETTINGS and not flags & _ACK:
+                self._settings_of.append(True)
+            elif kind == _PING and not flags & _ACK:
+                self._server_pings.append(whole[HEADER_SIZE:])
+            ended = kind == _RST_STREAM or (kind in (_DATA, _HEADERS) and flags & _END_STREAM)
+            if ended and stream in self._open:
+                self._open.discard(stream)
+                code = int.from_bytes(whole[HEADER_SIZE : HEADER_SIZE + 4], "big") if kind == _RST_STREAM else None
+                events.append(StreamEnded(stream, code))
+            if ended:
+                self._dead.discard(stream)
+        if wrong is not None:
+            events.append(self._break(f"the upstream does not speak HTTP/2: {wrong}"))
+        return events
+
+    # ------------------------------------------------------------------------------------------ orders
+    def ack_ping(self, payload: bytes) -> None:
+        """Let the client's PING with this payload through to the server, who acks it; another payload is acked here."""
+        if payload in self._pings:
+            self._pings.remove(payload)
+            self._up(ping_frame(payload))
+        else:
+            self._down(ping_frame(payload, ack=True))
+
+    def send_ping(self, payload: bytes) -> None:
+        """A PING of our own for the client; its ack goes no further."""
+        self._down(ping_frame(payload))
+
+    def goaway(self, error_code: int, last_stream: int | None = None, debug: bytes = b"") -> None:
+        """GOAWAY for the client. The server knows nothing of it."""
+        self._down(goaway_frame(error_code, self._last_stream if last_stream is None else last_stream, debug))
+
+    def reset(self, stream: int, error_code: int) -> None:
+        """RST_STREAM for the client with this code, for the server with CANCEL. Nothing when the stream is over."""
+        if stream not in self._open:
+            return
+        self._open.discard(stream)
+        self._dead.add(stream)
+        self._down(frame(_RST_STREAM, 0, stream, error_code.to_bytes(4, "big")))
+        self._up(frame(_RST_STREAM, 0, stream, _CANCEL.to_bytes(4, "big")))
+
+    def send_frames(self, data: bytes) -> None:
+        """These bytes for the client, between two frames, whatever they are."""
+        self._down(data)
+        for whole in _Frames().feed(data)[0]:
+            if whole[3] == _SETTINGS and not whole[4] & _ACK:
+                self._settings_of.append(False)
+
+    # ------------------------------------------------------------------------------------------ bytes out
+    def data_to_send(self, limit: int | None = None) -> bytes:
+        """Whole frames for the client, at least one and beyond that at most `limit` bytes."""
+        data = _take(self._to_client, limit)
+        self.to_client_bytes -= len(data)
+        return data
+
+    def data_for_upstream(self, limit: int | None = None) -> bytes:
+        """The same for the server."""
+        data = _take(self._to_server, limit)
+        self.to_server_bytes -= len(data)
+        return data
+
+    # ------------------------------------------------------------------------------------------ inside
+    def _down(self, data: bytes) -> None:
+        if not self.broken:
+            self._to_client.append(data)
+            self.to_client_bytes += len(data)
+
+    def _up(self, data: bytes) -> None:
+        if not self.broken:
+            self._to_server.append(data)
+            self.to_server_bytes += len(data)
+
+    def _break(self, reason: str) -> ProtocolBroken:
+        self._down(goaway_frame(0x1, self._last_stream))
+        self.broken = True
+        return ProtocolBroken(reason)
+
+
+def _stream(whole: bytes) -> int:
+    return int.from_bytes(whole[5:9], "big") & 0x7FFFFFFF
+
+
+def _window_update(count: int) -> bytes:
+    return frame(_WINDOW_UPDATE, 0, 0, count.to_bytes(4, "big"))
+
+
+def _take(queue: deque[bytes], limit: int | None) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    while queue and (limit is None or not parts or size + len(queue[0]) <= limit):
+        parts.append(queue.popleft())
+        size += len(parts[-1])
+    return b"".join(parts)
