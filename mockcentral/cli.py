@@ -16,6 +16,7 @@ from typing import NoReturn
 COMMANDS = {
     "serve": "serve a world until you stop it",
     "run": "run a client against scenarios and judge it",
+    "edge": "put faults in front of any gRPC server until you stop it",
     "list": "list the built-in scenarios",
     "explain": "tell what a scenario does and what it expects",
     "validate": "check scenario files",

@@ -505,6 +505,25 @@ class Central:
                 self._at(now + pause, lambda later: self._abort(call, later))
         return number
 
+    def call_relayed(self, id: int, stream: int, now: float) -> int | None:
+        """A call on its way to somebody else's server: it counts as a watch call and faults may strike, but nothing of
+        it is judged, and no event of ours goes out on it. None: the connection is gone.
+        """
+        connection = self.connections.get(id)
+        if connection is None:
+            return None
+        self._last_call += 1
+        number = self._last_call
+        self.calls[number] = connection.calls[number] = Call(number, connection, stream, 0, None)
+        self.journal.add(now, "stream.open", conn=id, stream=stream, attempt=number)
+        self._observe("stream_open", number, now, connection=id, call=number)
+        return number
+
+    def call_ended(self, number: int, now: float, *, reason: str) -> None:
+        """The server behind an edge ended a call; its status is between it and the client."""
+        if (call := self.calls.get(number)) is not None:
+            self._call_is_over(call, now, by="server", code="", reason=reason, graceful=not call.connection.blackholed)
+
     def request_received(self, number: int, request: WatchRequest, now: float) -> None:
         """A message on a call (protocol 1.5): the subscription, a refreshed token, a status, or a PING response."""
         call = self.calls.get(number)

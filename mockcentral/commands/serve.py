@@ -24,6 +24,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--control-port", type=_port, default=0, metavar="PORT", help="port of the control API; 0: a free one"
     )
+    add_ready_arguments(parser)
+
+
+def add_ready_arguments(parser: argparse.ArgumentParser) -> None:
+    """How it is told that all is ready."""
     parser.add_argument(
         "--store", metavar="PATH", help="SQLite file in which log, resources and topics survive a restart"
     )
@@ -54,6 +59,18 @@ def add_world_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="resources that are there from the start, a YAML file or a folder of them (repeatable)",
     )
+    add_door_arguments(parser)
+    parser.add_argument(
+        "--public-key",
+        action="append",
+        default=[],
+        metavar="CLIENT=FILE",
+        help="verify this client's assertions with this PEM public key",
+    )
+
+
+def add_door_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of whatever listens for clients: `serve`, `run` and `edge`."""
     parser.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="address to bind (default 127.0.0.1)")
     parser.add_argument("--port", type=_port, default=0, metavar="PORT", help="port of the front door; 0: a free one")
     parser.add_argument("--seed", type=_seed, default=None, metavar="N", help="overrides the scenario's seed")
@@ -64,13 +81,6 @@ def add_world_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tls", action="store_true", help="TLS with a self-made CA, its path in the ready file")
     parser.add_argument("--cert", metavar="FILE", help="TLS with this PEM certificate chain")
     parser.add_argument("--key", metavar="FILE", help="the PEM key of --cert")
-    parser.add_argument(
-        "--public-key",
-        action="append",
-        default=[],
-        metavar="CLIENT=FILE",
-        help="verify this client's assertions with this PEM public key",
-    )
 
 
 def world_options(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -90,8 +100,7 @@ def world_options(arguments: argparse.Namespace) -> dict[str, Any]:
             load_public_key(keys[client])
         except ValueError as error:
             raise Refused(f"{path}: {error}") from None
-    if bool(arguments.cert) != bool(arguments.key):
-        raise Refused("--cert and --key go together")
+    check_door(arguments)
     return {
         "seed": arguments.seed,
         "time_scale": arguments.time_scale,
@@ -105,6 +114,12 @@ def world_options(arguments: argparse.Namespace) -> dict[str, Any]:
         "public_keys": keys,
         "journal": arguments.journal,
     }
+
+
+def check_door(arguments: argparse.Namespace) -> None:
+    """Raises Refused for flags of the door that do not fit together."""
+    if bool(arguments.cert) != bool(arguments.key):
+        raise Refused("--cert and --key go together")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -156,10 +171,10 @@ def run(arguments: argparse.Namespace) -> int:
         for world in worlds:
             world.close()
         if arguments.ready_file:
-            _withdraw(Path(arguments.ready_file))
+            withdraw(Path(arguments.ready_file))
 
 
-def _withdraw(path: Path) -> None:
+def withdraw(path: Path) -> None:
     """Take our ready file away: whoever waits for the next fake's must not find this one's."""
     with contextlib.suppress(OSError, ValueError):
         if json.loads(path.read_text(encoding="utf-8"))["pid"] == os.getpid():
@@ -227,4 +242,14 @@ def _scale(text: str) -> float:
     return value
 
 
-__all__ = ["add_arguments", "add_world_arguments", "run", "world_options", "write_atomically"]
+__all__ = [
+    "add_arguments",
+    "add_door_arguments",
+    "add_ready_arguments",
+    "add_world_arguments",
+    "check_door",
+    "run",
+    "withdraw",
+    "world_options",
+    "write_atomically",
+]

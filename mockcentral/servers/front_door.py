@@ -404,7 +404,7 @@ class Link(asyncio.Protocol):
         self.host.central.connection_speaks(self.id, protocol, self.host.now())
         first, self._first = bytes(self._first), bytearray()
         if protocol == "h2":
-            self.h2 = ServerConnection()
+            self.h2 = self._new_h2()
             self.host.central.again(self._waiting)
             self._waiting.clear()
             self._hear_h2(first)
@@ -417,6 +417,9 @@ class Link(asyncio.Protocol):
         else:
             self._transport.write(error_response(400, "neither HTTP/2 nor HTTP/1.1"))
             self._refuse("neither HTTP/2 nor HTTP/1.1", linger=True)
+
+    def _new_h2(self) -> ServerConnection:
+        return ServerConnection()
 
     def _agreed_on_h2(self) -> bool:
         """Whether TLS settled it: then whatever comes is HTTP/2, good or bad, and nothing is answered in HTTP/1.1."""

@@ -353,11 +353,14 @@ class Host:
 
     def _listen_on(self, bound: socket.socket) -> Listener:
         welcome = None if self.tls is None else self._shake_hands
-        return Listener(bound, lambda: Link(self), self.loop, welcome=welcome)
+        return Listener(bound, self._new_link, self.loop, welcome=welcome)
+
+    def _new_link(self) -> Link:
+        return Link(self)
 
     async def _shake_hands(self, raw: socket.socket) -> None:
         assert self.tls is not None
-        link = Link(self)
+        link = self._new_link()
         link.accepted(raw)
         if link.hold:
             await asyncio.sleep(link.hold)

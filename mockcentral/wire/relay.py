@@ -52,6 +52,15 @@ class StreamEnded:
     error_code: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class CutReached:
+    """As many bytes of DATA as a cut allows have gone to the client. What came behind them waits until
+    `receive_upstream` is called again, so that a reset of the stream goes first.
+    """
+
+    stream: int
+
+
 class _Frames:
     """Whole frames out of bytes."""
 
@@ -99,6 +108,10 @@ class Relay:
         self._open: set[int] = set()
         self._dead: set[int] = set()
         """Streams we have reset, of which the server may still send."""
+        self._cuts: dict[int, int] = {}
+        """Stream -> bytes of DATA that still go to the client."""
+        self._later: deque[bytes] = deque()
+        """Frames of the server behind a cut."""
         self._last_stream = 0
         self._pings: deque[bytes] = deque()
         """Payloads of the client's PINGs that were neither passed on nor dropped."""
@@ -151,6 +164,7 @@ class Relay:
                 events.append(CallOpened(stream, "", ()))
         elif kind == _RST_STREAM and stream in self._open:
             self._open.discard(stream)
+            self._cuts.pop(stream, None)
             events.append(CallReset(stream, int.from_bytes(whole[HEADER_SIZE : HEADER_SIZE + 4], "big")))
 
     def _is_for_server(self, kind: int, whole: bytes) -> bool:
@@ -164,36 +178,57 @@ class Relay:
             self._server_pings.remove(payload)
         return True
 
-    def receive_upstream(self, data: bytes) -> list[WireEvent | StreamEnded]:
-        """What the server's bytes mean; they wait for the client."""
-        events: list[WireEvent | StreamEnded] = []
+    def receive_upstream(self, data: bytes) -> list[WireEvent | StreamEnded | CutReached]:
+        """What the server's bytes mean; they wait for the client. After a `CutReached`, which is the last of a list,
+        call it again, with nothing if there is nothing.
+        """
+        events: list[WireEvent | StreamEnded | CutReached] = []
         if self.broken:
             return events
         frames, wrong = self._from_server.feed(data)
-        for whole in frames:
-            kind, flags, stream = whole[3], whole[4], _stream(whole)
-            if stream in self._dead and kind in (_DATA, _RST_STREAM, _WINDOW_UPDATE):
-                # Header blocks go on: a lost one would spoil every later one.
-                if kind == _DATA and len(whole) > HEADER_SIZE:
-                    self._up(_window_update(len(whole) - HEADER_SIZE))
-                if kind == _RST_STREAM or flags & _END_STREAM:
-                    self._dead.discard(stream)
-                continue
-            self._down(whole)
-            if kind == _SETTINGS and not flags & _ACK:
-                self._settings_of.append(True)
-            elif kind == _PING and not flags & _ACK:
-                self._server_pings.append(whole[HEADER_SIZE:])
-            ended = kind == _RST_STREAM or (kind in (_DATA, _HEADERS) and flags & _END_STREAM)
-            if ended and stream in self._open:
-                self._open.discard(stream)
-                code = int.from_bytes(whole[HEADER_SIZE : HEADER_SIZE + 4], "big") if kind == _RST_STREAM else None
-                events.append(StreamEnded(stream, code))
-            if ended:
-                self._dead.discard(stream)
+        self._later.extend(frames)
+        while self._later:
+            self._server_frame(self._later.popleft(), events)
+            if events and isinstance(events[-1], CutReached):
+                break
         if wrong is not None:
             events.append(self._break(f"the upstream does not speak HTTP/2: {wrong}"))
         return events
+
+    def _server_frame(self, whole: bytes, events: list[WireEvent | StreamEnded | CutReached]) -> None:
+        kind, flags, stream = whole[3], whole[4], _stream(whole)
+        size = len(whole) - HEADER_SIZE
+        ended = kind == _RST_STREAM or (kind in (_DATA, _HEADERS) and bool(flags & _END_STREAM))
+        if stream in self._dead and kind in (_DATA, _RST_STREAM, _WINDOW_UPDATE):
+            # Header blocks go on: a lost one would spoil every later one.
+            if kind == _DATA and size:
+                self._up(_window_update(size))
+            if ended:
+                self._dead.discard(stream)
+            return
+        if kind == _DATA and stream in self._cuts:
+            left = self._cuts[stream]
+            if size >= left:
+                del self._cuts[stream]
+                if left:
+                    self._down(frame(_DATA, 0, stream, whole[HEADER_SIZE : HEADER_SIZE + left]))
+                if size > left:
+                    self._up(_window_update(size - left))
+                events.append(CutReached(stream))
+                return
+            self._cuts[stream] = left - size
+        self._down(whole)
+        if kind == _SETTINGS and not flags & _ACK:
+            self._settings_of.append(True)
+        elif kind == _PING and not flags & _ACK:
+            self._server_pings.append(whole[HEADER_SIZE:])
+        if ended:
+            self._dead.discard(stream)
+            self._cuts.pop(stream, None)
+            if stream in self._open:
+                self._open.discard(stream)
+                code = int.from_bytes(whole[HEADER_SIZE : HEADER_SIZE + 4], "big") if kind == _RST_STREAM else None
+                events.append(StreamEnded(stream, code))
 
     # ------------------------------------------------------------------------------------------ orders
     def ack_ping(self, payload: bytes) -> None:
@@ -217,9 +252,17 @@ class Relay:
         if stream not in self._open:
             return
         self._open.discard(stream)
+        self._cuts.pop(stream, None)
         self._dead.add(stream)
         self._down(frame(_RST_STREAM, 0, stream, error_code.to_bytes(4, "big")))
         self._up(frame(_RST_STREAM, 0, stream, _CANCEL.to_bytes(4, "big")))
+
+    def cut(self, stream: int, after_bytes: int) -> None:
+        """Let so many more bytes of DATA through to the client on a stream; `CutReached` tells when that was done, with
+        0 at the next DATA frame. Nothing when the stream is over.
+        """
+        if stream in self._open:
+            self._cuts[stream] = after_bytes
 
     def send_frames(self, data: bytes) -> None:
         """These bytes for the client, between two frames, whatever they are."""

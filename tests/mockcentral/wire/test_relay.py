@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mockcentral.wire.frames import PREFACE, frame, goaway_frame, ping_frame, settings_frame
 from mockcentral.wire.grpc import CallOpened, CallReset, PingReceived, ProtocolBroken
-from mockcentral.wire.relay import MAX_FRAME, Relay, StreamEnded
+from mockcentral.wire.relay import MAX_FRAME, CutReached, Relay, StreamEnded
 
 DATA, HEADERS, RST, SETTINGS, WINDOW, CONTINUATION = 0x0, 0x1, 0x3, 0x4, 0x8, 0x9
 END_STREAM, END_HEADERS, ACK = 0x1, 0x4, 0x1
@@ -98,6 +98,21 @@ def test_a_reset_of_a_stream_that_is_over_does_nothing() -> None:
     relay.reset(1, 2)
     relay.reset(3, 2)
     assert relay.data_to_send() == relay.data_for_upstream() == b""
+
+
+def test_a_cut_lets_so_many_bytes_through_and_what_follows_waits_for_the_reset() -> None:
+    relay = greeted(OPEN)
+    relay.cut(1, 7)
+    trailers = frame(HEADERS, END_HEADERS | END_STREAM, 1, b"\x88")
+    assert relay.receive_upstream(EVENT + EVENT + EVENT + trailers) == [CutReached(1)]
+    assert relay.data_to_send() == EVENT + frame(DATA, 0, 1, b"ev")
+    assert relay.data_for_upstream() == frame(WINDOW, 0, 0, bytes([0, 0, 0, 3]))
+    relay.reset(1, 2)
+    assert relay.receive_upstream(b"") == []
+    assert relay.data_to_send() == frame(RST, 0, 1, bytes([0, 0, 0, 2])) + trailers
+    relay.cut(1, 7)
+    assert relay.receive_upstream(EVENT) == []
+    assert relay.data_to_send() == EVENT
 
 
 def test_goaway_names_the_last_stream_the_client_opened() -> None:
