@@ -34,10 +34,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Start, say where it is, and wait for a signal."""
-    signals: queue.SimpleQueue[int] = queue.SimpleQueue()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda got, _frame: signals.put(got))
-
     from mockcentral.edge import Edge
 
     check_door(arguments)
@@ -61,6 +57,9 @@ def run(arguments: argparse.Namespace) -> int:
         if type(error) is ValueError:
             raise Refused(f"--upstream: {error}") from None
         raise
+    signals: queue.SimpleQueue[int] = queue.SimpleQueue()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda got, _frame: signals.put(got))
     try:
         try:
             edge.start()
