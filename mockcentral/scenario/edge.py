@@ -17,7 +17,7 @@ ELSEWHERE = ("window",)
 """Faults of these levels that only the end of a connection can do: flow control is between the two."""
 ALSO = ("noop", "cut", "restart")
 """Faults of other levels that an edge can do."""
-ANCHORS = ("start", "connect", "preface", "stream_open", "stream_end", "ping")
+ANCHORS = ("start", "connect", "preface", "stream_open", "stream_end", "ping", "ping_acked")
 
 
 def for_edge(scenario: Scenario, file: str = "") -> Scenario:
@@ -45,6 +45,7 @@ def _problems(rule: FaultRule) -> list[str]:
         found.append(f"{where}: {fault.name} needs the fake's own world: an edge does faults of frames, TCP and TLS")
     elif isinstance(fault, Cut) and (fault.of == "events" or fault.then in ("end", "silence")):
         found.append(f"{where}: an edge counts no events and keeps no trailers back: cut `of: bytes`, `then: reset`")
-    if rule.on.name not in ANCHORS:
-        found.append(f"{where}: {rule.on} never happens at an edge: write {one_of(ANCHORS)}")
+    for moment in (rule.on, *rule.given):
+        if moment.name not in ANCHORS:
+            found.append(f"{where}: {moment} never happens at an edge: write {one_of(ANCHORS)}")
     return found
