@@ -7,17 +7,20 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import grpc
+import h2.config
+import h2.connection
 import pytest
 from google.protobuf import any_pb2
 
 from mockcentral import World
 from mockcentral.faults.registry import FAULTS
 from mockcentral.scenario.load import parse_fault
+from mockcentral.servers.pipe import Pipe
 from mockcentral.wire.frames import FrameSplitter, Ping, ping_frame, settings_frame
 from mockcentral.wire.grpc import PREFACE
 from tests.mockcentral.clients import PATIENCE, Watch, raw, service, subscribed, topic
@@ -120,6 +123,8 @@ def test_a_stream_ends_as_the_fault_wants_it(world: World, do: object, on: str, 
     assert found == code
     assert says in details
     receipt(world)
+    with Watch(world):  # it comes back for what was taken from it
+        world.wait_for(lambda record: record["kind"] == "fault.observed", PATIENCE)
 
 
 def test_a_stream_ends_with_details_about_why(world: World) -> None:
@@ -169,7 +174,7 @@ def _fields(data: bytes, number: int) -> list[bytes]:
 
 
 # ------------------------------------------------------------------------------------------ what a stream lives through
-LIVES: list[tuple[object, str]] = [
+LIVES: list[tuple[object, str]] = [  # what each does to the bytes is below
     ("noop", "subscribe"),
     ("goaway", "subscribe"),
     ({"settings_storm": 100}, "subscribe"),
@@ -198,10 +203,12 @@ def test_a_stream_lives_through_it_and_gets_every_event(world: World, do: object
         assert watch.sequences(5) == sequences
         watch.subscribe(token=world.issue_token())
         world.wait_for(lambda record: record.get("request") == "token_refresh", PATIENCE)
+        world.barrier()
     if name in ("noop", "too_many_pings"):  # the one does nothing, the other had no reason to
         assert no_receipt(world)
     else:
         receipt(world)
+        assert world.faults()[0]["observed"] == 1  # it acked a PING that came behind
 
 
 def test_every_settings_frame_and_every_ping_is_answered(world: World) -> None:
@@ -223,6 +230,118 @@ def test_every_settings_frame_and_every_ping_is_answered(world: World) -> None:
         assert watch.call.is_active()
 
 
+# ------------------------------------------------------------------------------------------ what it does to the bytes
+HELLO = PREFACE + settings_frame({}) + ping_frame(b"question")
+
+
+def reads(world: World, enough: Callable[[bytes], bool], said: bytes = HELLO) -> tuple[list[bytes], float]:
+    """What a client reads, piece by piece, until it is enough, and how many seconds that took since it connected."""
+    pieces: list[bytes] = []
+    began = time.monotonic()
+    with raw(world.address) as connection:
+        connection.sendall(said)
+        while not enough(b"".join(pieces)):
+            pieces.append(connection.recv(65_536))
+            assert pieces[-1], "the connection ended"
+    return pieces, time.monotonic() - began
+
+
+def frames(data: bytes) -> list[tuple[int, int, bytes]]:
+    """The whole frames in these bytes: type, flags, payload."""
+    found, at = [], 0
+    while len(data) - at >= 9 and len(data) - at - 9 >= (size := int.from_bytes(data[at : at + 3], "big")):
+        found.append((data[at + 3], data[at + 4], data[at + 9 : at + 9 + size]))
+        at += 9 + size
+    return found
+
+
+def acked(data: bytes) -> bool:
+    return (0x6, 0x1, b"question") in frames(data)
+
+
+@pytest.mark.parametrize(
+    ("do", "at_least"),
+    [
+        ({"latency": "40ms"}, 0.08),  # there and back
+        ({"latency": {"delay": "40ms", "direction": "to_client"}}, 0.04),
+        ({"latency": {"delay": "40ms", "direction": "from_client"}}, 0.04),
+        ({"slow_accept": "40ms"}, 0.04),
+        ({"bandwidth": {"rate": 1000, "direction": "from_client"}}, len(HELLO) / 1000),
+        ({"coalesce": "40ms"}, 0.0),
+    ],
+    ids=str,
+)
+def test_an_answer_takes_its_time(world: World, do: object, at_least: float) -> None:
+    arm(world, do, "connect")
+    _, took = reads(world, acked)
+    assert took >= at_least
+    receipt(world)
+
+
+def test_what_is_gathered_leaves_in_one_piece(world: World) -> None:
+    arm(world, {"coalesce": "100ms"}, "connect")
+    pieces, took = reads(world, acked)
+    assert took >= 0.1
+    assert len(pieces) == 1
+    assert len(frames(pieces[0])) >= 3  # our SETTINGS, an ack of theirs, the ack of the PING
+
+
+def test_segments_are_as_small_as_asked_for(world: World) -> None:
+    arm(world, {"reframe": {"frame_bytes": None, "write_bytes": 1}}, "connect")
+    writes: list[int] = []
+    pipe = Pipe.send
+
+    def send(self: Pipe, data: bytes) -> None:
+        writes.append(len(data))
+        pipe(self, data)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Pipe, "send", send)
+        pieces, _ = reads(world, acked)
+    assert set(writes) == {1}
+    assert len(writes) == len(b"".join(pieces))
+
+
+def test_the_window_is_what_the_client_is_told_and_given_back_byte_by_byte(world: World) -> None:
+    arm(world, {"window": 1}, "connect")
+    client = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding=None))
+    client.initiate_connection()
+    pairs = [(":method", "POST"), (":scheme", "http"), (":authority", "x"), (":path", "/apis")]
+    client.send_headers(1, pairs)
+    updates, heard = (0x8, 0, b"\0\0\0\1"), b""
+    with raw(world.address) as connection:
+        connection.sendall(client.data_to_send())
+        for count in (2, 4):  # one byte is given back on the stream and one on the connection
+            while (0x4, 0, b"\0\4\0\0\0\1") not in frames(heard):  # SETTINGS_INITIAL_WINDOW_SIZE 1
+                heard += connection.recv(65_536)
+            client.send_data(1, b"x")
+            connection.sendall(client.data_to_send())
+            while frames(heard).count(updates) < count:
+                heard += connection.recv(65_536)
+    receipt(world)
+
+
+def test_a_storm_is_as_many_frames_as_asked_for(world: World) -> None:
+    arm(world, {"settings_storm": 50}, "ping(1)")
+    pieces, _ = reads(world, acked)
+    assert sum(kind == 0x4 and not flags for kind, flags, _ in frames(b"".join(pieces))) == 51  # with the first one
+    receipt(world)
+
+
+@pytest.mark.parametrize(
+    "kind", ["random", "unknown_frame", "oversize_frame", "data_on_stream_0", "bad_hpack", "http1"]
+)
+def test_the_same_seed_says_the_same_garbage(kind: str) -> None:
+    heard = []
+    for _ in range(2):
+        with World(seed=5) as world:
+            arm(world, {"garbage": kind}, "ping(1)")
+            pieces, _ = reads(world, lambda data: b"answered" in data, HELLO + ping_frame(b"answered"))
+            heard.append(b"".join(pieces))
+            receipt(world)
+    assert heard[0] == heard[1]
+
+
 # ------------------------------------------------------------------------------------------ PINGs
 KEEPALIVE: dict[str, int | str] = {
     "grpc.keepalive_time_ms": 200,
@@ -233,17 +352,12 @@ KEEPALIVE: dict[str, int | str] = {
 }
 
 
-def pinging(payload: bytes, count: int = 1) -> bytes:
-    """What a client says that only sends PINGs."""
-    return PREFACE + settings_frame({}) + ping_frame(payload) * count
-
-
 def acks(world: World, count: int, *, wanted: int) -> list[bytes]:
     """The payloads of the first acks to so many PINGs."""
     splitter, found = FrameSplitter(), list[bytes]()
     splitter.feed(PREFACE)  # it expects to read a client, which begins with these bytes
     with raw(world.address) as connection:
-        connection.sendall(pinging(b"question", count))
+        connection.sendall(PREFACE + settings_frame({}) + ping_frame(b"question") * count)
         while len(found) < wanted:
             for item in splitter.feed(connection.recv(65_536)):
                 if isinstance(item, Ping) and item.ack:
@@ -363,7 +477,7 @@ def test_a_port_that_refused_takes_connections_again(world: World) -> None:
 def test_a_half_closed_connection_is_still_read(world: World) -> None:
     arm(world, "half_close", "ping(1)")
     with raw(world.address) as connection:
-        connection.sendall(pinging(b"question"))
+        connection.sendall(HELLO)
         while connection.recv(65_536):
             pass
         connection.sendall(ping_frame(b"any more") * 2)
