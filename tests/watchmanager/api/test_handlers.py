@@ -607,17 +607,35 @@ def test_a_failed_watch_raises_after_what_it_had_delivered_was_handled() -> None
     async def main() -> None:
         with quiet() as world:
             numbers = world.publish([change(each) for each in range(6)])
-            world.purge(through=numbers[1])
             owner = owner_of(world)
             handled: list[int] = []
+            begun, go = asyncio.Event(), asyncio.Event()
 
             @owner.on()
-            def work(event: wm.Event) -> None:
+            async def work(event: wm.Event) -> None:
+                begun.set()
+                await go.wait()
                 handled.append(event.sequence)
 
-            with pytest.raises(wm.SequenceExpired):
-                await owner.run(world.topics[0], start=numbers[0])
+            failed = asyncio.Event()
+
+            def on_state(state: wm.State, why: str) -> None:
+                if state is wm.State.FAILED:
+                    failed.set()
+
+            run = asyncio.ensure_future(
+                owner.run(world.topics[0], start=0, on_error=lambda error, count: wm.Raise(), on_state=on_state)
+            )
+            await soon(begun)
+            await owner.watches[0].ready(60)
+            world.close_connections()
+            await soon(failed)
+            assert not run.done()
             assert handled == []
+            go.set()
+            with pytest.raises(wm.StreamError):
+                await asyncio.wait_for(run, 60)
+            assert handled == numbers
             await owner.close()
 
     asyncio.run(main())
