@@ -229,6 +229,8 @@ class AsyncWatchManager:
             resync=on_gone if callable(on_gone) else None,
             on_state=on_state,
             manager=self._home,
+            # Those in a database tell watches apart by themselves: there the later one goes on.
+            is_held=None if isinstance(self._store, SqlCheckpoints) else lambda: self._is_held(link),
         )
         watch = AsyncWatch(engine, commit)
         for each in self._watches:
@@ -314,6 +316,13 @@ class AsyncWatchManager:
             history=self._history_route,
             history_url=url,
             seconds=self._connect_timeout,
+        )
+
+    def _is_held(self, topic: str) -> bool:
+        over = (State.FAILED, State.CLOSED)
+        return any(
+            each.topic == topic and each._engine.holds and each._engine.machine.state not in over
+            for each in self._watches
         )
 
     def _check(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import os
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
@@ -26,6 +27,7 @@ from watchmanager.auth import TokenSource
 from watchmanager.checkpoints import CheckpointStore
 from watchmanager.errors import (
     CheckpointError,
+    CheckpointLocked,
     CheckpointWriteFailed,
     ConnectError,
     HandlerError,
@@ -67,6 +69,7 @@ class Engine:
         resync: ResyncFunction | None = None,
         on_state: StateFunction | None = None,
         manager: Home | None = None,
+        is_held: Callable[[], bool] | None = None,
     ) -> None:
         self.machine = machine
         self.topic = topic
@@ -81,6 +84,9 @@ class Engine:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._home = Home("watch")
         self._manager = manager
+        self._is_held = is_held
+        self.holds = False
+        """Whether the position in the store is this watch's to move."""
         self._items = machine.outbox.items
         self._streams: dict[int, Stream] = {}
         self._asking: asyncio.Task[None] | None = None
@@ -164,6 +170,13 @@ class Engine:
 
     async def _load(self) -> int | None:
         assert self._store is not None
+        if self._is_held is not None and self._is_held():
+            raise CheckpointLocked(
+                f"another watch of {self.topic} keeps its position in the same store, which has one for each topic: "
+                "close that one first, or give one of them a manager with other checkpoints",
+                pid=os.getpid(),
+            )
+        self.holds = True
         found: int | None = await self._call_store(self._store.load, self.topic)
         claim = getattr(self._store, "claim", None)
         if claim is not None:

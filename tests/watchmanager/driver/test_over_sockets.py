@@ -343,6 +343,23 @@ def test_two_managers_cannot_share_a_checkpoint_file(tmp_path: Any) -> None:
 
 
 # ---------------------------------------------------------------- iterating
+def test_two_watches_cannot_move_one_position() -> None:
+    async def main() -> None:
+        with plain() as world:
+            async with manager(world, checkpoints={}) as owner:
+                first, second = owner.watch(world.topics[0]), owner.watch(world.topics[0], start=0)
+                ends = await asyncio.gather(first.ready(20), second.ready(20), return_exceptions=True)
+                assert [type(each) for each in ends] == [type(None), wm.CheckpointLocked]
+                assert "close that one first" in str(ends[1])
+                [number] = world.publish(change(1))
+                assert sequences(await take(first, 1)) == [number]
+                await first.close()
+                async with owner.watch(world.topics[0]) as third:
+                    await third.ready(20)
+
+    asyncio.run(main())
+
+
 def test_cancelling_a_wait_loses_nothing() -> None:
     async def main() -> None:
         with plain() as world:
