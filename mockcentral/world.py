@@ -25,6 +25,7 @@ from mockcentral._core.central import Central
 from mockcentral._core.events import Change, parse_change
 from mockcentral._core.journal import Journal, Record
 from mockcentral.scenario.schema import FaultRule, Scenario, Topic
+from mockcentral.scenario.writer import plain
 from mockcentral.servers.host import Host
 from mockcentral.servers.listener import bind
 from mockcentral.servers.portal import Portal, shared
@@ -152,7 +153,7 @@ class World:
             store=self._store,
         )
         self._host = host
-        portal.run(host.start(time_scale=self.time_scale))
+        portal.run(host.start(time_scale=self.time_scale, definition=plain(self.unscaled)))
 
     def close(self) -> None:
         """Close every connection and free the port; harmless when done twice."""

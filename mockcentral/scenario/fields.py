@@ -6,6 +6,8 @@ Faults, expectations and the scenario schema declare their settings with `doc()`
 
 from __future__ import annotations
 
+import typing
+from collections.abc import Mapping
 from dataclasses import Field, dataclass, field
 from typing import Any
 
@@ -29,6 +31,16 @@ class FieldDoc:
         """The documentation of a dataclass field, empty when it was declared without `doc()`."""
         found = field.metadata.get("doc")
         return found if isinstance(found, FieldDoc) else FieldDoc()
+
+
+_HINTS: dict[Any, Mapping[str, Any]] = {}
+
+
+def hints_of(kind: type[Any]) -> Mapping[str, Any]:
+    """The annotations of a dataclass, resolved: once for each class, for it takes longer than reading a file."""
+    if kind not in _HINTS:
+        _HINTS[kind] = typing.get_type_hints(kind)
+    return _HINTS[kind]
 
 
 def doc(

@@ -19,7 +19,7 @@ from mockcentral.faults.registry import FAULTS
 from mockcentral.scenario import scalars
 from mockcentral.scenario.errors import Problem, ScenarioError, nearest, one_of, shown
 from mockcentral.scenario.expectations import EXPECTATIONS
-from mockcentral.scenario.fields import FieldDoc
+from mockcentral.scenario.fields import FieldDoc, hints_of
 from mockcentral.scenario.nodes import Entries, Items, Node, Scalar, Value
 from mockcentral.scenario.scalars import Wrong
 from mockcentral.scenario.schema import AbortAfter, Attempt, Expectation, FaultRule, Lab, Scenario
@@ -143,7 +143,7 @@ class _Reader:
             keys = one_of([f"{field.name}" for field in dataclasses.fields(kind)])
             raise self.wrong(node, f"{what}: a mapping is needed here, with {keys}")
         before = len(self.problems)
-        hints = typing.get_type_hints(kind)
+        hints = hints_of(kind)
         fields = {field.name: field for field in dataclasses.fields(kind)}
         values: dict[str, Any] = {}
         for key, value in node.entries:
@@ -199,7 +199,7 @@ class _Reader:
                 return kind(**words[node.value])
             if shorthand is not None:
                 field = next(field for field in dataclasses.fields(kind) if field.name == shorthand)
-                hint = typing.get_type_hints(kind)[shorthand]
+                hint = hints_of(kind)[shorthand]
                 value = self.convert(node, hint, kind.name, FieldDoc.of(field))
                 return kind(**{shorthand: value})
             names = [field.name for field in dataclasses.fields(kind)]

@@ -11,6 +11,7 @@ import math
 import typing
 from typing import Any
 
+from mockcentral.scenario.fields import hints_of
 from mockcentral.scenario.schema import Expectation, FaultRule, Scenario, Traffic
 from mockcentral.scenario.types import Duration, Span
 
@@ -45,7 +46,7 @@ def _scaled(value: Any, annotation: Any, factor: float) -> Any:
     if isinstance(value, tuple):
         return tuple(_scaled(item, None, factor) for item in value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        hints = typing.get_type_hints(type(value))
+        hints = hints_of(type(value))
         changed = {
             field.name: _scaled(getattr(value, field.name), hints[field.name], factor)
             for field in dataclasses.fields(value)

@@ -11,6 +11,7 @@ import yaml
 
 from mockcentral.faults.base import Fault
 from mockcentral.scenario import nodes, scalars
+from mockcentral.scenario.fields import hints_of
 from mockcentral.scenario.schema import Attempt, Expectation, Scenario
 from mockcentral.scenario.types import Anchor, Code, CountSpan, Duration, ErrorCode, Span
 
@@ -54,7 +55,7 @@ def plain(value: Any, annotation: Any = None) -> Any:
 
 
 def _settings(value: Any) -> dict[str, Any]:
-    hints = typing.get_type_hints(type(value))
+    hints = hints_of(type(value))
     written: dict[str, Any] = {}
     for field in dataclasses.fields(value):
         found = getattr(value, field.name)

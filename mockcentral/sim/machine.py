@@ -3,18 +3,24 @@ likes.
 
     from mockcentral.sim.machine import watch_machine
 
-    def make_handler():
-        seen = {}                                  # one life of your process
-        def handler(event):
-            seen[event.name] = event.sequence      # what you do with an event
+    def make_handler(disk):                              # one life of your process; the disk outlives it
+        table = disk.setdefault("table", {})
+
+        def handler(item):                               # an Event or a Gap
+            if isinstance(item, Event):
+                table[item.name] = item.sequence         # what you do with an event
+
         return handler
 
-    TestMyHandler = watch_machine(make_handler, check=lambda world: ...).TestCase
+    def check(stage):                                    # all is well again, and everything was handled
+        assert stage.disk["table"].keys() == {event.name for event in stage.events}
 
-`make_handler` is called for each life of the process; what has to outlive a crash belongs outside of it, as your
-database does. The handler gets every event (and `Gap`s) at least once, in order, and again after a crash: is it
-idempotent, does it lose nothing? `check` is called with the `Stage` when everything is well again and all events were
-handled.
+    TestMyHandler = watch_machine(make_handler, check=check).TestCase
+
+The handler gets every event (and every `Gap`) at least once, in order, and again after a crash: is it idempotent, does
+it lose nothing? `make_handler` is called for each life of the process, with a disk that is empty at the beginning of a
+run. The handler may be a coroutine function, as long as it waits for nothing but itself: there is no event loop in
+virtual time.
 
 Needs hypothesis: `pip install 'watchmanager[test]'`.
 """
@@ -23,22 +29,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from hypothesis import note
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from mockcentral.conformance.subjects.watchmanager_core import Application
 from mockcentral.scenario.schema import Scenario
 from mockcentral.scenario.types import Span
+from mockcentral.sim import failures
 from mockcentral.sim.plan import ClientPlan, Plan
-from mockcentral.sim.play import Stage, save_failure
-from mockcentral.sim.promises import Broken
+from mockcentral.sim.play import Check, MakeHandler, Stage, be_checked
 from mockcentral.sim.storms import TOPIC
 from mockcentral.sim.weather import Weather
-from mockcentral.sim.world import Runaway
 
+PATIENCE = 70.0
+"""Seconds the machine waits for a client to handle something."""
 QUIET = Scenario(
     scenario="machine",
     about="Nothing happens by itself; what happens is in the plan.",
@@ -47,17 +54,19 @@ QUIET = Scenario(
 
 
 def watch_machine(
-    make_handler: Callable[[], Application] | None = None,
+    make_handler: MakeHandler | None = None,
     *,
     client: ClientPlan | None = None,
     scenario: Scenario = QUIET,
-    check: Callable[[Stage], Any] | None = None,
-    failures: str | None = None,
+    check: Check | None = None,
+    name: str = "machine",
+    folder: str | Path | None = None,
 ) -> type[RuleBasedStateMachine]:
     """A state machine class: create, publish, purge, disconnect, stall, crash and restart of client or server, tokens.
 
-    `client` fixes how the watch is set up, else Hypothesis tries different ways. A failing run is written to the folder
-    `failures` (a temporary one by default) as a scenario file, with the command that plays it again.
+    `client` fixes how the watch is set up, else Hypothesis tries different ways. A failing run is written to
+    `folder/name.yaml` (`.hypothesis/mockcentral` by default) as a scenario file, the smallest one last, and Hypothesis'
+    report ends with the command that plays it again.
     """
 
     class WatchMachine(RuleBasedStateMachine):
@@ -74,7 +83,7 @@ def watch_machine(
             """A world, with a network that is quick or slow, and a client in it."""
             span = Span(delay / 1000, 2 * delay / 1000)
             self.plan = Plan(until=0.0, seed=seed, weather=Weather(up=span, down=span), client=chosen)
-            self.stage = Stage(scenario, self.plan, application=make_handler)
+            self.stage = Stage(scenario, self.plan, make_handler=make_handler)
 
         @rule(count=st.integers(1, 20))
         def publish(self, count: int) -> None:
@@ -108,6 +117,13 @@ def watch_machine(
         def crash_client(self, down_for: float, how: str) -> None:
             self.stage.happen(how, down_for)
 
+        @rule(count=st.integers(1, 5), handled=st.integers(1, 5), down_for=st.sampled_from((0.0, 0.5)))
+        def crash_client_at_work(self, count: int, handled: int, down_for: float) -> None:
+            """Events come, and the client dies when it has handled some and its checkpoint may not know."""
+            self.stage.happen("publish", count)
+            self.guarded(lambda: self.stage.advance_until_handled(handled, PATIENCE))
+            self.stage.happen("crash", down_for)
+
         @rule(down_for=st.sampled_from((0.0, 0.5, 10.0)))
         def restart_server(self, down_for: float) -> None:
             self.stage.happen("restart", down_for)
@@ -129,17 +145,16 @@ def watch_machine(
             self.until = self.stage.world.now
             self.stage.finish()
             if check is not None:
-                check(self.stage)
+                be_checked(self.stage, check)
 
         def guarded(self, work: Callable[[], Any]) -> None:
-            """Do it; a broken promise is written down first."""
+            """Do it; a run that fails is written down first."""
             try:
                 work()
-            except (Broken, Runaway, AssertionError):
+            except Exception:
                 done = tuple(self.stage.done)
                 plan = replace(self.plan, until=self.until or self.stage.world.now, happenings=done)
-                path, command = save_failure(scenario, plan, failures)
-                note(f"written to {path}; play it again with: {command}")
+                note(str(failures.save(scenario, plan, name=name, folder=folder, handler=make_handler, check=check)))
                 raise
 
     WatchMachine.__qualname__ = WatchMachine.__name__ = "WatchMachine"

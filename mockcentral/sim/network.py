@@ -138,7 +138,7 @@ class Seat:
         self.life = life
         self.over = False
         self.reachable = True
-        self.recording = not network.thrifty
+        self.recording = network.recording
         self.planned = NEVER
         self.keepalive = party.keepalive
         self.channel: Wire | None = None
@@ -204,8 +204,8 @@ class Seat:
 
 
 class Network:
-    """Moves what parties and a Central say to each other. `thrifty`: PINGs on healthy connections, which nobody would
-    see without a journal, are counted instead of sent.
+    """Moves what parties and a Central say to each other. `recording`: somebody reads the journal. `thrifty`: PINGs on
+    healthy connections, which change nothing, are counted instead of sent.
     """
 
     def __init__(
@@ -216,12 +216,14 @@ class Network:
         seed: int,
         *,
         user_agent: str = "",
+        recording: bool = True,
         thrifty: bool = False,
     ) -> None:
         self.clock = clock
         self._plan = clock.at
         self.central = central
         self.weather = weather
+        self.recording = recording
         self.thrifty = thrifty
         self.wires: dict[int, Wire] = {}
         self.calls: dict[int, Stream] = {}
@@ -569,7 +571,7 @@ class Network:
         self, wire: Wire, exchange: Exchange, answer: Answer, facts: dict[str, Any], decision: AnswerHttp
     ) -> None:
         facts["status"] = answer.status
-        if not self.thrifty:
+        if self.recording:
             query = facts["query"]
             facts["query"] = "" if query is None else http.parameters(query)
             self.central.journal.add(self.clock.now, "http.request", **facts)

@@ -1,7 +1,7 @@
 """A run as data: how a client is set up, what the network is like, and what happens at which time besides the scenario.
 
 A scenario says what the server does; a plan says the rest, so that both together and a seed are a whole run that can be
-written down, mailed and played again (`python -m mockcentral.sim FILE --plan '…'`). No code in it.
+written down, mailed and played again (`mockcentral replay FILE`). No code in it.
 """
 
 from __future__ import annotations
@@ -97,8 +97,13 @@ class Plan:
                 if name in weather:
                     weather[name] = Span(**weather[name])
             client = ClientPlan(**given.pop("client", {}))
-            happenings = tuple(Happening(float(at), do, value) for at, do, value in given.pop("happenings", []))
-            plan = cls(weather=Weather(**weather), client=client, happenings=happenings, **given)
+            happenings = tuple(Happening(float(at), do, float(value)) for at, do, value in given.pop("happenings", []))
+            until, seed = float(given.pop("until", 60.0)), int(given.pop("seed", 0))
+            plan = cls(
+                until=until, seed=seed, weather=Weather(**weather), client=client, happenings=happenings, **given
+            )
+            if (problem := plan.weather.problem()) is not None:
+                raise ValueError(problem)
         except (ValueError, TypeError, AttributeError) as error:
             raise ValueError(f"the plan cannot be read: {error}") from None
         for happening in plan.happenings:

@@ -1,12 +1,10 @@
 """Playing a scenario with a plan: the client runs through it all, the promises are watched, the end is judged.
 
-A run that breaks a promise raises `Broken` with everything needed to see it again: the scenario as a YAML file that
-holds the plan in its first line, and one command.
+A run that breaks a promise raises `Broken`; `failures` writes it down so that one command shows it again.
 """
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,16 +12,25 @@ from typing import Any
 
 from mockcentral.conformance.subjects.watchmanager_core import (
     Application,
+    Event,
+    Gap,
     WatchClient,
     make_settings,
     recovery_bound,
 )
-from mockcentral.scenario.schema import Scenario
+from mockcentral.scenario.schema import ALL_TYPES, Scenario
 from mockcentral.scenario.types import Code, Span
-from mockcentral.scenario.writer import dumps
-from mockcentral.sim.plan import ClientPlan, Happening, Plan
+from mockcentral.sim.failures import load_run
+from mockcentral.sim.plan import Happening, Plan
 from mockcentral.sim.promises import Broken, Promises
 from mockcentral.sim.world import SimWorld
+
+Disk = dict[str, Any]
+MakeHandler = Callable[[Disk], Application]
+"""Makes the handler of one life of the process; the disk is what outlives it."""
+
+Check = Callable[["Stage"], Any]
+"""Looks at what a handler has made of its events when all is over; raises when it is not right."""
 
 LINGER = 2.0
 """Seconds a settled client is watched on: copies that come late are still seen."""
@@ -50,10 +57,12 @@ class Stage:
         plan: Plan,
         *,
         lean: bool = True,
-        application: Callable[[], Application] | None = None,
+        make_handler: MakeHandler | None = None,
     ) -> None:
         self.scenario = scenario
         self.plan = plan
+        self.disk: Disk = {}
+        """What outlives a crash of the client's process: empty at the beginning, for handlers to use."""
         self.done: list[Happening] = []
         """What happened so far besides the scenario."""
         client = plan.client
@@ -64,10 +73,19 @@ class Stage:
             start=client.start,
             processing=Span(0.0, client.processing),
             save_time=client.save_time,
-            application=application,
+            application=(lambda: make_handler(self.disk)) if make_handler is not None else None,
             seed=plan.seed,
         )
-        self.world = SimWorld(scenario, seed=plan.seed, weather=plan.weather, lean=lean, approximate=True)
+        # Thrifty with a journal as without one: what a lean test has found has to be found again by a full replay.
+        self.world = SimWorld(
+            scenario,
+            seed=plan.seed,
+            weather=plan.weather,
+            lean=lean,
+            thrifty=True,
+            approximate=True,
+            about={"plan": plan.to_json()},
+        )
         began_at = client.start if isinstance(client.start, int) else None
         loses = any(rule.do.name == "lose" for rule in scenario.faults)
         self.promises = Promises(
@@ -88,6 +106,13 @@ class Stage:
         self.world.run(until=until, limit_events=1_000_000)
         self.promises.check()
 
+    def advance_until_handled(self, count: int, patience: float) -> None:
+        """Let time pass until the client has handled so many more items, or no longer."""
+        applied = self.client.applied
+        enough = len(applied) + count
+        self.world.run(until=self.world.now + patience, stop=lambda: len(applied) >= enough, limit_events=1_000_000)
+        self.advance(self.world.now)  # all of this moment: a replay stops between moments only
+
     def play(self) -> None:
         """Everything the plan holds, up to the end of its faults."""
         for happening in self.plan.happenings:
@@ -97,16 +122,19 @@ class Stage:
 
     def _publish(self, count: float) -> None:
         for _ in range(int(count)):
-            self._changes += 1
             self.world.publish(self._next_change())
 
     def _next_change(self) -> dict[str, Any]:
+        """Lives of resources, three side by side: all are created, then all updated, then all deleted."""
         chosen = self.scenario.topics[0].filters[0]
+        steps = [word for word in ALL_TYPES if word in chosen.type]
+        life, step = divmod(self._changes, 3 * len(steps))
+        self._changes += 1
         change = {
             "kind": "APIService" if chosen.kind == "*" else chosen.kind,
             "group": "management" if chosen.group == "*" else chosen.group,
-            "name": f"made-{self._changes}" if chosen.name == "*" else chosen.name,
-            "type": chosen.type[0],
+            "name": f"made-{3 * life + step % 3 + 1}" if chosen.name == "*" else chosen.name,
+            "type": steps[step // 3],
         }
         if chosen.scope is not None and chosen.scope.kind != "*":
             name = "any" if chosen.scope.name == "*" else chosen.scope.name
@@ -125,6 +153,14 @@ class Stage:
             seat = world.seats[client]
             world.unplug(client)
             world.at(world.now + seconds, lambda: setattr(seat, "reachable", True))
+
+    @property
+    def events(self) -> list[Event]:
+        """Every event the handler was given in any life, each once, by sequence. After `finish` that is everything it
+        was owed: nothing is missing but what lies in a `Gap` that it was told of.
+        """
+        found = {each.sequence: each.item for each in self.client.applied if not isinstance(each.item, Gap)}
+        return [found[sequence] for sequence in sorted(found)]
 
     # ------------------------------------------------------------------------------------------ the end
     @property
@@ -164,8 +200,9 @@ class Stage:
         if not reached:
             status = client.machine.status()
             raise Broken(
+                "live",
                 f"{client.name}: not well {bound:.1f} s after all faults were over: {status.state.value} since "
-                f"{status.since:.3f} s ({status.why}); missing: {promises.missing()[:5]}"
+                f"{status.since:.3f} s ({status.why}); missing: {promises.missing()[:5]}",
             )
         live_after = world.now - began
         self.advance(world.now + LINGER)
@@ -185,7 +222,7 @@ class Stage:
         kind = type(error).__name__
         if kind == "SequenceExpired" and self.plan.client.on_gone == "raise" and self.world.central.log.purged_through:
             return
-        raise Broken(f"{self.client.name}: gave up with {kind}: {error}")
+        raise Broken("goes on", f"{self.client.name}: gave up with {kind}: {error}")
 
 
 _VERBS: dict[str, Callable[[Stage, float], Any]] = {
@@ -210,27 +247,23 @@ def play(scenario: Scenario, plan: Plan, *, lean: bool = True) -> Played:
     return stage.finish()
 
 
-def save_failure(scenario: Scenario, plan: Plan, folder: str | Path | None = None) -> tuple[Path, str]:
-    """Write a run down; returns the file and the command that plays it again."""
-    directory = Path(folder) if folder is not None else Path(tempfile.gettempdir()) / "mockcentral-failures"
-    directory.mkdir(parents=True, exist_ok=True)
-    path = directory / f"{scenario.scenario}-{plan.seed}.yaml"
-    path.write_text(f"{MARK}{plan.to_json()}\n{dumps(scenario)}", encoding="utf-8")
-    return path, f"python -m mockcentral.sim {path}"
+def perform(stage: Stage, check: Check | None = None) -> Played:
+    """Play the whole run, judge it, and let the user's own check look at the end. Raises `Broken`, `Runaway`."""
+    stage.play()
+    played = stage.finish()
+    if check is not None:
+        be_checked(stage, check)
+    return played
 
 
-MARK = "# plan: "
-"""What the first line of a written run begins with."""
+def be_checked(stage: Stage, check: Check) -> None:
+    """Raises `Broken` for whatever the user's check raises."""
+    try:
+        check(stage)
+    except Exception as error:
+        raise Broken("check", f"the check raised {type(error).__name__}: {error}") from error
 
 
-def load_failure(path: str | Path) -> tuple[Scenario, Plan]:
-    """A run that was written down; a plain scenario file, or a built-in's name, has the default plan."""
-    from mockcentral.scenario import catalogue
-    from mockcentral.scenario.load import load, loads
-
-    if not catalogue.is_path(str(path)):
-        return load(path), Plan()
-    text = Path(path).read_text(encoding="utf-8")
-    scenario = loads(text, str(path))
-    first = text.partition("\n")[0]
-    return scenario, Plan.from_json(first[len(MARK) :]) if first.startswith(MARK) else Plan(client=ClientPlan())
+def replay(path: str | Path, make_handler: MakeHandler | None = None, check: Check | None = None) -> Played:
+    """Play a run that was written down (`failures.save`). Raises `Broken`, `Runaway`."""
+    return perform(Stage(*load_run(path), lean=False, make_handler=make_handler), check)

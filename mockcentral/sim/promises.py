@@ -46,7 +46,16 @@ class Watched(Protocol):
 
 
 class Broken(AssertionError):
-    """A promise was broken; the message says which, where, and what it looks like."""
+    """A promise was broken; the message says where, and what it looks like. `promise` names it:
+
+    published (nothing comes that was not), once, in order, checkpoint (never ahead of what was processed), complete,
+    live (well again within the bound), goes on (a client does not give up), handler and check (the user's own code does
+    not raise).
+    """
+
+    def __init__(self, promise: str, message: str) -> None:
+        super().__init__(message)
+        self.promise = promise
 
 
 class Promises:
@@ -103,7 +112,8 @@ class Promises:
         missing = self.missing(checkpoint)
         if missing and not self._holes:
             raise Broken(
-                f"{self._client.name}: the checkpoint {checkpoint} was saved before {_some(missing)} was processed"
+                "checkpoint",
+                f"{self._client.name}: the checkpoint {checkpoint} was saved before {_some(missing)} was processed",
             )
 
     def check(self) -> None:
@@ -124,14 +134,14 @@ class Promises:
             self._check_event(item.sequence, bool(item.recovered), owed)
 
     def _check_event(self, sequence: int, recovered: bool, owed: list[int]) -> None:
-        name = self._client.name
+        it = f"{self._client.name}: sequence {sequence} was applied"
         place = bisect_left(owed, sequence)
         if place == len(owed) or owed[place] != sequence:
-            raise Broken(f"{name}: sequence {sequence} was applied, but never published for {self._client.topic}")
+            raise Broken("published", f"{it}, but never published for {self._client.topic}")
         if sequence in self._seen_in_life:
-            raise Broken(f"{name}: sequence {sequence} was applied twice in life {self._life}")
+            raise Broken("once", f"{it} twice in life {self._life}")
         if sequence < self._highest and not recovered:
-            raise Broken(f"{name}: sequence {sequence} was applied after {self._highest} and not marked as recovered")
+            raise Broken("in order", f"{it} after {self._highest} and not marked as recovered")
         self._seen_in_life.add(sequence)
         self._seen.add(sequence)
         self._highest = max(self._highest, sequence)
@@ -158,8 +168,9 @@ class Promises:
         self.check()
         if missing := self.missing():
             raise Broken(
+                "complete",
                 f"{self._client.name}: {len(missing)} of {len(self._published())} events were never applied: "
-                f"{_some(missing)}"
+                f"{_some(missing)}",
             )
 
 

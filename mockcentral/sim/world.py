@@ -23,6 +23,7 @@ from mockcentral._core.events import Change, Event, parse_change
 from mockcentral._core.journal import Journal, Record
 from mockcentral.scenario.schema import FaultRule, Scenario
 from mockcentral.scenario.types import Span
+from mockcentral.scenario.writer import plain
 from mockcentral.sim.clock import NEVER, Clock
 from mockcentral.sim.ledger import Ledger
 from mockcentral.sim.network import Network, Seat, Wire
@@ -42,7 +43,9 @@ class Runaway(AssertionError):
 
 class SimWorld:
     """A simulated world. `seed` overrides the scenario's, `latency` is a short way to a `weather` with equal delays
-    both ways. `lean` keeps no journal (see `sim.ledger`): for runs by the thousand.
+    both ways. `lean` keeps no journal (see `sim.ledger`): for runs by the thousand. `thrifty` sends no PINGs over
+    healthy connections; by default when lean. Two runs that differ in `lean` alone are the same run. `about` goes into
+    the journal's first line, besides the scenario itself.
 
     Raises ValueError for a scenario that needs the wire, unless `approximate`: then PING acks and black holes are the
     network's, and what happens to bytes does not happen.
@@ -60,6 +63,8 @@ class SimWorld:
         approximate: bool = False,
         name: str = "sim",
         keep: int = 200_000,
+        thrifty: bool | None = None,
+        about: Mapping[str, Any] | None = None,
     ) -> None:
         if "wire" in scenario.needs and not approximate:
             raise ValueError(
@@ -82,11 +87,20 @@ class SimWorld:
         self.central = Central(
             scenario, journal=self.journal, sign=dummy_jwt, wall_start=WALL_START, seed=self.seed, issuer="sim"
         )
-        self.network = Network(self.clock, self.central, weather, self.seed, user_agent="mockcentral-sim", thrifty=lean)
+        self.network = Network(
+            self.clock,
+            self.central,
+            weather,
+            self.seed,
+            user_agent="mockcentral-sim",
+            recording=not lean,
+            thrifty=lean if thrifty is None else thrifty,
+        )
         self.seats: dict[Party, Seat] = {}
         self._lives: dict[Party, int] = {}
         self._numbers: dict[Party, int] = {}
-        self.central.start(0.0, time_scale=1.0)
+        facts = {} if lean else {"definition": plain(scenario), **(about or {})}
+        self.central.start(0.0, time_scale=1.0, **facts)
         self.network.flush()
         for party in clients:
             self.join(party)

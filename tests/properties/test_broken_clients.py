@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from random import Random
 
 import pytest
 from hypothesis import Phase, find, settings
 
+from mockcentral.scenario.load import loads
 from mockcentral.scenario.schema import Scenario
+from mockcentral.scenario.writer import dumps
+from mockcentral.sim import failures
 from mockcentral.sim.plan import Plan
-from mockcentral.sim.play import load_failure, play, save_failure
+from mockcentral.sim.play import Stage, play
 from mockcentral.sim.promises import Broken
+from mockcentral.sim.shrink import shrink
 from mockcentral.sim.storms import storm, storms
 from watchmanager._core import machine
 from watchmanager._core.outbox import Outbox
@@ -65,11 +67,15 @@ def test_a_client_that_never_comes_back_is_caught_at_its_bound(monkeypatch: pyte
     assert "not well" in said
 
 
-def test_a_failing_storm_becomes_small_is_written_down_and_breaks_again_in_another_process(
+def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A window that forgets at once: duplicates of a server look like late events."""
+    monkeypatch.setattr(Window, "__contains__", lambda self, sequence: sequence <= self.floor)
+
+
+def test_hypothesis_makes_a_failing_storm_small_and_its_file_breaks_again(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    # A window that forgets at once: duplicates of a server look like late events.
-    monkeypatch.setattr(Window, "__contains__", lambda self, sequence: sequence <= self.floor)
+    forgetful(monkeypatch)
     run = find(
         storms(),
         lambda run: bool(breaks(run)),
@@ -78,44 +84,41 @@ def test_a_failing_storm_becomes_small_is_written_down_and_breaks_again_in_anoth
     )
     scenario, plan = run
     assert len(scenario.faults) + len(scenario.attempts) + len(plan.happenings) <= 2
-    path, command = save_failure(scenario, plan, tmp_path)
-    assert load_failure(path) == (scenario, plan)
-    assert breaks(load_failure(path)) == breaks(run)
-    monkeypatch.undo()
-    assert command == f"python -m mockcentral.sim {path}"
-    again = subprocess.run(
-        [sys.executable, *command.split()[1:], "--journal"],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=Path(__file__).parents[2],
-    )
-    # This client is not broken.
-    assert again.returncode == 0, again.stderr
-    assert again.stderr.startswith("kept: ")
-    assert '"kind": "world.start"' in again.stdout
+    saved = failures.save(scenario, plan, folder=tmp_path)
+    assert saved.command == f"python -m mockcentral replay {tmp_path / 'storm.yaml'}"
+    assert failures.load_run(saved.path) == (scenario, plan)
+    assert breaks(failures.load_run(saved.path)) == breaks(run)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "complaint"),
-    [
-        (["nowhere.yaml"], "No such file"),
-        (["calm", "--plan", "{"], "the plan cannot be read"),
-        (["calm", "--plan", '{"happenings":[[1,"explode",0]]}'], "'explode'"),
-        (["calm", "--plan", '{"until":1,"weather":{"fog":1}}'], "fog"),
-    ],
-)
-def test_a_run_that_cannot_be_read_is_one_line(arguments: list[str], complaint: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "mockcentral.sim", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=Path(__file__).parents[2],
-    )
-    assert done.returncode == 2
-    assert complaint in done.stderr
-    assert done.stderr.count("\n") == 1
+def test_shrink_makes_any_failing_run_small_without_hypothesis(monkeypatch: pytest.MonkeyPatch) -> None:
+    forgetful(monkeypatch)
+    run, said = first_break()
+    small, played = shrink(run, lambda one: breaks(one)[:40] == said[:40])
+    assert 0 < played <= 2000
+    assert breaks(small)[:40] == said[:40]
+    scenario, plan = small
+    assert len(scenario.faults) + len(scenario.attempts) + len(plan.happenings) <= 2
+    assert sum(line.count for line in scenario.traffic) <= 15
+    assert loads(dumps(scenario)) == scenario
+
+
+def test_a_run_breaks_in_the_same_way_with_a_journal_and_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests keep no journal, `replay` does: what it shows has to be what they saw."""
+    forgetful(monkeypatch)
+    broken = 0
+    for seed in range(120):
+        scenario, plan = storm(Random(seed).randint)
+        ends = []
+        for lean in (True, False):
+            stage = Stage(scenario, plan, lean=lean)
+            try:
+                stage.play()
+                ends.append(str(stage.finish().live_after))
+            except Broken as error:
+                ends.append(str(error))
+                broken += 1
+        assert ends[0] == ends[1], seed
+    assert broken > 2
 
 
 def test_a_plan_survives_being_written_down() -> None:

@@ -8,7 +8,7 @@ for each, and says when it is done; when the process dies, all it has is the che
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
@@ -19,6 +19,7 @@ from mockcentral._core.harvester import Query
 from mockcentral.scenario.types import Span
 from mockcentral.sim.party import Answer, Port
 from mockcentral.sim.plan import ClientPlan
+from mockcentral.sim.promises import Broken
 from watchmanager._core import effects as do
 from watchmanager._core import inputs as happened
 from watchmanager._core.classify import CODES
@@ -40,15 +41,15 @@ from watchmanager.policy import Backoff, Buffer, History, Keepalive
 EVERY_CODE = frozenset(CODES)
 """For clients that are to try again whatever the server says."""
 
-__all__ = ["EVERY_CODE", "Application", "WatchClient", "make_settings", "recovery_bound"]
+__all__ = ["EVERY_CODE", "Application", "Event", "Gap", "WatchClient", "make_settings", "recovery_bound"]
 
 AT_ONCE = Span(0.0, 0.0)
 RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 _TYPES = tuple(EventType[op.name] for op in sorted(Op))
 """By number."""
 
-Application = Callable[[Item], None]
-"""What an item is given to once it is its turn."""
+Application = Callable[[Item], object]
+"""What an item is given to once it is its turn: a function, or a coroutine function that waits for nothing real."""
 
 
 class _Source:
@@ -316,7 +317,7 @@ class WatchClient:
         assert self._current is not None
         (item, ticket), self._current, self._done_at = self._current, None, None
         if self._handle is not None:
-            self._handle(item)
+            self._hand_over(item)
         self.applied.append(Applied(self.life, now, item))
         if self._port is not None and self._port.recording and isinstance(item, Event):
             entry: TopicEvent = item._raw
@@ -324,6 +325,18 @@ class WatchClient:
                 "client.applied", sequence=item.sequence, id=item.id, op=item.type.name, topic=entry.topic_link
             )
         self.machine.processed(ticket, now)
+
+    def _hand_over(self, item: Item) -> None:
+        assert self._handle is not None
+        try:
+            outcome = self._handle(item)
+            if isinstance(outcome, Coroutine):
+                _run_through(outcome)
+        except Exception as error:
+            what = f"gap {item.after}..{item.through}" if isinstance(item, Gap) else f"event {item.sequence}"
+            raise Broken(
+                "handler", f"the handler raised {type(error).__name__} for {what} in life {self.life}: {error}"
+            ) from error
 
     # ------------------------------------------------------------------------------------------ effects
     def _fetch_token(self, effect: do.FetchToken, now: float) -> None:
@@ -412,6 +425,21 @@ class WatchClient:
             return happened.TokenFetched(Credential(answer.token), left)
         what = f"answered {answer.status}" if answer.status else f"cannot be reached: {answer.text}"
         return happened.TokenFailed(TokenProviderError(f"the token endpoint {what}"))
+
+
+def _run_through(coroutine: Coroutine[Any, Any, Any]) -> None:
+    """Run a coroutine to its end without an event loop; it may give way (`await asyncio.sleep(0)`), not wait."""
+    while True:
+        try:
+            waits_for = coroutine.send(None)
+        except StopIteration:
+            return
+        if waits_for is not None:
+            coroutine.close()
+            raise RuntimeError(
+                f"it waits for {waits_for!r}, and there is no event loop in virtual time: give the machine a function "
+                "that runs the coroutine, such as lambda event: asyncio.run(handler(event))"
+            )
 
 
 def _history_input(request: int, answer: Answer, topic: str) -> happened.Input:

@@ -1,0 +1,109 @@
+"""A failing run is one file and one command: the command, in another process, fails in the same way."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.mutants.mutants import MUTANTS
+
+ROOT = Path(__file__).parents[2]
+MACHINE = """
+from hypothesis import Phase, settings
+from mockcentral.sim.machine import watch_machine
+
+TestWatch = watch_machine().TestCase
+TestWatch.settings = settings(
+    max_examples=150, stateful_step_count=12, deadline=None, database=None, derandomize=True,
+    phases=[Phase.generate, Phase.shrink],
+)
+"""
+HANDLER = """
+from hypothesis import Phase, settings
+from mockcentral.sim.machine import watch_machine
+from mockcentral.sim.plan import ClientPlan
+from watchmanager import Event
+
+def make_handler(disk):
+    def handler(item):
+        if isinstance(item, Event):
+            disk["count"] = disk.get("count", 0) + 1
+    return handler
+
+def check(stage):
+    assert stage.disk.get("count", 0) == len(stage.events), "counted twice"
+
+TestHandler = watch_machine(make_handler, check=check, client=ClientPlan(start=0), name="counter").TestCase
+TestHandler.settings = settings(
+    max_examples=100, stateful_step_count=6, deadline=None, database=None, derandomize=True,
+    phases=[Phase.generate, Phase.shrink],
+)
+"""
+
+
+def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """In a process that finds the packages in `folder` before ours."""
+    return subprocess.run(
+        [sys.executable, *words],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)])},
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+
+
+def report_of(folder: Path, text: str) -> str:
+    """What pytest says about a test file, which has to fail."""
+    (folder / "test_it.py").write_text(text)
+    done = run(folder, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "test_it.py")
+    assert done.returncode == 1, done.stdout + done.stderr
+    return done.stdout
+
+
+def command_in(report: str) -> list[str]:
+    (found,) = set(re.findall(r"play it again with: python (.*)", report))
+    return shlex.split(found)
+
+
+def test_a_broken_client_is_found_written_down_and_fails_again_by_one_command(tmp_path: Path) -> None:
+    (mutant,) = (one for one in MUTANTS if one.name == "copies are delivered")
+    shutil.copytree(ROOT / "watchmanager", tmp_path / "watchmanager", ignore=shutil.ignore_patterns("__pycache__"))
+    file = tmp_path / mutant.file
+    healthy = file.read_text()
+    file.write_text(healthy.replace(mutant.old, mutant.new))
+    report = report_of(tmp_path, MACHINE)
+    words = command_in(report)
+    assert words == ["-m", "mockcentral", "replay", ".hypothesis/mockcentral/machine.yaml"]
+    again = run(tmp_path, *words)
+    assert again.returncode == 1, again.stderr
+    assert f"Broken: {again.stderr.removeprefix('broken: ')}" in report
+    file.write_text(healthy)
+    cured = run(tmp_path, *words)
+    assert cured.returncode == 0, cured.stderr
+    assert cured.stderr.startswith("kept: ")
+
+
+def test_a_handler_that_counts_twice_is_found_and_fails_again_by_one_command(tmp_path: Path) -> None:
+    report = report_of(tmp_path, HANDLER)
+    words = command_in(report)
+    assert words[3:] == [
+        ".hypothesis/mockcentral/counter.yaml",
+        "--handler",
+        "test_it.py:make_handler",
+        "--check",
+        "test_it.py:check",
+    ]
+    again = run(tmp_path, *words)
+    assert again.returncode == 1
+    assert "broken: the check raised AssertionError: counted twice" in again.stderr
+    assert "test_it.py" in again.stderr
+    text = (tmp_path / words[3]).read_text()
+    happened = set(re.findall(r'"(crash|vanish|publish|restart|purge|abort|close|blackhole)"', text))
+    assert happened <= {"crash", "vanish", "publish"}, text
