@@ -7,6 +7,7 @@ invalid; 3 internal error; 4 only inconclusive; 5 nothing selected; 130 and 143 
 from __future__ import annotations
 
 import argparse
+import gc
 import importlib
 import os
 import sys
@@ -46,8 +47,17 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    """Run one command; returns the exit code. Without arguments it is the process's own, which ends with it."""
+    if arguments is not None:
+        return _main(list(arguments))
+    try:
+        return _main(sys.argv[1:])
+    finally:
+        # At its end Python looks for garbage in all that a world remembers, seconds long; nobody needs the memory now.
+        gc.freeze()
+
+
+def _main(given: list[str]) -> int:
     try:
         return _run(given)
     except KeyboardInterrupt:

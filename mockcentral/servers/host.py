@@ -69,8 +69,8 @@ MAX_WAITING_ANSWERS = 8 * 1024 * 1024
 first, in an answer that needs no window. Over HTTP/1 it cannot ask for a second before it has read the first.
 """
 
-WORK_AT_ONCE = 500
-"""Events and deliveries before the sockets get their turn again: some 10 ms of it on a slow machine."""
+WORK_AT_ONCE = 100
+"""Events and deliveries before the sockets get their turn again: some milliseconds on a slow machine."""
 
 
 def _of_type(headers: tuple[tuple[str, str], ...], kind: str) -> tuple[tuple[str, str], ...]:

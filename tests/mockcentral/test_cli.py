@@ -202,6 +202,12 @@ sys.exit(f"imported {heavy}" if heavy else 0)
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_a_process_that_ends_does_not_look_for_garbage_in_all_it_remembers() -> None:
+    """After a million events that took a second, and Ctrl-C has to end a fake within one."""
+    done = run("list", code="import gc; from mockcentral.cli import main; main(); print(gc.get_freeze_count() > 0)")
+    assert done.stdout.splitlines()[-1] == "True", done.stderr
+
+
 def test_a_reader_that_goes_away_is_nobodys_error() -> None:
     with subprocess.Popen(
         [*MOCKCENTRAL, "schema"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
