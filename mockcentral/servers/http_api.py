@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Response, request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from mockcentral._core import harvester, listing, rsql, writes
 from mockcentral._core.actions import AnswerHttp
@@ -55,6 +55,7 @@ def application() -> Flask:
     app.add_url_rule("/api/v1/platformTeams", view_func=platform_teams)
     app.add_url_rule("/api/v1/org/<org>", view_func=organization)
     app.add_url_rule("/api/v1/usage", view_func=usage, methods=["POST"])
+    app.add_url_rule("/openapi.json", view_func=openapi)
     app.register_error_handler(HTTPException, _http_error)
     return app
 
@@ -266,6 +267,14 @@ def usage() -> Response:
     return _json({"success": True}, 202)
 
 
+def openapi() -> Response:
+    """What of all this there is, as an OpenAPI document; for anybody."""
+    from mockcentral.servers.openapi_front import document
+
+    host, _ = of()
+    return _json(document(host.http_url))
+
+
 # ------------------------------------------------------------------------------------------ shared
 def problem(status: int, detail: str) -> Response:
     """An error in Central's form (protocol 6.0): agents look for the number in its text."""
@@ -288,4 +297,7 @@ def _refused(host: Host) -> Response | None:
 
 
 def _http_error(error: HTTPException) -> Response:
-    return problem(error.code or 500, error.description or "")
+    response = problem(error.code or 500, error.description or "")
+    if isinstance(error, MethodNotAllowed):
+        response.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
+    return response

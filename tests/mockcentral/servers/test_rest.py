@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mockcentral import World
-from tests.mockcentral.clients import ONE_FILTER, TOPIC, ask, harvest, topic
+from tests.mockcentral.clients import ONE_FILTER, TOPIC, ask, harvest, request, topic
 
 ENV = "/apis/management/v1/environments/e"
 
@@ -159,3 +159,18 @@ def test_the_platform_has_a_team_and_takes_usage(world: World) -> None:
 )
 def test_nothing_is_told_without_a_good_token(world: World, method: str, path: str) -> None:
     assert ask(world, method, path, Authorization="Bearer nonsense").status == 401
+
+
+def test_the_front_door_describes_itself_to_anybody(world: World) -> None:
+    document = request(world.address, "GET", "/openapi.json").json()
+    assert document["openapi"].startswith("3.1")
+    assert document["servers"] == [{"url": world.http_url}]
+    operations = [
+        operation["operationId"]
+        for path in document["paths"].values()
+        for method, operation in path.items()
+        if method != "parameters"
+    ]
+    assert len(set(operations)) == len(operations) > 15
+    trace = ask(world, "TRACE", ENV)
+    assert (trace.status, trace.headers["allow"]) == (405, "DELETE, GET, HEAD, PATCH, POST, PUT")
