@@ -542,6 +542,25 @@ class AsyncWatch:
         while not machine.ever_live and machine.state not in (State.FAILED, State.CLOSED):
             await self._engine.wait_changed()
 
+    async def state_changes(self) -> AsyncIterator[WatchStatus]:
+        """The status now, and again when the state or its reason is another, until the watch has failed or is closed.
+        Who looks rarely sees the latest and not every one between; `on_state` is called for each.
+        """
+        self._engine.start()
+        while True:
+            status = self.status
+            yield status
+            if status.state in (State.FAILED, State.CLOSED):
+                return
+            await self._other_than(status)
+
+    async def _other_than(self, seen: WatchStatus) -> None:
+        while True:
+            now = self.status
+            if (now.state, now.why, now.attempt) != (seen.state, seen.why, seen.attempt):
+                return
+            await self._engine.wait_changed()
+
     def __aiter__(self) -> AsyncIterator[Item]:
         return self
 

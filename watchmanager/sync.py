@@ -311,6 +311,20 @@ class Watch:
         except asyncio.TimeoutError:
             raise TimeoutError(f"not ready within {timeout:g} s") from None
 
+    def state_changes(self) -> Iterator[WatchStatus]:
+        """The status now, and again when the state or its reason is another; see `AsyncWatch.state_changes`."""
+        self.__enter__()
+        while True:
+            status = self.status
+            yield status
+            if status.state in (State.FAILED, State.CLOSED):
+                return
+            try:
+                self._portal.run(self._inner._other_than(status))
+            except (concurrent.futures.CancelledError, WatchClosed):
+                yield self.status  # closed, loop and all
+                return
+
     def __iter__(self) -> Iterator[Item]:
         return self
 

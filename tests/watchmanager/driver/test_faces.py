@@ -141,6 +141,27 @@ def test_nothing_is_left_of_a_manager_that_was_closed(world: mockcentral.World) 
     owner.close()
 
 
+def test_changes_of_state_can_be_followed_from_a_thread_to_the_end(world: mockcentral.World) -> None:
+    owner = manager(world)
+    watch = owner.watch(world.topics[0])
+    seen: list[wm.State] = []
+    live = threading.Event()
+
+    def follow() -> None:
+        for status in watch.state_changes():
+            seen.append(status.state)
+            if status.state is wm.State.LIVE:
+                live.set()
+
+    thread = threading.Thread(target=follow)
+    thread.start()
+    assert live.wait(30)
+    owner.close()
+    thread.join(30)
+    assert not thread.is_alive()
+    assert seen[-1] is wm.State.CLOSED
+
+
 def test_a_callback_may_not_block_its_own_engine(world: mockcentral.World) -> None:
     problems: list[Exception] = []
     with manager(world) as owner:

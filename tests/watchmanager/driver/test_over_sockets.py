@@ -692,6 +692,28 @@ def test_states_are_told_as_they_are_entered() -> None:
     asyncio.run(main())
 
 
+def test_changes_of_state_can_be_followed_to_the_end() -> None:
+    async def main() -> None:
+        with plain() as world:
+            async with watching(world) as watch:
+                seen: list[wm.WatchStatus] = []
+                async for status in watch.state_changes():
+                    if not seen or status.state is not seen[-1].state:
+                        seen.append(status)
+                    if status.state is wm.State.LIVE and status.attempt == 1:
+                        world.close_connections()
+                    elif status.state is wm.State.LIVE:
+                        await watch.close()
+        states = [each.state for each in seen]
+        assert states[-1] is wm.State.CLOSED
+        assert states.count(wm.State.LIVE) == 2
+        between = seen[states.index(wm.State.LIVE) + 1]
+        assert between.state is not wm.State.LIVE
+        assert between.why
+
+    asyncio.run(main())
+
+
 def test_a_slow_handler_is_spilled_to_history_and_pings_are_still_answered() -> None:
     async def main() -> None:
         with plain() as world:
