@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import queue
 import shutil
 import socket
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
     from mockcentral.worlds import Worlds
 
 T = TypeVar("T")
+
+MIN_SCALE, MAX_SCALE = 1e-6, 1e6
+MAX_ADVANCE = 366 * 86400.0
 
 CLIENT_ID = "mockcentral-client"
 """The client id of the ready-made token."""
@@ -151,6 +155,8 @@ class World:
             assertions=self._assertions,
             resources=self._resources,
             store=self._store,
+            scale=self.time_scale,
+            stall_meter=portal.stalls,
         )
         self._host = host
         portal.run(host.start(time_scale=self.time_scale, definition=plain(self.unscaled)))
@@ -292,8 +298,14 @@ class World:
         return self._act(lambda central, now: [central.publish(change, now).sequence for change in parsed])
 
     def arm(self, rule: FaultRule) -> None:
-        """Arm a fault rule; one of the same name is replaced."""
-        self._act(lambda central, now: central.arm(rule, now))
+        """Arm a fault rule; one of the same name is replaced. Its durations are scaled as the scenario's are."""
+        from mockcentral.scenario.scaling import scaled_rule
+
+        def arm(central: Central, now: float) -> None:
+            scale = self._live_host().scale
+            central.arm(rule if scale == 1 else scaled_rule(rule, scale), now)
+
+        self._act(arm)
 
     def disarm(self, name: str) -> bool:
         """Disarm a fault rule; False when there is none of that name."""
@@ -334,6 +346,27 @@ class World:
         """Let a connection, all with 0, go silent without closing it."""
         self._act(lambda central, now: central.command(BlackHole(connection), now))
 
+    def clock(
+        self, *, scale: float | None = None, advance: float | None = None, freeze: bool | None = None
+    ) -> dict[str, Any]:
+        """Change this world's time; returns `now` (world time, seconds), `scale` and `frozen`.
+
+        `scale`: what the fake does by itself goes so many times faster than the scenario says, from now on: lives of
+        new tokens, intervals, pauses, what is planned. `advance`: jump ahead by so many seconds; what is due happens at
+        once, and the server's wall clock, by which tokens expire, is ahead from then on. `freeze`: stand still, or go
+        on with False: nothing happens by itself, clients are answered. The client's clock is real, and so is `t` in the
+        journal. Raises ValueError.
+        """
+        if scale is not None and not (math.isfinite(scale) and MIN_SCALE <= scale <= MAX_SCALE):
+            raise ValueError(f"scale must be from {MIN_SCALE:g} to {MAX_SCALE:g}, not {scale!r}")
+        if advance is not None and not (math.isfinite(advance) and 0 <= advance <= MAX_ADVANCE):
+            raise ValueError(f"advance must be seconds from 0 to {MAX_ADVANCE:g}, not {advance!r}")
+
+        def change(central: Central, now: float) -> dict[str, Any]:
+            return self._live_host().set_clock(scale=scale, advance=advance, freeze=freeze)
+
+        return self._act(change)
+
     def restart(self, down_for: float = 0.5, *, forget: bool = False) -> None:
         """Die and come back `down_for` seconds later on the same address, with the history unless `forget`."""
         self._act(lambda central, now: central.restart(down_for, now, forget=forget))
@@ -371,9 +404,14 @@ class World:
         """Whether the front door takes connections: not while the scenario lets it be down."""
         return self._act(lambda central, now: central.listening)
 
-    def stats(self) -> dict[str, int]:
+    def stats(self) -> dict[str, float]:
         """Counters and gauges, see `servers.control_api.METRICS`."""
-        return self._act(lambda central, now: central.stats())
+
+        def stats(central: Central, now: float) -> dict[str, float]:
+            host = self._live_host()
+            return {**central.stats(), "stalls_total": host.stalls, "stalled_seconds_total": round(host.stalled, 3)}
+
+        return self._act(stats)
 
     def journal(self, since: int = 0) -> list[Record]:
         """The journal's records with a number above `since`."""

@@ -24,6 +24,10 @@ class Journal:
         self._records: deque[Record] = deque(maxlen=keep)
         self._added = 0
         self._listeners: list[Callable[[Record], None]] = []
+        self.real: Callable[[], float] | None = None
+        """Real seconds since the start, once the world's own clock was stopped or moved: bounds for a client are
+        measured by `t`, and the client's clock is real.
+        """
 
     def add(self, now: float, kind: str, **fields: Any) -> Record:
         """Append a record and tell every listener. `now` is world time, seconds."""
@@ -31,7 +35,7 @@ class Journal:
         record: Record = {
             "v": VERSION,
             "n": self._added,
-            "t": round(now, 6),
+            "t": round(now if self.real is None else self.real(), 6),
             "world": self.world,
             "kind": kind,
             **fields,
@@ -56,6 +60,7 @@ class Journal:
         """Forget every record and count from 1 again; listeners stay."""
         self._records.clear()
         self._added = 0
+        self.real = None
 
     def listen(self, listener: Callable[[Record], None]) -> Callable[[], None]:
         """Call `listener` with each record from now on; the returned function ends that (calling it twice is

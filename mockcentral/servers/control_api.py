@@ -56,6 +56,7 @@ def application() -> Flask:
         (f"{world}/faults", list_faults, "GET"),
         (f"{world}/faults/<name>", put_fault, "PUT"),
         (f"{world}/faults/<name>", delete_fault, "DELETE"),
+        (f"{world}/clock", clock, "POST"),
         (f"{world}/connections", list_connections, "GET"),
         (f"{world}/connections/<which>/<verb>", break_connection, "POST"),
         (f"{world}/tokens/expire", expire_tokens, "POST"),
@@ -102,6 +103,8 @@ METRICS = {
     "streams": ("gauge", "Open watch streams."),
     "attempts_total": ("counter", "Watch streams opened since the start."),
     "journal_records_total": ("counter", "Journal records since the start."),
+    "stalls_total": ("counter", "Times this machine did not keep time since the start."),
+    "stalled_seconds_total": ("counter", "Seconds it lost."),
 }
 
 
@@ -194,6 +197,28 @@ def delete_fault(id: str, name: str) -> Response:
     if not _world(id).disarm(name):
         raise Refusal(404, f"there is no fault {name!r}")
     return Response(status=204)
+
+
+def clock(id: str) -> Response:
+    """Change the world's time: `scale` its durations, `advance` by a duration, `freeze` it or let it go on."""
+    from mockcentral.scenario.scalars import Wrong, read_duration
+
+    world, body = _world(id), _object(optional=True)
+    for key in body:
+        if key not in ("scale", "advance", "freeze"):
+            raise Refusal(400, f"a clock has no {key!r}: scale, advance, freeze")
+    scale, advance, freeze = body.get("scale"), body.get("advance"), body.get("freeze")
+    if scale is not None and (isinstance(scale, bool) or not isinstance(scale, (int, float))):
+        raise Refusal(400, "scale must be a number: 60 lets an hour pass in a minute")
+    if freeze is not None and not isinstance(freeze, bool):
+        raise Refusal(400, "freeze must be true or false")
+    try:
+        seconds = None if advance is None else float(read_duration(str(advance), advance))
+        return _json(world.clock(scale=scale, advance=seconds, freeze=freeze))
+    except Wrong as error:
+        raise Refusal(400, f"advance: {error}") from None
+    except ValueError as error:
+        raise Refusal(400, str(error)) from None
 
 
 def list_connections(id: str) -> Response:

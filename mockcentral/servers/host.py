@@ -42,6 +42,7 @@ from mockcentral._core.actions import (
     StopListening,
 )
 from mockcentral._core.central import Central
+from mockcentral._core.clock import WorldClock
 from mockcentral._core.journal import Journal
 from mockcentral._core.keeping import Keeper
 from mockcentral._core.shapes import misshapen
@@ -52,6 +53,7 @@ from mockcentral.servers.handshake import BROKEN, shake_hands_badly
 from mockcentral.servers.listener import Listener, bind, shown
 from mockcentral.servers.portal import import_ahead
 from mockcentral.servers.signer import Assertions, signer
+from mockcentral.servers.stalls import StallMeter
 from mockcentral.servers.tls import Tls
 from mockcentral.wire.codec import event_frame
 from mockcentral.wire.grpc import HttpRequest
@@ -94,7 +96,10 @@ class Host:
         assertions: Assertions | None = None,
         resources: Iterable[tuple[str, str, Mapping[str, Any]]] = (),
         store: Store | None = None,
+        scale: float = 1.0,
+        stall_meter: StallMeter | None = None,
     ) -> None:
+        """`scenario` is scaled already, by `scale`."""
         self.loop = loop
         self.journal = journal
         self.signer = signer()
@@ -109,8 +114,9 @@ class Host:
         self.scheme = "https" if tls else "http"
         self.http_url = f"{self.scheme}://{self.address}"
         self.auth_url = f"{self.http_url}/auth"
-        self._started = time.monotonic()
         restored = None if store is None else store.restore()
+        self.clock = WorldClock(time.monotonic())
+        self.scale = scale
         self.central = Central(
             scenario,
             journal=journal,
@@ -131,6 +137,10 @@ class Host:
         self._barriers: set[asyncio.Future[None]] = set()
         self._answered: list[tuple[AnswerHttp, int]] = []
         """HTTP answers faults had a say in that were handed to a link: their receipts are due."""
+        self._stall_meter = stall_meter
+        self._end_of_measuring: Callable[[], None] = lambda: None
+        self.stalls, self.stalled = 0, 0.0
+        """How often this machine did not keep time since the start, and how many seconds it lost."""
         self._all_gone: asyncio.Event | None = None
         self._stopped = False
 
@@ -138,11 +148,13 @@ class Host:
     async def start(self, **about: Any) -> None:
         """Listen, then let the scenario begin."""
         # First the scenario, then the door: whoever connects meets all of it, however early he is.
-        self._started = time.monotonic()
+        self.clock = WorldClock(time.monotonic())
         self.central.start(0.0, **about)
         self._listener.start()
         # Importing Flask takes longer than anything a world does: not while a client's PING waits on this loop.
         import_ahead("mockcentral.servers.http_api")
+        if self._stall_meter is not None:
+            self._end_of_measuring = self._stall_meter.listen(self._lost_time)
         self.flush()
 
     async def stop(self) -> None:
@@ -150,6 +162,7 @@ class Host:
         if self._stopped:
             return
         self._stopped = True
+        self._end_of_measuring()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -176,7 +189,37 @@ class Host:
 
     def now(self) -> float:
         """World time: seconds since the world's start."""
-        return time.monotonic() - self._started
+        return self.clock.now(time.monotonic())
+
+    # ------------------------------------------------------------------------------------------ time
+    def set_clock(self, *, scale: float | None, advance: float | None, freeze: bool | None) -> dict[str, Any]:
+        """Change the pace, jump ahead, stop or go on; in that order. Returns how the clock stands then.
+
+        What is due by then happens at once, late rather than never.
+        """
+        if (advance or freeze is not None) and self.journal.real is None:
+            clock = self.clock
+            self.journal.real = lambda: clock.elapsed(time.monotonic())
+        if scale is not None and scale != self.scale:
+            self.central.rescale(scale / self.scale, self.now())
+            self.scale = scale
+            self.journal.add(self.now(), "clock.scaled", scale=scale)
+        if advance:
+            self.clock.advance(advance)
+            self.journal.add(self.now(), "clock.advanced", by=advance)
+        if freeze is not None and freeze != self.clock.frozen:
+            change = self.clock.freeze if freeze else self.clock.thaw
+            change(time.monotonic())
+            self.journal.add(self.now(), "clock.frozen" if freeze else "clock.went_on")
+        if self._timer is not None:
+            self._timer.cancel()
+        self._tick()
+        return {"now": round(self.now(), 6), "scale": self.scale, "frozen": self.clock.frozen}
+
+    def _lost_time(self, cause: str, lost: float, since: float) -> None:
+        self.stalls += 1
+        self.stalled += lost
+        self.journal.add(self.now(), "clock.stall", cause=cause, lost=round(lost, 3), since=round(since, 3))
 
     # ------------------------------------------------------------------------------------------ carrying out
     def touched(self, link: Link) -> None:
@@ -315,7 +358,7 @@ class Host:
     def _set_timer(self) -> None:
         if self._stopped:  # connections that end now still flush
             return
-        deadline = self.central.deadline()
+        deadline = None if self.clock.frozen else self.central.deadline()
         if deadline == self._timer_at and self._timer is not None:
             return
         if self._timer is not None:

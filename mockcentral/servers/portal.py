@@ -14,6 +14,8 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
+from mockcentral.servers.stalls import StallMeter
+
 T = TypeVar("T")
 
 
@@ -23,6 +25,7 @@ class Portal:
     def __init__(self) -> None:
         # On Windows the default loop cannot tell when a socket is readable, and worlds accept connections themselves.
         self.loop = asyncio.SelectorEventLoop()
+        self.stalls = StallMeter(self.loop)
         self._thread = threading.Thread(target=self._run, name="mockcentral", daemon=True)
         self._thread.start()
 

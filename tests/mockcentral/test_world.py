@@ -222,7 +222,8 @@ def test_a_world_that_is_not_running_says_so() -> None:
 def test_the_journal_and_the_verdicts_outlive_the_world() -> None:
     with World() as world:
         world.publish(service())
-    assert [record["kind"] for record in world.journal()] == ["world.start", "event.published"]
+    kinds = [record["kind"] for record in world.journal() if record["kind"] != "clock.stall"]
+    assert kinds == ["world.start", "event.published"]
     assert {verdict.check for verdict in world.verify()} >= {"ordered", "unique"}
 
 

@@ -33,9 +33,9 @@ def judge(evidence: Evidence, settings: AnswersPings) -> Finding:
                 answered += 1
                 pause = reply["t"] - ping["t"]
                 longest = max(longest, pause)
-                if pause > settings.within:
+                if pause > settings.within + evidence.allowance:
                     slow += [ping, reply]
-            elif _heard_until(evidence, attempt) - ping["t"] > settings.within:
+            elif _heard_until(evidence, attempt) - ping["t"] > settings.within + evidence.allowance:
                 unanswered.append(ping)
     bound = seconds(settings.within)
     if unanswered:

@@ -86,12 +86,17 @@ class Evidence:
         self.faults: list[Record] = []
         self.exits: list[Record] = []
         self.spawned = False
+        self.stalls: list[Record] = []
+        """When the machine did not keep time: `clock.stall` lines."""
+        self.allowance = 0.0
+        """Seconds a check of time allows on top of its bounds, because the machine lost them."""
         self.stop: Record | None = None
         self.says: bool = False
         """Whether the client says what it does (L1)."""
         self._applied: list[tuple[Record, int]] = []
         self._by_number: dict[int, Attempt] = {}
         self._kinds: dict[str, str] = {}
+        self._journal = journal
         for record in journal:
             self._read(record)
         self.stop_n: float = self.stop["n"] if self.stop is not None else math.inf
@@ -132,6 +137,8 @@ class Evidence:
             self.faults.append(record)
             if "do" in record:
                 self._kinds[record["fault"]] = record["do"]
+        elif kind == "clock.stall":
+            self.stalls.append(record)
         elif kind == "event.purged":
             self.purges.append(record)
         elif kind == "client.exit":
@@ -156,6 +163,21 @@ class Evidence:
             ):
                 found.setdefault(record["conn"], record)
         return found
+
+    # ------------------------------------------------------------------------------------------ the machine
+    def lost_between(self, lines: Sequence[int]) -> tuple[float, list[Record]]:
+        """Seconds the machine lost between the first and the last of these lines (by `n`), and the lines that say so.
+
+        One line alone stands for something that was waited for until the end.
+        """
+        if not self.stalls:
+            return 0.0, []
+        wanted = set(lines)
+        times = [float(record["t"]) for record in self._journal if record["n"] in wanted]
+        first = min(times, default=0.0)
+        last = max(times, default=self.now) if len(times) > 1 else self.now
+        found = [stall for stall in self.stalls if stall["t"] > first and stall["t"] - stall["since"] < last]
+        return sum(float(stall["lost"]) for stall in found), found
 
     # ------------------------------------------------------------------------------------------ topics
     @staticmethod

@@ -21,7 +21,7 @@ def judge(evidence: Evidence, settings: NoticesDeadPeer) -> Finding:
             continue
         reaction = _reaction(evidence, conn, began)
         waited = (reaction["t"] if reaction is not None else evidence.stop_t) - began["t"]
-        if waited > settings.within:
+        if waited > settings.within + evidence.allowance:
             ignored += [began] if reaction is None else [began, reaction]
         elif reaction is None:
             pending.append(began)

@@ -31,11 +31,11 @@ def judge(evidence: Evidence, settings: Reconnects) -> Finding:
         if successor is not None:
             pause = max(0.0, successor.opened["t"] - end["t"])
             longest = max(longest, pause)
-            if pause > settings.within:
+            if pause > settings.within + evidence.allowance:
                 slow += [end, successor.opened]
         elif any(exit["n"] > end["n"] for exit in evidence.exits):
             gone.append(end)
-        elif evidence.stop_t - end["t"] > settings.within:
+        elif evidence.stop_t - end["t"] > settings.within + evidence.allowance:
             never.append(end)
         else:
             pending.append(end)

@@ -47,17 +47,18 @@ def _judge_one(evidence: Evidence, attempt: Attempt) -> tuple[int, list[Record],
     if hole is not None:
         last = min(last, hole["t"])  # what the client sent into the hole cannot be known
     expires = first["t"] + first["token_expires_in"]
+    tolerance = TOLERANCE + evidence.allowance
     holder: Record = first
     renewed = 0
     for request in attempt.requests:
         if request["request"] != "token_refresh" or not request.get("accepted") or request["n"] > evidence.stop_n:
             continue
-        if request["t"] > expires + TOLERANCE:
+        if request["t"] > expires + tolerance:
             return renewed, [holder, request], True
         later = request["t"] + request.get("token_expires_in", 0.0)
         if later > expires + TOLERANCE:
             expires, holder = later, request
             renewed += 1
-    if last > expires - TOLERANCE:
+    if last > expires - TOLERANCE + evidence.allowance:
         return renewed, [holder] if attempt.end is None else [holder, attempt.end], True
     return renewed, [], True
