@@ -18,7 +18,8 @@ class DeleteTopic(Fault):
     """Delete the topic: its streams end like those of an unknown one, and so does every attempt until it is
     `back_after`, with a new id and an empty history.
 
-    The client should feel a topic that is not there, say so, and go on when it is back instead of giving up for ever.
+    The client should feel a topic that is not there: say so and end, or try on with pauses and begin afresh when it is
+    back.
 
     It stands for a colleague who deleted and re-created the watch topic of a running agent.
     """

@@ -294,5 +294,5 @@ class SimWorld:
 
 def dummy_jwt(claims: Mapping[str, Any]) -> str:
     """A token that reads like a JWT and proves nothing; Central knows the tokens it issued by heart."""
-    text = f'{{"exp":{claims["exp"]!r},"sub":{json.dumps(claims["sub"])},"jti":"{claims["jti"]}"}}'
+    text = f'{{"exp":{json.dumps(claims.get("exp"))},"sub":{json.dumps(claims["sub"])},"jti":"{claims["jti"]}"}}'
     return f"e30.{base64.urlsafe_b64encode(text.encode()).decode().rstrip('=')}.c2lt"
