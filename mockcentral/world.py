@@ -45,6 +45,8 @@ MAX_ADVANCE = 366 * 86400.0
 CLIENT_ID = "mockcentral-client"
 """The client id of the ready-made token."""
 
+PUBLISHED_AT_ONCE = 1000
+
 EMPTY = Scenario(scenario="empty", about="A world in which nothing happens unless you make it happen.")
 
 
@@ -291,11 +293,17 @@ class World:
     def publish(self, changes: Mapping[str, Any] | Change | Sequence[Mapping[str, Any] | Change]) -> list[int]:
         """Publish one change or several, `{"kind", "name", "scope", "type", …}` each; returns their sequence ids.
 
-        All are checked before the first is published. Raises ValueError naming what is wrong.
+        All are checked before the first is published; between a thousand and the next other things may happen. Raises
+        ValueError naming what is wrong.
         """
         given = [changes] if isinstance(changes, (Mapping, Change)) else list(changes)
         parsed = [change if isinstance(change, Change) else parse_change(change) for change in given]
-        return self._act(lambda central, now: [central.publish(change, now).sequence for change in parsed])
+        sequences: list[int] = []
+        # In turns: a hundred thousand at once would be seconds in which no PING is acked.
+        for start in range(0, len(parsed), PUBLISHED_AT_ONCE):
+            turn = parsed[start : start + PUBLISHED_AT_ONCE]
+            sequences += self._act(lambda central, now, turn=turn: [central.publish(one, now).sequence for one in turn])  # type: ignore[misc]
+        return sequences
 
     def arm(self, rule: FaultRule) -> None:
         """Arm a fault rule; one of the same name is replaced. Its durations are scaled as the scenario's are."""

@@ -16,7 +16,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TextIO
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TextIO
 
 if TYPE_CHECKING:
     from watchmanager._core.status import State
@@ -56,8 +56,15 @@ def _say(text: str, code: int) -> int:
 
 
 # ---------------------------------------------------------------- arguments
+class _Parser(argparse.ArgumentParser):
+    """An argument parser whose complaint is one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(USAGE, f"watchmanager: {message}; see {self.prog} --help\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="watchmanager", description="Follow watch topics of Amplify Central.")
+    parser = _Parser(prog="watchmanager", description="Follow watch topics of Amplify Central.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     tail = commands.add_parser("tail", help="print the events of a topic as they come")
     _add_tail(tail)

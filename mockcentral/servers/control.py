@@ -183,7 +183,9 @@ class _Connection(asyncio.Protocol):
         if len(parts) != 4 or parts[:2] != ["v1", "worlds"] or parts[3] != "journal":
             return False
         world = self._control.worlds.get(parts[2])
-        since = parse_qs(query).get("since", ["0"])[0]
+        # Who comes back after a break says how far it had got; that counts for more than what it first asked for.
+        last = next((value for name, value in request.headers if name == "last-event-id"), None)
+        since = last or parse_qs(query).get("since", ["0"])[0]
         if world is None or not (since.isascii() and since.isdigit()):
             return False
 

@@ -75,9 +75,23 @@ def from_files(cert: str, key: str) -> Tls:
     try:
         context.load_cert_chain(cert, key, password=lambda: "")
     except (ssl.SSLError, OSError) as error:
-        reason = getattr(error, "reason", None) or error
-        raise TlsError(f"{cert}, {key}: not a PEM certificate with its key: {reason}") from None
+        raise TlsError(f"{cert}, {key}: not a PEM certificate with its key: {_reason(error, cert, key)}") from None
     return Tls(context, ("localhost", "127.0.0.1", "::1"))
+
+
+def _reason(error: OSError, cert: str, key: str) -> str:
+    """What OpenSSL means by it."""
+    told = getattr(error, "reason", None)
+    if told == "KEY_VALUES_MISMATCH":
+        return "the key is another certificate's"
+    if b"BEGIN CERTIFICATE" not in Path(cert).read_bytes():
+        return f"{cert} holds no certificate"
+    secret = Path(key).read_bytes()
+    if b"PRIVATE KEY" not in secret:
+        return f"{key} holds no private key"
+    if b"ENCRYPTED" in secret:
+        return f"{key} needs a passphrase: write it without one (openssl pkey -in {key} -out plain.pem)"
+    return str(told or "one of them is damaged")
 
 
 def self_made(host: str, directory: Path) -> tuple[Tls, Path]:

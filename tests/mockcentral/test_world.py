@@ -32,6 +32,7 @@ from mockcentral.scenario.schema import (
 )
 from mockcentral.scenario.types import CountSpan, Duration, Span
 from mockcentral.servers.listener import PortInUse
+from mockcentral.world import PUBLISHED_AT_ONCE
 from tests.mockcentral._core.rig import rule
 from tests.mockcentral.clients import (
     PATIENCE,
@@ -363,6 +364,23 @@ def test_publish_takes_one_change_or_many_and_all_or_none() -> None:
         with pytest.raises(ValueError, match="needs name"):
             world.publish([service("c"), {"kind": "APIService"}])
         assert world.stats()["sequence"] == first + 2
+
+
+def test_other_things_happen_between_the_turns_of_a_long_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    count = 2 * PUBLISHED_AT_ONCE + 1
+    turns: list[int] = []
+    with World() as world:
+        act: Callable[..., Any] = world._act
+
+        def counting(work: Any) -> Any:
+            result = act(work)
+            turns.append(len(result))
+            return result
+
+        monkeypatch.setattr(world, "_act", counting)
+        assert world.publish([service(f"s{n}") for n in range(count)]) == [100001 + n for n in range(count)]
+        monkeypatch.undo()
+    assert turns == [PUBLISHED_AT_ONCE, PUBLISHED_AT_ONCE, 1]
 
 
 def test_wait_for_finds_what_is_past_and_what_is_to_come() -> None:

@@ -372,6 +372,13 @@ def test_the_journal_can_be_followed_as_server_sent_events(world: World) -> None
         number, record = next(followed)
         assert (record["kind"], record["name"], record["n"]) == ("event.published", "c", number)
         stream.close()
+    with raw(world.control_url.removeprefix("http://")) as connection:  # a browser's EventSource comes back like this
+        again = (
+            f"GET {W}/journal?since=1 HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\nLast-Event-ID: {number - 1}"
+        )
+        connection.sendall(f"{again}\r\n\r\n".encode())
+        with connection.makefile("rb") as stream:
+            assert next(events(stream)) == (number, record)
     world.publish([service(f"s{n}") for n in range(50)])  # nobody listens any more, and nobody minds
     assert control(world, "GET", "/healthz").status == 200
 

@@ -515,6 +515,8 @@ def test_signals_end_tail_at_once_with_the_position_saved(
         (["tail"], {"MOCKCENTRAL_TENANT": ""}, 2, "which tenant?"),
         (["tail", "nobody-knows-me", "--since", "0"], {}, 1, "no topic /management/v1/watchtopics/nobody-knows-me"),
         (["tail"], {"MOCKCENTRAL_TENANT": "somebody-else"}, 1, "permit"),
+        (["tial"], {}, 2, "invalid choice: 'tial'"),
+        ([], {}, 2, "arguments are required: COMMAND"),
         (["checkpoint", "get", "/nowhere/x"], {}, 2, "there is no checkpoint file"),
     ],
 )
@@ -525,7 +527,8 @@ def test_what_is_wrong_is_one_line(
     assert found.returncode == code, found
     assert text in found.stderr
     assert "Traceback" not in found.stderr
-    assert len([line for line in found.stderr.splitlines() if line.startswith("watchmanager: ")]) <= 1
+    assert len([line for line in found.stderr.splitlines() if line.startswith("watchmanager: ")]) == 1
+    assert "usage:" not in found.stderr
     assert found.stdout == ""
 
 
