@@ -163,6 +163,13 @@ def test_pings_on_a_connection_without_a_stream_are_seen() -> None:
     assert tape.pings(1, 4.0, 5.0, first=3).done(6.0)["pings_without_streams"].value == "yes"
 
 
+def test_a_ping_for_the_bandwidth_is_no_ping_without_a_stream() -> None:
+    tape = bench().pings(1, 2.0, 3.0).at(3.4)
+    tape.send(1, 100)
+    tape.at(3.5).end(1)
+    assert tape.pings(1, 3.6, first=3).done(8.0)["pings_without_streams"].value == "no"
+
+
 def test_no_ping_for_long_without_a_stream_is_a_no_and_for_short_unknown() -> None:
     tape = bench().pings(1, 2.0, 3.0).at(3.5)
     tape.end(1)
@@ -292,6 +299,13 @@ def test_broken_connections_have_a_law_of_their_own_and_http1_is_not_among_them(
     card = tape.connect(20).stream(1, 20).done(tape.t + 1)
     assert card["reconnect_after_failure"].value == 0.5
     assert card["reconnect_after_refusal"].unknown is not None
+
+
+def test_a_connection_that_had_a_call_did_not_fail() -> None:
+    tape = Bench().at(1.0)
+    for conn in range(1, 6):
+        tape.connect(conn).stream(conn, conn).at(tape.t + 0.5).close(conn, by="server")
+    assert tape.connect(9).done(tape.t + 1)["reconnect_after_failure"].unknown is not None
 
 
 def reset(*, events: bool, then: float) -> Measurement:
