@@ -1,6 +1,30 @@
-"""What all tests share: Hypothesis without a stopwatch, since a busy machine is no bug."""
+"""What all tests share: Hypothesis without a stopwatch, since a busy machine is no bug; and which tests run once."""
 
 from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+
+ONCE = (
+    "architecture",
+    "docs",
+    "mutants",
+    "properties",
+    "subjects",
+    "mockcentral/conformance/test_properties.py",
+    "mockcentral/conformance/test_run_command.py",
+    "mockcentral/scenario/test_json_schema.py",
+    "mockcentral/servers/test_store.py",
+    "mockcentral/test_bad_input.py",
+    "mockcentral/test_cli.py",
+    "mockcentral/test_pytest_plugin.py",
+)
+"""Tests that would tell the same on every Python: subprocesses, sockets and waits are most of their time. `--share
+once` runs only these, `--share each` all others.
+"""
 
 try:
     from hypothesis import HealthCheck, settings
@@ -9,3 +33,20 @@ except ImportError:  # the environments that try only the generated messages
 else:
     settings.register_profile("unhurried", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
     settings.load_profile("unhurried")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--share", choices=["all", "each", "once"], default="all", help="which tests; see tests/conftest.py"
+    )
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    share = config.getoption("--share")
+    if share == "all" or HERE not in collection_path.parents:
+        return None
+    once = [HERE / path for path in ONCE]
+    if any(path == collection_path or path in collection_path.parents for path in once):
+        return True if share == "each" else None
+    leads_to_one = collection_path.is_dir() and any(collection_path in path.parents for path in once)
+    return True if share == "once" and not leads_to_one else None

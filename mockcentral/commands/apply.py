@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import TYPE_CHECKING, Any
 
 from mockcentral import remote
@@ -20,16 +21,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         required=True,
         metavar="FILE",
-        help="resources, YAML or JSON, or a folder of such files",
+        help="resources, YAML or JSON, a folder of such files, or - for stdin",
     )
     remote.add_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Apply every resource of every file; nothing is sent before all files were read."""
-    from mockcentral.scenario.seeds import in_order, load_seeds
+    from mockcentral.scenario.seeds import in_order, load_seeds, loads_seeds
 
-    seeds = in_order(seed for file in arguments.files for seed in load_seeds(file))
+    seeds = in_order(
+        seed
+        for file in arguments.files
+        for seed in (loads_seeds(sys.stdin.read(), "stdin") if file == "-" else load_seeds(file))
+    )
     fake = remote.Remote(arguments)
     for seed in seeds:
         done, self_link = _apply(fake, seed)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import stat
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -67,6 +69,17 @@ def test_a_folder_is_applied_in_an_order_that_works_and_only_what_differs_again(
         ("SubResourceUpdated", "status"),
         ("ResourceUpdated", None),
     ]
+
+
+def test_resources_come_through_a_pipe(
+    world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(ENVIRONMENT))
+    assert main(["apply", "-f", "-", "--url", world.http_url]) == 0
+    assert said(capsys) == ["environment/prod created"]
+    monkeypatch.setattr(sys, "stdin", io.StringIO("name: x"))
+    assert main(["apply", "-f", "-", "--url", world.http_url]) == 2
+    assert capsys.readouterr().err.startswith("mockcentral: stdin:1: kind is missing")
 
 
 def test_what_lives_in_a_scope_is_got_and_deleted_there(
