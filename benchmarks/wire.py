@@ -1,11 +1,14 @@
 """How much the wire costs beside bare h2: one event to many idle connections, and one backlog through one stream.
 
-Run `python benchmarks/wire.py`; about ten seconds. In memory, no sockets. The peer of each figure is h2 alone, which
+    python benchmarks/wire.py
+
+About ten seconds. In memory, no sockets. The peer of each figure is h2 alone, which
 sends the same bytes without a queue, a splitter or gRPC.
 """
 
 from __future__ import annotations
 
+import argparse
 import gc
 import time
 import tracemalloc
@@ -74,6 +77,8 @@ def memory(make: Callable[[bytes], object], data: bytes, count: int = 50) -> flo
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.parse_args()
     data = opening()
     print(
         f"an idle connection with one call: {memory(ours, data):.1f} KiB, bare h2 {memory(bare, data):.1f};"

@@ -17,7 +17,6 @@ import inspect
 import json
 import math
 import time
-import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -355,6 +354,8 @@ class ClientCredentials:
 
     def assertion(self) -> str:
         """The JWT that proves who asks."""
+        import uuid
+
         issued = math.floor(self._now())
         claims = {
             "iss": f"{ASSERTION_TYPE}:{self._client_id}",

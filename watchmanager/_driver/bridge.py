@@ -15,14 +15,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-import hmac
 import os
 import re
-import secrets
-import shutil
 import socket
 import ssl
-import tempfile
 import weakref
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -100,6 +96,9 @@ class Bridge:
 
     # ------------------------------------------------------------------------------------------ the near end
     def _listen_unix(self) -> socket.socket:
+        import shutil  # here and below: every user of the package would pay for what few need
+        import tempfile
+
         directory = tempfile.mkdtemp(prefix="watchmanager-")  # 0700: nobody else can connect
         path = os.path.join(directory, "b")
         if len(os.fsencode(path)) > MAX_UNIX_PATH:
@@ -121,6 +120,8 @@ class Bridge:
         return listener
 
     def _listen_loopback(self) -> socket.socket:
+        import secrets
+
         self._secret = secrets.token_urlsafe(24)
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         try:
@@ -332,6 +333,8 @@ class Bridge:
         head, _, rest = data.partition(b"\r\n\r\n")
         lines = head.split(b"\r\n")
         want = b"Basic " + base64.b64encode(f"bridge:{self._secret}".encode())
+        import hmac
+
         shown = [
             value.strip()
             for name, _, value in (each.partition(b":") for each in lines[1:])

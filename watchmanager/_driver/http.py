@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 
 from watchmanager._core.token import Skew
 
@@ -11,12 +11,19 @@ LONGEST_WAIT = 24 * 3600.0
 """Whoever asks for more patience than this does not get it."""
 
 
+def parse_date(text: str) -> datetime:
+    """An HTTP date. ValueError or TypeError for what is none."""
+    from email.utils import parsedate_to_datetime  # rarely needed, and dear to import
+
+    return parsedate_to_datetime(text)
+
+
 def learn_clock(skew: Skew, headers: Mapping[str, str], began: float, ended: float) -> None:
     """What the Date of an answer tells about the server's clock; an answer out of a cache tells nothing."""
     date = headers.get("Date")
     if date and "Age" not in headers:
         try:
-            skew.learn(parsedate_to_datetime(date).timestamp(), began, ended)
+            skew.learn(parse_date(date).timestamp(), began, ended)
         except (ValueError, TypeError, OverflowError):
             return
 
@@ -29,6 +36,6 @@ def retry_after(value: str | None, wall: float) -> float | None:
     if text.isascii() and text.isdigit():
         return float(min(int(text[:10]), LONGEST_WAIT))
     try:
-        return min(max(0.0, parsedate_to_datetime(text).timestamp() - wall), LONGEST_WAIT)
+        return min(max(0.0, parse_date(text).timestamp() - wall), LONGEST_WAIT)
     except (ValueError, TypeError, OverflowError):
         return None

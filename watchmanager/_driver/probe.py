@@ -15,7 +15,6 @@ import struct
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from typing import Any, Literal
 
 from watchmanager._core.proxies import Target
@@ -34,6 +33,7 @@ from watchmanager._driver.dial import (
     within,
     words,
 )
+from watchmanager._driver.http import parse_date
 from watchmanager._driver.route import Route
 from watchmanager._wire import codec
 from watchmanager.errors import (
@@ -477,7 +477,7 @@ def _skew(date: str | None, now: float) -> float | None:
     if date is None:
         return None
     try:
-        ahead = parsedate_to_datetime(date).timestamp() + 0.5 - now
+        ahead = parse_date(date).timestamp() + 0.5 - now
     except (ValueError, TypeError, OverflowError):
         return None
     return round(ahead) + 0.0

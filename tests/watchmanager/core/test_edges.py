@@ -140,6 +140,20 @@ def test_importing_the_package_imports_neither_grpc_nor_httpx() -> None:
     subprocess.run([sys.executable, "-c", script], check=True, env={**os.environ, "PYTHONPATH": str(root)})
 
 
+def test_what_few_programs_need_is_not_imported_before_they_need_it() -> None:
+    script = (
+        "import sys, grpc.aio; before = set(sys.modules); "
+        "from watchmanager import AsyncWatchManager, FileCheckpoints, WatchManager; "
+        "WatchManager('http://127.0.0.1:1', tenant_id='1', token=print).close(); "
+        "late = {'httpx', 'httpcore', 'anyio', 'certifi', 'cryptography', 'email', 'uuid', 'tempfile', 'sqlite3', "
+        "'opentelemetry', 'socksio', 'mockcentral'}; "
+        "new = {name.partition('.')[0] for name in set(sys.modules) - before}; "
+        "assert not late & new, late & new"
+    )
+    root = Path(__file__).parents[3]
+    subprocess.run([sys.executable, "-c", script], check=True, env={**os.environ, "PYTHONPATH": str(root)})
+
+
 def test_every_public_name_can_be_had_and_is_listed() -> None:
     assert set(wm.__all__) <= set(dir(wm))
     for name in wm.__all__:
