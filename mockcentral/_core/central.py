@@ -99,6 +99,17 @@ Issue = tuple[Order, str | None]
 
 
 @dataclass(frozen=True, slots=True)
+class _Ping:
+    """The timer of a call's next PING event; `Central.idle_ping` knows it by its type."""
+
+    central: Central
+    call: Call
+
+    def __call__(self, now: float) -> None:
+        self.central._ping(self.call, now)
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """A page of history. `sequences` has the ids in the order of `events`."""
 
@@ -705,20 +716,49 @@ class Central:
         if every is None or not call.wants_pings:
             return
 
-        def ping(later: float) -> None:
-            if call.id not in self.calls or call.entry is None:
-                return
-            call.pings += 1
-            event = Event(0, self.new_id(), later, self.event_time(later), _PING, self.settings.tenant)
-            entry = TopicEvent(event, call.entry.topic.id, call.entry.topic.self_link)
-            call.ping_marks[event.id] = self.receipts.sent
-            if len(call.ping_marks) > MAX_PING_MARKS:
-                del call.ping_marks[next(iter(call.ping_marks))]
-            self._journal_event(call, entry, later)
-            self._issue(SendEvents(call.id, (entry,)))
-            self._plan_ping(call, later)
+        self._at(now + every, _Ping(self, call))
 
-        self._at(now + every, ping)
+    def _ping(self, call: Call, now: float) -> None:
+        if call.id not in self.calls or call.entry is None:
+            return
+        call.pings += 1
+        event = Event(0, self.new_id(), now, self.event_time(now), _PING, self.settings.tenant)
+        entry = TopicEvent(event, call.entry.topic.id, call.entry.topic.self_link)
+        call.ping_marks[event.id] = self.receipts.sent
+        if len(call.ping_marks) > MAX_PING_MARKS:
+            del call.ping_marks[next(iter(call.ping_marks))]
+        self._journal_event(call, entry, now)
+        self._issue(SendEvents(call.id, (entry,)))
+        self._plan_ping(call, now)
+
+    def idle_ping(self) -> tuple[float, int] | None:
+        """When the next thing to do is a PING event that only its client would notice: when, and on which call.
+
+        For a simulator that has no journal to write: it may let many of them pass (`pass_ping`) at little cost.
+        """
+        if not self._timers or self._issues or self.receipts.waiting:
+            return None
+        at, _, action, _ = self._timers[0]
+        if not isinstance(action, _Ping) or action.call.id not in self.calls or action.call.entry is None:
+            return None
+        planned = self._director.deadline()
+        if planned is not None and planned <= at:
+            return None
+        for line in self._traffic:
+            if line.next_at is not None and line.next_at <= at:
+                return None
+        return at, action.call.id
+
+    def pass_ping(self) -> None:
+        """What `idle_ping` told of has happened, and was answered."""
+        at, _, action, _ = self._timers[0]
+        every = self.settings.ping.every
+        assert isinstance(action, _Ping)
+        assert every is not None
+        action.call.pings += 1
+        self._ids.getrandbits(128)  # its id
+        self._tie += 1
+        heapq.heapreplace(self._timers, (at + every, self._tie, action, False))
 
     def _deliver(self, call: Call, entries: Iterable[TopicEvent], now: float) -> None:
         """Send events on a call, each past the faults that may lose, repeat or end things at that moment."""

@@ -12,12 +12,14 @@ NEVER = float("inf")
 class Clock:
     """A queue of actions by time. `now` only rises; what is due at one time happens in the order it was planned."""
 
-    __slots__ = ("_queue", "_tie", "now", "steps")
+    __slots__ = ("_queue", "_tie", "now", "steps", "until")
 
     def __init__(self) -> None:
         self.now = 0.0
         self.steps = 0
         """How many actions happened."""
+        self.until = -NEVER
+        """Up to when whoever runs the clock wants to see nothing of what happens; see `Network._skim`."""
         self._tie = 0
         self._queue: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
 
@@ -45,16 +47,20 @@ class Clock:
     def run(self, until: float, limit: int) -> int:
         """Step through everything up to a time (inclusive), at most `limit` steps; returns how many were left."""
         queue = self._queue
-        while queue and limit:
-            when, _, action, arguments = queue[0]
-            if when > until:
-                break
-            heappop(queue)
-            if when > self.now:
-                self.now = when
-            self.steps += 1
-            limit -= 1
-            action(*arguments)
+        self.until = until
+        try:
+            while queue and limit:
+                when, _, action, arguments = queue[0]
+                if when > until:
+                    break
+                heappop(queue)
+                if when > self.now:
+                    self.now = when
+                self.steps += 1
+                limit -= 1
+                action(*arguments)
+        finally:
+            self.until = -NEVER
         return limit
 
     def __len__(self) -> int:

@@ -127,6 +127,11 @@ class Wire:
         self.guarded = False  # a timer watches over its exchanges
         self.pinged = self.acked = 0
 
+    @property
+    def calm(self) -> bool:
+        """Both ways are open, and neither end is through with it."""
+        return self.up and not (self.gone or self.holed or self.cut_up or self.cut_down)
+
 
 class Seat:
     """A client's place at the network, for one life of the client: its `Port`."""
@@ -146,6 +151,8 @@ class Seat:
         self.streams: dict[int, Stream] = {}
         self.idle: list[Wire] = []
         self.peer = f"client-{number}.{life}"
+        self.pinged: Callable[[int, float], None] | None = getattr(party, "pinged", None)
+        """For parties that say when they are `calm` (`Network._skim`)."""
         self.on_exit: Callable[[int], None] | None = None
 
     @property
@@ -264,8 +271,37 @@ class Network:
     def _tick(self, planned: float) -> None:
         if planned == self._central_planned:
             self._central_planned = NEVER
+            if self.thrifty:
+                self._skim()
             self.central.tick(self.clock.now)
             self.flush()
+
+    def _skim(self) -> None:
+        """Idle time: PING events that come, are answered and change nothing else, one after the other without a step
+        each. Every random choice is made as it would be, so that what follows is the same.
+        """
+        central, clock, weather = self.central, self.clock, self.weather
+        up, down = weather.up, weather.down
+        while (found := central.idle_ping()) is not None:
+            at, number = found
+            stream = self.calls.get(number)
+            if stream is None:
+                return
+            wire = stream.wire
+            seat = wire.seat
+            pinged = seat.pinged
+            if pinged is None or not wire.calm or seat.over or stream.over or stream.cancelled:
+                return
+            last = at + down.high + up.high
+            if wire.down_at > at or wire.up_at > at:  # something is still on its way
+                return
+            if last > clock.until or last >= clock.next_at or not seat.party.calm:  # type: ignore[attr-defined]
+                return
+            central.pass_ping()
+            clock.now = wire.down_at = arrival = at + down.low + (down.high - down.low) * self._down_delay()
+            wire.up_at = arrival + up.low + (up.high - up.low) * self._up_delay()
+            pinged(stream.number, arrival)
+            self.plan(seat)
 
     def plan(self, seat: Seat) -> None:
         """A party may have a new deadline."""

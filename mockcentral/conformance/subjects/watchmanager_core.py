@@ -219,6 +219,17 @@ class WatchClient:
         for effect in effects:
             _PERFORM[type(effect)](self, effect, now)
 
+    @property
+    def calm(self) -> bool:
+        """A PING would be answered and change nothing else, see `sim.network`."""
+        return self.settled and not (self._busy or self._inputs or self._unread)
+
+    def pinged(self, stream: int, now: float) -> None:
+        """`received` of a PING event while `calm`; the answer is taken for sent."""
+        for effect in self.machine.handle(happened.PingReceived(stream, ""), now):
+            if type(effect) is not do.SendPong:
+                _PERFORM[type(effect)](self, effect, now)
+
     def ended(self, stream: int, code: int, details: str, now: float) -> None:
         self._feed(happened.StreamEnded(stream, code, details), now)
 

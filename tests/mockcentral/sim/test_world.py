@@ -13,6 +13,7 @@ from mockcentral.conformance.subjects.watchmanager_core import WatchClient
 from mockcentral.scenario import catalogue
 from mockcentral.scenario.load import load
 from mockcentral.scenario.types import Span
+from mockcentral.sim.network import Network
 from mockcentral.sim.weather import Weather
 from mockcentral.sim.world import Runaway, SimWorld
 from tests.mockcentral.sim.parties import Puppet, change, scenario
@@ -144,3 +145,22 @@ def test_bad_weather_settings_are_named() -> None:
         SimWorld(scenario(), latency=Span(2.0, 1.0))
     with pytest.raises(ValueError, match=r"weather\.zombies is 1\.5"):
         SimWorld(scenario(), weather=Weather(zombies=1.5))
+
+
+def test_idle_time_is_skimmed_over_and_everything_after_it_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run() -> tuple[object, ...]:
+        client = WatchClient(TOPIC, start="earliest")
+        world = SimWorld(load("flaky"), clients=[client], lean=True)
+        for until in (100.0, 3_000.0, 7_000.5, 7_001.0, 20_000.0):
+            world.run(until=until)
+            world.publish({"kind": "APIService", "name": "late", "scope": "Environment/sample-env", "type": "updated"})
+        world.blackhole()
+        world.run(until=30_000.0)
+        steps, random = world.clock.steps, world.network._up_delay()
+        return [each.at for each in client.applied], client.states, str(client.machine.status()), random, steps
+
+    *skimmed, few = run()
+    monkeypatch.setattr(Network, "_skim", lambda self: None)
+    *stepped, many = run()
+    assert skimmed == stepped
+    assert few < many / 1.5  # type: ignore[operator]
