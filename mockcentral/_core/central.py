@@ -758,7 +758,8 @@ class Central:
         action.call.pings += 1
         self._ids.getrandbits(128)  # its id
         self._tie += 1
-        heapq.heapreplace(self._timers, (at + every, self._tie, action, False))
+        following: tuple[float, int, Callable[[float], None], bool] = (at + every, self._tie, action, False)
+        heapq.heapreplace(self._timers, following)
 
     def _deliver(self, call: Call, entries: Iterable[TopicEvent], now: float) -> None:
         """Send events on a call, each past the faults that may lose, repeat or end things at that moment."""
