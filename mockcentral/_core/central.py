@@ -91,6 +91,9 @@ _PING = Change(op=Op.PING, group="", kind="", name="")
 _UUID_MASK = ~((0xF000 << 64) | (0xC000 << 48))
 _UUID_VERSION = (4 << 76) | (0x8000 << 48)
 
+_RESET_CODES = {7: "UNAVAILABLE", 8: "CANCELLED", 11: "RESOURCE_EXHAUSTED", 12: "PERMISSION_DENIED"}
+"""What gRPC makes of a RST_STREAM's code; INTERNAL of all others."""
+
 MAX_PING_MARKS = 1000
 """PING events of a call whose answer is waited for, to learn what the client has read."""
 
@@ -487,13 +490,13 @@ class Central:
             conn=id,
             stream=stream,
             attempt=number,
-            path=path,
-            user_agent=metadata.get("user-agent", ""),
-            tenant=metadata.get("x-axway-tenant-id", ""),
+            path=path[:400],
+            user_agent=metadata.get("user-agent", "")[:400],
+            tenant=metadata.get("x-axway-tenant-id", "")[:400],
             token=verdict.fingerprint,
         )
         if path != WATCH_PATH:
-            self._end(call, Code.UNIMPLEMENTED, f"unknown method {path}", now)
+            self._end(call, Code.UNIMPLEMENTED, f"unknown method {path[:400]}", now)
             return number
         refusals = self._observe_answers("stream_open", number, now, id, number, AnswerCall)
         if number not in self.calls:  # a fault ended it
@@ -1110,10 +1113,10 @@ class Central:
         """Close one connection, or all with 0."""
         self._do(CloseConnection(connection, abort), None, now, reason)
 
-    def command(self, order: Order, now: float) -> None:
+    def command(self, order: Order, now: float, reason: str = "asked for") -> None:
         """Carry out an order from outside, as a fault would."""
         self._acted(now)
-        self._do(order, None, now, "asked for")
+        self._do(order, None, now, reason)
 
     def restart(self, down_for: float, now: float, *, forget: bool = False, rule: str | None = None) -> None:
         """The server dies and comes back `down_for` seconds later, with its history unless `forget`."""
@@ -1374,9 +1377,7 @@ class Central:
                     self._end(call, order.code, order.message, now, rule, order)
                 else:
                     self._issue(replace(order, call=call.id), rule)
-                    code = (
-                        "UNAVAILABLE" if order.error_code == 7 else "CANCELLED" if order.error_code == 8 else "INTERNAL"
-                    )
+                    code = _RESET_CODES.get(order.error_code, "INTERNAL")
                     self._call_is_over(call, now, by="server", code=code, reason=reason, graceful=False)
         elif isinstance(order, CloseConnection):
             for connection in self._targets(order.connection, self.connections):

@@ -33,6 +33,9 @@ _EVENT_STREAM = (
 MAX_BEHIND = 64 * 1024 * 1024
 """Bytes a follower of the journal may be behind; one that does not read is cut off rather than kept in memory."""
 
+SILENT_LIMIT = 30.0
+"""Seconds a client has for its first request, and for each that it has begun."""
+
 MAX_WAITING = 256
 """Requests waiting for a worker; beyond it they are answered 503."""
 
@@ -96,18 +99,41 @@ class _Connection(asyncio.Protocol):
         self._known = False
         self._transport: asyncio.Transport
         self._stop_listening: Callable[[], None] | None = None
+        self._paused = False
+        self._impatience: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._control.connections.add(self)
+        self._await_request()
 
     def connection_lost(self, error: Exception | None) -> None:
         self._control.connections.discard(self)
+        self._be_patient()
         if self._stop_listening is not None:
             self._stop_listening()
 
     def close(self) -> None:
         self._transport.abort()
+
+    def pause_writing(self) -> None:
+        self._paused = True  # who does not read its answers may ask no further
+        self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        self._paused = False
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
+            self._control.loop.call_soon(self.data_received, b"")
+
+    def _await_request(self) -> None:
+        if self._impatience is None:
+            self._impatience = self._control.loop.call_later(SILENT_LIMIT, self._transport.abort)
+
+    def _be_patient(self) -> None:
+        if self._impatience is not None:
+            self._impatience.cancel()
+            self._impatience = None
 
     def data_received(self, data: bytes) -> None:
         if self._stop_listening is not None:
@@ -133,6 +159,10 @@ class _Connection(asyncio.Protocol):
             if interim := self._http.data_to_send():
                 self._transport.write(interim)
             self._answer(event)
+        if not self._http.unfinished:
+            self._be_patient()
+        elif not self._transport.is_closing():
+            self._await_request()
 
     def _answer(self, request: HttpRequest) -> None:
         if self._stream_events(request):
@@ -167,7 +197,7 @@ class _Connection(asyncio.Protocol):
         self._transport.write(self._http.respond(response.status, response.headers, response.body))
         if self._http.close_after:
             self._transport.close()
-        else:
+        elif not self._paused:
             self._control.loop.call_soon(self.data_received, b"")
 
     # ------------------------------------------------------------------------------------------ server-sent events

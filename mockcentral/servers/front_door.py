@@ -115,6 +115,7 @@ class Link(asyncio.Protocol):
             self._register(transport.get_extra_info("peername"))
             if self.hold and not self._closing:
                 self._holding = True
+                self._be_patient()
                 self._set_reading()
                 self.host.loop.call_later(self.hold, self._end_of_hold)
         else:
@@ -130,6 +131,8 @@ class Link(asyncio.Protocol):
 
     def _end_of_hold(self) -> None:
         self._holding = False
+        if not self._closing:
+            self._impatience = self.host.loop.call_later(SILENT_LIMIT, self._lost_patience)
         self._set_reading()
 
     def handshake_over(self, by: str, reason: str) -> None:
@@ -438,6 +441,8 @@ class Link(asyncio.Protocol):
 
     def _lost_patience(self) -> None:
         self._impatience = None
+        if self.pipe is not None:  # a fault has made the line slow: the client cannot help it
+            return
         if self.h2 is not None:
             self.h2.goaway(ErrorCodes.SETTINGS_TIMEOUT, 0)
             self._refuse(f"no SETTINGS within {SILENT_LIMIT:.0f} s", linger=True)

@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote
 
+from h2.errors import ErrorCodes
+
 from mockcentral._core.actions import (
     AckPing,
     AnswerHttp,
@@ -62,9 +64,12 @@ if TYPE_CHECKING:
     from mockcentral.servers.store import Store
 
 MAX_QUEUED_EVENTS = 1_000_000
-"""Events waiting for one slow reader; beyond that its stream ends RESOURCE_EXHAUSTED. They are references, not
-copies.
+"""Events waiting for one slow reader; beyond that its stream is reset, which gRPC calls RESOURCE_EXHAUSTED. They are
+references, not copies, but keep alive what the log has dropped.
 """
+
+MAX_QUEUED_BYTES = 1024 * 1024 * 1024
+"""The same for all streams of one connection, each event counted once for each stream."""
 
 MAX_WAITING_ANSWERS = 8 * 1024 * 1024
 """Bytes of HTTP answers that a client has asked for on a connection and does not read; beyond that it is told to read
@@ -278,8 +283,10 @@ class Host:
                 link, stream = place
                 assert link.h2 is not None
                 link.h2.send_messages(stream, [event_frame(entry) for entry in order.events])
-                if link.h2.queued(stream) > MAX_QUEUED_EVENTS:
-                    self.central.command(EndCall(order.call, 8, "the client does not read its events"), self.now())
+                if link.h2.queued(stream) > MAX_QUEUED_EVENTS or link.h2.queued_bytes > MAX_QUEUED_BYTES:
+                    link.h2.discard(stream)  # a status behind them would keep them for as long as nobody reads
+                    calm = ResetCall(order.call, ErrorCodes.ENHANCE_YOUR_CALM)
+                    self.central.command(calm, self.now(), "the client does not read its events")
                 self._dirty[link] = None
             return True
         if isinstance(order, (EndCall, ResetCall, RespondCall, SendBytes, CutCall)):

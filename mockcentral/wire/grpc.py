@@ -82,6 +82,9 @@ MAX_HELD = 16 * 1024 * 1024
 MAX_UNREAD = 1024 * 1024
 """Bound for acks, headers and resets that wait for a transport nobody reads from; DATA waits for windows."""
 
+MAX_AT_ONCE = 4 * 1024 * 1024
+"""Bytes of backlog that a PING pushes out before it at once; of more only what the transport takes is ever copied."""
+
 MAX_DATA_FRAME = 64 * 1024
 """Some peers allow frames of megabytes; longer frames than this save nothing and keep the other streams waiting."""
 
@@ -301,6 +304,8 @@ class ServerConnection:
         """Bytes on the live path since `data_to_send`: while a transport is full, they too must wait in the queues."""
         self._last_stream = _UNLIMITED
         """Streams above it came after our GOAWAY."""
+        self._later: list[bytes] = []
+        """Frames of our own behind a backlog too long to be copied for their sake."""
         self._broken = False
         self._greeted = False
         self._window: int | None = None
@@ -460,6 +465,14 @@ class ServerConnection:
             self._closed(stream, call)
         return True
 
+    def discard(self, stream: int) -> None:
+        """Forget what waits for a stream; the next thing to do is to reset it."""
+        call = self._streams.get(stream)
+        if call is not None and call.queue is not None:
+            self._queued_bytes -= sum(map(len, call.queue)) - call.offset
+            call.queue, call.offset = None, 0
+            self._ready.pop(stream, None)
+
     def reset(self, stream: int, error_code: int) -> bool:
         """RST_STREAM after whatever the windows let out now; the rest is dropped. False when it is over."""
         call = self._streams.get(stream)
@@ -536,24 +549,21 @@ class ServerConnection:
 
     def send_ping(self, payload: bytes) -> None:
         """Ask for a sign of life. What the windows let out goes first, so the ack also proves that it arrived."""
-        self._pump(None)
-        self._emit(ping_frame(payload))
+        self._emit_behind(ping_frame(payload))
 
     def goaway(self, error_code: int = 0, last_stream: int | None = None, debug: bytes = b"") -> None:
         """GOAWAY; open calls go on, streams opened above `last_stream` are refused. None means all opened so far.
 
         Announce 2**31 - 1 first to shut down gracefully: nothing is refused until a second GOAWAY names a number.
         """
-        self._pump(None)
         if last_stream is None:
             last_stream = self._h2.highest_inbound_stream_id
         self._last_stream = last_stream
-        self._emit(goaway_frame(error_code, last_stream, debug))
+        self._emit_behind(goaway_frame(error_code, last_stream, debug))
 
     def send_frames(self, data: bytes) -> None:
         """Bytes of one's own between two frames, behind what the windows let out."""
-        self._pump(None)
-        self._emit(data)
+        self._emit_behind(data)
 
     def shrink_window(self, size: int) -> None:
         """Let the client send `size` bytes on a stream before it waits for leave to send as many; 0: for ever.
@@ -581,6 +591,10 @@ class ServerConnection:
         """
         if self._ready and not self._broken:
             self._pump(limit)
+        if self._later and (not self._ready or self._h2.outbound_flow_control_window <= 0):
+            for later in self._later:
+                self._emit(later)
+            self._later.clear()
         data = self._h2.data_to_send()
         self._unasked = self._unread = 0
         if self._out:
@@ -791,6 +805,7 @@ class ServerConnection:
 
     def _break(self, reason: str, error_code: int | None, events: list[WireEvent]) -> None:
         self._broken = True
+        self._later.clear()
         self._streams.clear()
         self._ready.clear()
         self._queued_bytes = self._held = 0
@@ -891,6 +906,14 @@ class ServerConnection:
             return
         self._keep(self._h2.data_to_send())
         self._keep(data)
+
+    def _emit_behind(self, data: bytes) -> None:
+        """A frame of our own behind what the windows let out."""
+        if self._later or self._queued_bytes > MAX_AT_ONCE:
+            self._later.append(data)
+        else:
+            self._pump(None)
+            self._emit(data)
 
     def _keep(self, data: bytes) -> None:
         if data:

@@ -691,7 +691,10 @@ def test_an_order_for_id_zero_means_every_open_one() -> None:
     assert rig.sent(calls[0]) == [100001]  # it was sent before the end
 
 
-@pytest.mark.parametrize(("number", "code"), [(7, "UNAVAILABLE"), (8, "CANCELLED"), (2, "INTERNAL"), (11, "INTERNAL")])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(7, "UNAVAILABLE"), (8, "CANCELLED"), (2, "INTERNAL"), (11, "RESOURCE_EXHAUSTED"), (12, "PERMISSION_DENIED")],
+)
 def test_a_reset_ends_a_call_without_grace_under_the_code_a_client_sees(number: int, code: str) -> None:
     rig = Rig()
     call = rig.watch()

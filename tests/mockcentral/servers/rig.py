@@ -71,9 +71,9 @@ def make_host() -> Host:
     return Host(SCENARIO, journal=Journal("default"), seed=1, bound=bind("127.0.0.1", 0), loop=loop)
 
 
-def connect(host: Host) -> tuple[Link, Transport]:
-    """Somebody connects."""
+def connect(host: Host, *, hold: float = 0.0) -> tuple[Link, Transport]:
+    """Somebody connects, and is left alone for `hold` seconds."""
     transport, link = Transport(), Link(host)
-    transport.link = link
+    transport.link, link.hold = link, hold
     link.connection_made(transport)
     return link, transport

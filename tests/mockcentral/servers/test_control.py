@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from mockcentral import World
+from mockcentral.servers.control import _Connection
 from mockcentral.servers.control_api import METRICS
 from tests.mockcentral.clients import (
     ONE_FILTER,
@@ -490,3 +491,38 @@ def test_a_pipeline_of_requests_is_answered_in_order(world: World) -> None:
     assert [received.find(word) > 0 for word in (b'"ok"', b'"ready"', b"Not Found")] == [True] * 3
     assert received.find(b'"ready"') < received.find(b"Not Found")
     assert received.count(b"HTTP/1.1 ") == 4
+
+
+# ------------------------------------------------------------------------------------------ hostile clients
+def test_a_client_that_does_not_read_its_answers_is_not_answered_further(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered: list[int] = []
+    respond = _Connection._respond
+
+    def counting(self: _Connection, response: Any) -> None:
+        respond(self, response)
+        answered.append(len(response.body))
+
+    monkeypatch.setattr(_Connection, "_respond", counting)
+    assert world.control_url is not None
+    world.record("note", text="x" * 8_000_000)  # more than the buffers of a socket
+    with raw(world.control_url.removeprefix("http://")) as connection:
+        connection.sendall(f"GET {W}/journal HTTP/1.1\r\nHost: x\r\n\r\n".encode() * 3)
+        received = len(connection.recv(1))
+        for _ in range(50):  # the time for many an answer
+            assert control(world, "GET", "/healthz").status == 200
+        assert len([size for size in answered if size > 8_000_000]) == 1
+        while received < 24_000_000:  # and it goes on when they are read
+            received += len(connection.recv(1_000_000))
+
+
+def test_half_a_request_is_not_waited_for_for_ever(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mockcentral.servers.control.SILENT_LIMIT", 0.05)
+    assert world.control_url is not None
+    health = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+    for said in (b"", health[:-1], b"PO", health + health[:-1]):
+        with raw(world.control_url.removeprefix("http://")) as connection:
+            if said:
+                connection.sendall(said)
+            assert read_all(connection).startswith(b"HTTP/1.1 200" if len(said) > len(health) else b"")

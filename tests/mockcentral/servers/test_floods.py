@@ -7,10 +7,14 @@ import threading
 from collections.abc import Iterable, Iterator
 
 import pytest
+from hyperframe.frame import ContinuationFrame, DataFrame, HeadersFrame, RstStreamFrame, SettingsFrame
 
 from mockcentral import World
-from tests.mockcentral.clients import PATIENCE, Watch, raw, read_all, service, subscribed, topic
-from tests.mockcentral.floods import FLOODS, HELLO, goaway_code
+from mockcentral.wire.grpc import encode_message
+from tests.mockcentral.auditor import Auditor
+from tests.mockcentral.clients import PATIENCE, TOPIC, Watch, raw, read_all, service, subscribed, topic
+from tests.mockcentral.floods import CALL, FLOODS, HELLO, goaway_code, headers
+from watchmanager._wire import messages
 
 
 @pytest.fixture
@@ -60,3 +64,45 @@ def test_a_flood_is_shown_out_while_everybody_else_gets_their_events(world: Worl
         assert received == published
         assert len(world.connections()) == 1
     assert codes == [11]  # ENHANCE_YOUR_CALM
+
+
+@pytest.mark.parametrize("bound", ["MAX_QUEUED_EVENTS", "MAX_QUEUED_BYTES"])
+def test_a_reader_that_reads_nothing_is_reset_and_what_waited_for_it_is_let_go(
+    world: World, bound: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"mockcentral.servers.host.{bound}", 50 if bound == "MAX_QUEUED_EVENTS" else 20_000)
+    credentials = [("authorization", f"Bearer {world.token}"), ("x-axway-tenant-id", world.tenant)]
+    subscribe = messages.Request(selfLink=TOPIC, token=f"Bearer {world.token}").SerializeToString()
+    with raw(world.address) as connection:
+        connection.sendall(HELLO + SettingsFrame(0, settings={4: 0}).serialize() + headers(1, [*CALL, *credentials]))
+        connection.sendall(DataFrame(1, encode_message(subscribe)).serialize())
+        subscribed(world)
+        for _ in range(100):
+            world.publish([service()])
+        ended = world.wait_for(lambda record: record["kind"] == "stream.end", PATIENCE)
+        assert (ended["code"], ended["reason"]) == ("RESOURCE_EXHAUSTED", "the client does not read its events")
+        auditor = Auditor()
+        while not any(isinstance(frame, RstStreamFrame) for frame in auditor.frames):
+            auditor.feed(connection.recv(65_536))
+        [reset] = [frame for frame in auditor.frames if isinstance(frame, RstStreamFrame)]
+        assert reset.error_code == 11
+        [link] = world._live_host().links.values()
+        assert link.h2 is not None
+        assert link.h2.queued_bytes == 0
+
+
+def test_the_journal_keeps_no_more_of_a_call_than_tells_what_it_was(world: World) -> None:
+    long = "x" * 20_000
+    fields = [*CALL[:2], (":path", "/" + long), *CALL[3:], ("user-agent", long), ("x-axway-tenant-id", long)]
+    with raw(world.address) as connection:
+        connection.sendall(HELLO + split(headers(1, fields)))
+        world.wait_for(lambda record: record["kind"] == "stream.end", PATIENCE)
+    assert max(len(str(record)) for record in world.journal()) < 2000
+
+
+def split(frame: bytes) -> bytes:
+    """A long HEADERS frame as HEADERS and CONTINUATIONs."""
+    pieces = [frame[at : at + 16_384] for at in range(9, len(frame), 16_384)]
+    first = HeadersFrame(1, pieces[0]).serialize()
+    rest = [ContinuationFrame(1, piece).serialize() for piece in pieces[1:-1]]
+    return first + b"".join(rest) + ContinuationFrame(1, pieces[-1], flags=["END_HEADERS"]).serialize()

@@ -7,14 +7,18 @@ from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, TypeAlias
 
 import pytest
-from hyperframe.frame import PingFrame
+from hyperframe.frame import DataFrame, PingFrame, SettingsFrame, WindowUpdateFrame
 
-from mockcentral._core.actions import BlackHole
+from mockcentral._core.actions import BlackHole, ShapeBytes
+from mockcentral._core.events import parse_change
 from mockcentral.servers.front_door import LINGER, SILENT_LIMIT, STALLS, TURN, Link
 from mockcentral.wire.credit import Credit
 from mockcentral.wire.frames import PREFACE
-from tests.mockcentral.floods import HELLO, REQUEST, goaway_code, headers
+from mockcentral.wire.grpc import MAX_DATA_FRAME, encode_message
+from tests.mockcentral.clients import TOPIC, service, topic
+from tests.mockcentral.floods import CALL, HELLO, REQUEST, goaway_code, headers
 from tests.mockcentral.servers.rig import Transport, connect, make_host
+from watchmanager._wire import messages
 
 UNREAD = 50_000
 GET = b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -184,6 +188,32 @@ def test_a_black_hole_never_loses_patience() -> None:
     on_a_link(test)
 
 
+def test_patience_begins_when_a_connection_is_no_longer_held() -> None:
+    async def test(link: Link, transport: Transport, clock: Clock) -> None:
+        held, other = connect(link.host, hold=2 * SILENT_LIMIT)
+        link.data_received(HELLO)
+        await clock.advance(2 * SILENT_LIMIT - 1)
+        assert not other.reading
+        await clock.advance(1)
+        assert other.reading
+        assert records(link, "conn.close") == []
+        await clock.advance(SILENT_LIMIT)
+        [closed] = records(link, "conn.close")
+        assert closed["conn"] == held.id
+
+    on_a_link(test)
+
+
+def test_a_client_on_a_line_that_a_fault_made_slow_is_not_blamed_for_it() -> None:
+    async def test(link: Link, transport: Transport, clock: Clock) -> None:
+        link.data_received(PREFACE[:20])
+        link.shape(ShapeBytes(link.id, "from_client", rate=1))
+        await clock.advance(SILENT_LIMIT + 1)
+        assert records(link, "conn.close") == []
+
+    on_a_link(test)
+
+
 # ------------------------------------------------------------------------------------------ ends
 @pytest.mark.parametrize("linger", [True, False])
 def test_who_does_not_read_what_is_left_is_given_up(linger: bool) -> None:
@@ -233,5 +263,41 @@ def test_who_never_reads_its_acks_is_shown_out_with_bounded_buffers(monkeypatch:
         for _ in range(STALLS + 1):
             await clock.advance(LINGER)
         assert transport.aborted
+
+    on_a_link(test)
+
+
+def test_who_is_shown_out_has_the_time_to_read_why() -> None:
+    async def test(link: Link, transport: Transport, clock: Clock) -> None:
+        link.data_received(HELLO + b"\xff" * 100)
+        assert goaway_code(bytes(transport.written)) == 6  # FRAME_SIZE_ERROR
+        assert transport.ended
+        assert not transport.closed  # a close with more of it on its way would be a RST, and overtake the GOAWAY
+        link.data_received(b"\xff" * 100)
+        await clock.advance(LINGER)
+        assert transport.aborted
+
+    on_a_link(test)
+
+
+def test_what_waits_for_a_full_transport_is_dropped_with_its_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mockcentral.servers.host.MAX_QUEUED_EVENTS", 50)
+
+    async def test(link: Link, transport: Transport, clock: Clock) -> None:
+        central, change = link.host.central, parse_change(service())
+        central.put_topic("sample", topic(), 0.0)
+        token = central.token("somebody", link.host.now())
+        tenant = ("x-axway-tenant-id", central.settings.tenant)
+        subscribe = messages.Request(selfLink=TOPIC, token=f"Bearer {token}").SerializeToString()
+        windows = SettingsFrame(0, settings={4: 2**31 - 1}).serialize()
+        windows += WindowUpdateFrame(0, window_increment=2**30).serialize()
+        link.data_received(HELLO + windows + headers(1, [*CALL, ("authorization", f"Bearer {token}"), tenant]))
+        link.data_received(DataFrame(1, encode_message(subscribe)).serialize())
+        transport.full = True
+        while not records(link, "stream.end"):
+            link.host.act(lambda central, now: central.publish(change, now))
+        assert transport.left < 2000  # the event that filled it; not the fifty that waited, for all its open windows
+        assert link.h2 is not None
+        assert len(link.h2.data_to_send()) < MAX_DATA_FRAME + 10_000
 
     on_a_link(test)

@@ -158,6 +158,19 @@ def test_a_handshake_that_never_ends_is_ended_with_the_world(down: bool) -> None
         assert request(other.address, "GET", "/").status == 404
 
 
+def test_a_handshake_that_takes_for_ever_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mockcentral.servers.host.SILENT_LIMIT", 0.05)
+    with World(tls=True) as world:
+        for said in (b"", b"\x16\x03\x01\x02\x00", b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00"):
+            with raw(world.address) as slow:
+                if said:
+                    slow.sendall(said)
+                assert read_all(slow) == b""
+        closed = [record["reason"] for record in world.journal() if record["kind"] == "conn.close"]
+        assert len(closed) == 3
+        assert world.connections() == []
+
+
 def eventually_served(world: World, context: ssl.SSLContext) -> bool:
     until = time.monotonic() + PATIENCE
     while time.monotonic() < until:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import tracemalloc
 
 import pytest
-from hyperframe.frame import PingFrame, RstStreamFrame, SettingsFrame, WindowUpdateFrame
+from hyperframe.frame import DataFrame, GoAwayFrame, PingFrame, RstStreamFrame, SettingsFrame, WindowUpdateFrame
 
 from mockcentral.wire.credit import Credit
 from mockcentral.wire.grpc import ProtocolBroken, ServerConnection
+from tests.mockcentral.auditor import Auditor
 from tests.mockcentral.floods import CALL, FLOODS, HELLO, goaway_code, headers, unknown_settings
 
 ENHANCE_YOUR_CALM = 11
@@ -112,7 +113,8 @@ def test_answers_that_nobody_reads_are_bounded(monkeypatch: pytest.MonkeyPatch) 
     assert goaway_code(answer) == ENHANCE_YOUR_CALM
 
 
-def test_a_backlog_pushed_out_before_a_ping_is_not_taken_for_unread_answers() -> None:
+def test_a_backlog_pushed_out_before_a_ping_is_not_taken_for_unread_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mockcentral.wire.grpc.MAX_AT_ONCE", 10_000_000)
     server = ServerConnection()
     server.receive(HELLO + SettingsFrame(0, settings={4: 2**31 - 1}).serialize() + headers(1, CALL))
     server.receive(WindowUpdateFrame(0, window_increment=2**30).serialize())
@@ -121,3 +123,40 @@ def test_a_backlog_pushed_out_before_a_ping_is_not_taken_for_unread_answers() ->
     server.receive(WindowUpdateFrame(0, window_increment=1).serialize())
     assert not server.broken
     assert len(server.data_to_send()) > 5_000_000
+
+
+@pytest.mark.parametrize("window", [2**30, 30_000])
+def test_a_ping_behind_a_long_backlog_waits_for_it_and_copies_nothing(
+    window: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mockcentral.wire.grpc.MAX_AT_ONCE", 50_000)
+    server = ServerConnection()
+    server.receive(HELLO + SettingsFrame(0, settings={4: 2**31 - 1}).serialize() + headers(1, CALL))
+    server.receive(WindowUpdateFrame(0, window_increment=window).serialize())
+    server.send_messages(1, [b"\0\0\0\3\xe3" + b"x" * 995] * 200)
+    server.send_ping(b"12345678")
+    server.goaway()
+    assert server.queued_bytes == 200_000
+    auditor = Auditor()
+    while data := server.data_to_send(20_000):
+        auditor.feed(data)
+    data_frames = [frame for frame in auditor.frames if isinstance(frame, DataFrame)]
+    sent = sum(len(frame.data) for frame in data_frames)
+    assert sent == min(65_535 + window, 200_000)  # all that the windows let out
+    *_, last, ping, goaway = auditor.frames
+    assert last is data_frames[-1]
+    assert isinstance(ping, PingFrame)
+    assert isinstance(goaway, GoAwayFrame)
+
+
+def test_what_is_discarded_is_gone_at_once() -> None:
+    server = ServerConnection()
+    server.receive(HELLO + SettingsFrame(0, settings={4: 100}).serialize() + headers(1, CALL) + headers(3, CALL))
+    for stream in (1, 3):
+        server.send_messages(stream, [b"\0\0\0\3\xe3" + b"x" * 995] * 5)
+    server.data_to_send()
+    server.discard(1)
+    assert server.queued(1) == 0
+    assert server.queued_bytes == 4900
+    server.reset(1, ENHANCE_YOUR_CALM)
+    assert server.data_to_send() == RstStreamFrame(1, error_code=ENHANCE_YOUR_CALM).serialize()
