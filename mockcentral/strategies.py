@@ -6,6 +6,9 @@
     @given(strategies.scenarios())
     def test_something(scenario): ...
 
+They build what scenario files are read into, and `mockcentral.scenario.load.dumps` writes it, or any part of it, as
+YAML again. Whole runs, with a client, a network and an end at which all must be well, are in `mockcentral.sim.storms`.
+
 All durations are whole milliseconds. The only module that imports hypothesis: `pip install 'watchmanager[test]'`.
 """
 
@@ -100,7 +103,7 @@ def event_types() -> st.SearchStrategy[tuple[EventType, ...]]:
     return st.lists(st.sampled_from(ALL_TYPES), min_size=1, unique=True).map(tuple)
 
 
-# ------------------------------------------------------------------------------------------------ topics and changes
+# ------------------------------------------------------------------------------------------------ topics and events
 def filters() -> st.SearchStrategy[Filter]:
     """Filters over a small world of kinds and scopes, so that they match now and then."""
     names = st.one_of(st.just("*"), words())
@@ -127,7 +130,7 @@ def topics() -> st.SearchStrategy[Topic]:
     )
 
 
-def changes() -> st.SearchStrategy[Mapping[str, Any]]:
+def events() -> st.SearchStrategy[Mapping[str, Any]]:
     """Resource changes as `World.publish` and the control API take them."""
     return st.fixed_dictionaries(
         {"kind": st.sampled_from(KINDS), "name": words(), "type": st.sampled_from(ALL_TYPES)},

@@ -12,7 +12,7 @@ import yaml
 from mockcentral.faults.base import Fault
 from mockcentral.scenario import nodes, scalars
 from mockcentral.scenario.fields import hints_of
-from mockcentral.scenario.schema import Attempt, Expectation, Scenario
+from mockcentral.scenario.schema import Attempt, Expectation
 from mockcentral.scenario.types import Anchor, Code, CountSpan, Duration, ErrorCode, Span
 
 _WRITERS: Mapping[Any, Callable[[Any], object]] = {
@@ -22,10 +22,10 @@ _WRITERS: Mapping[Any, Callable[[Any], object]] = {
 """Types that are plain numbers inside: only the annotation tells what they are."""
 
 
-def dumps(scenario: Scenario) -> str:
-    """A scenario as YAML."""
+def dumps(value: Any) -> str:
+    """A scenario, or any part of one, as YAML."""
     return yaml.dump(
-        plain(scenario), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110, default_flow_style=None
+        plain(value), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110, default_flow_style=None
     )
 
 
