@@ -117,6 +117,14 @@ def test_what_cannot_be_told_is_exit_code_4(here: Path) -> None:
     assert "over because the run took longer than its 1 s" in done.stdout
 
 
+def test_a_fault_that_never_reached_the_wire_is_exit_code_4_whatever_was_selected(here: Path) -> None:
+    rule = "faults: [{name: never, on: stream_open(1), do: {refuse: UNAVAILABLE}}]\n"
+    (here / "tiny.yaml").write_text(SCENARIO + rule)
+    done = run(here, "--timeout", "2s")
+    assert done.returncode == 4, done.stdout + done.stderr
+    assert "never struck: never (on stream_open(1))" in done.stdout
+
+
 def test_nothing_selected_is_exit_code_5(here: Path) -> None:
     done = raw(here, "--scenario", "tiny.yaml", "--run", "tiny", "--skip", "tiny", "--", sys.executable)
     assert done.returncode == 5

@@ -12,6 +12,8 @@ import pytest
 from mockcentral import World
 from mockcentral.scenario.load import parse_fault
 from mockcentral.servers import stalls
+from mockcentral.servers.host import Host
+from mockcentral.servers.listener import Listener
 from mockcentral.servers.stalls import StallMeter, read_steal
 from tests.mockcentral.clients import PATIENCE, Watch, control, service, subscribed, topic
 
@@ -96,6 +98,22 @@ def test_a_clock_that_makes_no_sense_is_refused(world: World, body: object, word
     answer = control(world, "POST", f"{W}/clock", body)
     assert answer.status == 400
     assert words in answer.json()["detail"]
+
+
+def test_the_scenario_is_in_place_before_the_door_opens(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[str, ...]] = []
+
+    def start(listener: Listener) -> None:
+        if isinstance(world._host, Host) and listener is world._host._listener:
+            seen.append(tuple(rule.name for rule in world._host.central.rules))
+        original(listener)
+
+    original = Listener.start
+    monkeypatch.setattr(Listener, "start", start)
+    world = World("refuse")
+    with world:
+        assert seen == [tuple(rule.name for rule in world.scenario.faults)]
+        assert seen[0]
 
 
 # ------------------------------------------------------------------------------------------ stalls

@@ -253,6 +253,16 @@ def test_a_fault_is_armed_struck_counted_and_disarmed(world: World) -> None:
     assert control(world, "GET", f"{W}/faults").json() == {"faults": []}
 
 
+def test_a_fault_with_a_ttl_disarms_itself_and_its_receipt_stays(world: World) -> None:
+    put = control(world, "PUT", f"{W}/faults/brief", {"on": "stream_open", "do": {"refuse": "ABORTED"}, "ttl": "20ms"})
+    assert (put.json()["state"], put.json()["observed"]) == ("armed", 0)
+    world.wait_for(lambda record: record["kind"] == "fault.disarmed", PATIENCE)
+    [receipt] = control(world, "GET", f"{W}/faults").json()["faults"]
+    assert (receipt["state"], receipt["disarmed_by"], receipt["triggered"]) == ("disarmed", "ttl", 0)
+    with Watch(world):
+        subscribed(world)
+
+
 @pytest.mark.parametrize(
     ("body", "words"),
     [
