@@ -77,9 +77,11 @@ def test_what_the_readme_does_by_hand_works_as_it_stands_there(tmp_path: Path) -
                 subprocess.run(words, **here, timeout=60, check=True)
             with subprocess.Popen(watch, **here) as client:
                 assert client.stdout is not None
-                assert "sample-env" in client.stdout.readline()
-                client.send_signal(signal.SIGINT)
-                client.stdout.read()
+                try:
+                    assert "sample-env" in client.stdout.readline()
+                finally:
+                    client.send_signal(signal.SIGINT)
+                    client.stdout.read()
         finally:
             fake.send_signal(signal.SIGINT)
     assert (len(others), client.returncode, fake.returncode) == (2, 130, 130)
