@@ -40,8 +40,8 @@ calm = load("calm")
 settings = replace(calm.world, log=replace(calm.world.log, keep=max(count, 1)))
 with mockcentral.World(replace(calm, traffic=(), faults=(), expect=(), world=settings)) as world:
     change = {"kind": "APIService", "name": "petstore", "scope": "Environment/sample-env", "type": "updated"}
-    for _ in range(count // 1000):
-        world.publish([change] * 1000)
+    for first in range(0, count, 1000):
+        world.publish([change] * min(1000, count - first))
 
     def everything(central, now):  # each stream gets all there is, as if it had been open before
         opened = central.call_opened
