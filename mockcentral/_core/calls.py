@@ -91,6 +91,7 @@ class Call:
         "opened_after",
         "ping_marks",
         "pings",
+        "quiet",
         "refreshes",
         "script",
         "sent",
@@ -118,6 +119,8 @@ class Call:
         self.token_expires: float | None = None
         """Wall time at which that token expires."""
         self.wants_pings = False
+        self.quiet = False
+        """We send nothing more on it by ourselves: no events, no PINGs."""
         self.losing = 0
         """So many further events are left out."""
         self.held: list[tuple[int, TopicEvent, AnswerEvent, tuple[str, ...]]] = []

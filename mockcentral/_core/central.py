@@ -607,15 +607,9 @@ class Central:
         (then, rule), call.cut, call.cut_at_events = call.cut, None, None
         if then is None:
             self._on_wire(rule, now, attempt=number)
-            self._quiet(call)
+            call.quiet = True
         else:
             self._do(then, rule, now, "cut off")
-
-    def _quiet(self, call: Call) -> None:
-        """It gets no more events; PINGs of ours neither."""
-        if call.entry is not None:
-            call.entry.calls.pop(call.id, None)
-        call.wants_pings = False
 
     def _subscribe(self, call: Call, request: WatchRequest, now: float) -> None:
         verdict = self.tokens.judge(request.token, self.wall(now))
@@ -722,7 +716,7 @@ class Central:
         self._at(now + every, _Ping(self, call))
 
     def _ping(self, call: Call, now: float) -> None:
-        if call.id not in self.calls or call.entry is None:
+        if call.id not in self.calls or call.entry is None or call.quiet:
             return
         call.pings += 1
         event = Event(0, self.new_id(), now, self.event_time(now), _PING, self.settings.tenant)
@@ -743,6 +737,8 @@ class Central:
             return None
         at, _, action, _ = self._timers[0]
         if not isinstance(action, _Ping) or action.call.id not in self.calls or action.call.entry is None:
+            return None
+        if action.call.quiet:
             return None
         planned = self._director.deadline()
         if planned is not None and planned <= at:
@@ -766,6 +762,8 @@ class Central:
 
     def _deliver(self, call: Call, entries: Iterable[TopicEvent], now: float) -> None:
         """Send events on a call, each past the faults that may lose, repeat or end things at that moment."""
+        if call.quiet:
+            return
         batch: list[TopicEvent] = []
         faulty = self._director.cares_about("event")
         for entry in entries:
@@ -1342,7 +1340,7 @@ class Central:
                 self._later(action, rule, now)
             elif isinstance(action, Quiet):
                 for call in self._targets(action.call, self.calls):
-                    self._quiet(call)
+                    call.quiet = True
             elif isinstance(action, GuardPings):
                 for connection in self._targets(action.connection, self.connections):
                     connection.guard = PingGuard(action.min_interval, action.strikes, rule)
