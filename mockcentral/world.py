@@ -125,6 +125,7 @@ class World:
                 raise ModuleNotFoundError(f"No module named {module!r}", name=module)
         bound = bind(self._bind_host, self._port)
         try:
+            self._refuse_tls_faults()
             tls = self._tls()
             self._open_journal()
             if self._store_path is not None:
@@ -497,6 +498,19 @@ class World:
         if self._portal is None:
             raise RuntimeError("the world is not running: use `with World(…) as world`")
         return self._portal
+
+    def _refuse_tls_faults(self) -> None:
+        """A handshake can only be spoiled where there is one: say so before anything runs in vain."""
+        if self._want_tls or self._cert or self._key:
+            return
+        for rule in self.scenario.faults:
+            if rule.do.level == "tls":
+                from mockcentral.servers.tls import TlsError
+
+                raise TlsError(
+                    f"scenario {self.scenario.scenario}: the fault {rule.name} ({rule.do.name}) needs TLS: "
+                    "add --tls, or --cert and --key"
+                )
 
     def _tls(self) -> Any:
         if self._cert or self._key:

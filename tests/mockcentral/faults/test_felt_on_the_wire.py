@@ -20,7 +20,9 @@ from google.protobuf import any_pb2
 from mockcentral import World
 from mockcentral.faults.registry import FAULTS
 from mockcentral.scenario.load import parse_fault
+from mockcentral.scenario.schema import Scenario
 from mockcentral.servers.pipe import Pipe
+from mockcentral.servers.tls import TlsError
 from mockcentral.wire.frames import FrameSplitter, Ping, ping_frame, settings_frame
 from mockcentral.wire.grpc import PREFACE
 from tests.mockcentral.clients import PATIENCE, Watch, raw, service, subscribed, topic
@@ -593,6 +595,15 @@ def test_what_strikes_at_accept_strikes_before_the_handshake(secure: World, do: 
     else:
         connect()
     secure.wait_for(lambda record: record["kind"] == "fault.on_wire", PATIENCE, since=since)
+
+
+def test_a_scenario_that_spoils_handshakes_needs_tls() -> None:
+    rule = parse_fault({"name": "old", "on": "connect", "do": "tls_expired"})
+    scenario = Scenario(scenario="stale", about="x", faults=(rule,), needs=("wire",))
+    with pytest.raises(TlsError, match=r"^scenario stale: the fault old \(tls_expired\) needs TLS: add --tls"):
+        World(scenario).start()
+    with World(scenario, tls=True) as world:
+        assert world.faults()[0]["state"] == "armed"
 
 
 def test_a_tls_fault_on_a_plain_port_has_no_receipt(world: World) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 
@@ -373,3 +374,43 @@ def test_the_order_of_a_command_is_carried_out_on_every_connection() -> None:
     world.central.command(BlackHole(0), world.now)
     world.network.flush()
     assert all(wire.holed for wire in world.wires)
+
+
+@pytest.mark.parametrize(("direction", "heard"), [("to_client", False), ("from_client", True)])
+def test_a_black_hole_with_a_direction_swallows_only_that(
+    direction: Literal["to_client", "from_client"], heard: bool
+) -> None:
+    puppet = Puppet()
+    world = world_with(puppet)
+    world.central.command(BlackHole(0, direction), world.now)
+    world.network.flush()
+    world.publish(change())
+    puppet.port.cancel(1)
+    world.run(until=3.0)
+    assert bool(puppet.heard("received")) is heard
+    assert ("stream.end" in kinds(world)) is not heard  # it hung up, and that was heard or not
+
+
+def test_a_port_that_refuses_keeps_the_streams_it_has() -> None:
+    puppet, late = Puppet(), Puppet("late")
+    world = world_with(puppet)
+    world.central.refuse_connections(60.0, world.now)
+    world.network.flush()
+    world.join(late)
+    late.token = puppet.token
+    late.watch()
+    world.publish(change())
+    world.run(until=4.0)
+    assert puppet.heard("received")
+    assert late.heard("ended")[0][2] == 14
+
+
+def test_an_order_the_simulator_does_not_know_has_no_receipt() -> None:
+    puppet = Puppet()
+    extra = (
+        "needs: [wire]\nfaults: [{name: f, on: publish, do: settings_storm}, {name: g, on: publish, do: end_status}]"
+    )
+    world = world_with(puppet, extra)
+    world.publish(change())
+    world.run(until=3.0)
+    assert [record["fault"] for record in world.records() if record["kind"] == "fault.on_wire"] == ["g"]
