@@ -31,7 +31,7 @@ class Shape:
 class Shaper:
     """A queue of bytes with the times they are due. `size` is how many bytes wait in it."""
 
-    __slots__ = ("_due", "_free_at", "_gather_until", "_queue", "random", "shape", "size")
+    __slots__ = ("_free_at", "_gather_until", "_queue", "random", "shape", "size")
 
     def __init__(self, random: Random, shape: Shape | None = None) -> None:
         self.random = random
@@ -39,7 +39,6 @@ class Shaper:
         self.size = 0
         self._queue: deque[tuple[float, bytes]] = deque()
         self._free_at = 0.0
-        self._due = 0.0
         self._gather_until = 0.0
 
     def put(self, data: bytes, now: float) -> None:
@@ -63,12 +62,12 @@ class Shaper:
             if now >= self._gather_until:
                 self._gather_until = now + shape.gather
             due = max(due, self._gather_until)
-        self._due = due = max(due, self._due)  # TCP delivers in order: who is late keeps the others waiting
         return due
 
     def take(self, now: float) -> bytes:
         """What has arrived, b"" when nothing has."""
         arrived = []
+        # TCP delivers in order: who is late keeps the others waiting.
         while self._queue and self._queue[0][0] <= now:
             arrived.append(self._queue.popleft()[1])
         data = b"".join(arrived)
