@@ -29,6 +29,7 @@ class Do(Fault):
     """A fault that does what a test says."""
 
     name: ClassVar[str] = "do"
+    level: ClassVar[str] = "noop"
     what: tuple[Action, ...] | Callable[[Moment, Random], Iterable[Action]] = ()
 
     def actions(self, moment: Moment, random: Random) -> Iterable[Action]:
