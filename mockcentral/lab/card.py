@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mockcentral.conformance.checks.finding import Record
-from mockcentral.lab import goodbyes, keepalive, reconnecting, service
+from mockcentral.lab import goodbyes, keepalive, machine, reconnecting, service
 from mockcentral.lab.measurement import Measurement
 from mockcentral.lab.sightings import Sightings
 
@@ -29,6 +29,7 @@ MEASURES: tuple[Callable[[Sightings], Measurement], ...] = (
     reconnecting.reset,
     service.refresh_point,
     service.page_size,
+    machine.lost_time,
 )
 """What is measured, in the order of the card."""
 
@@ -115,8 +116,11 @@ def markdown(card: Card) -> str:
 def side_by_side(cards: Sequence[tuple[str, Card]]) -> str:
     """Several clients in one Markdown table, a column each, without single samples; it ends with a newline."""
     lines = ["| | " + " | ".join(_cell(name) for name, _ in cards) + " |", "|---|" + "---|" * len(cards)]
-    for place, one in enumerate(cards[0][1].measurements if cards else ()):
-        cells = [_cell(card.measurements[place].says.partition(" (delays:")[0]) for _, card in cards]
+    for one in cards[0][1].measurements if cards else ():
+        said = [
+            {other.name: other.says for other in card.measurements}.get(one.name, "not measured") for _, card in cards
+        ]
+        cells = [_cell(words.partition(" (delays:")[0]) for words in said]
         lines.append(f"| {_cell(one.title)} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 

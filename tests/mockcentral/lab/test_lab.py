@@ -360,6 +360,16 @@ def test_an_empty_journal_has_a_card_on_which_everything_is_unknown_with_its_rea
         assert one.says == f"unknown: {one.unknown}"
 
 
+def test_a_machine_that_lost_time_is_said_to_have() -> None:
+    assert bench().done(2.0)["lost_time"].value == 0.0
+    tape = bench()
+    for lost in (0.2, 0.5):
+        tape.add("clock.stall", cause="loop", lost=lost, since=0.5)
+    one = tape.done(2.0)["lost_time"]
+    assert (one.value, one.samples) == (0.7, 2)
+    assert one.says == "0.70 s in 2 stalls, 0.50 s at once: times may be too long by as much"
+
+
 def test_what_happens_after_the_client_was_stopped_is_not_measured() -> None:
     tape = bench().pings(1, 2.0, 3.0)
     tape.stop()
