@@ -557,10 +557,11 @@ def test_a_reader_that_goes_away_is_nobodys_error(world: mockcentral.World) -> N
 
 def test_a_token_file_is_read_again_when_a_token_is_needed(world: mockcentral.World, tmp_path: Path) -> None:
     file = tmp_path / "token"
-    file.write_text(world.issue_token(life=3) + "\n")
+    file.write_text(world.issue_token(life=8) + "\n")  # longer than an interpreter takes to start on a busy machine
     process = start_cli(world, "tail", "--token-file", str(file), "-o", "l1")
     first = world.wait_for(lambda r: r["kind"] == "stream.request" and r["request"] == "subscribe")
-    file.write_text(world.issue_token(life=300) + "\n")
+    (tmp_path / "next").write_text(world.issue_token(life=300) + "\n")
+    (tmp_path / "next").replace(file)
     second = world.wait_for(lambda r: r["kind"] == "stream.request" and r["request"] == "token_refresh", 20)
     assert second["accepted"]
     assert second["token"] != first["token"]
