@@ -256,8 +256,8 @@ class Network:
                     if kind is SendEvents:
                         self._send_events(order)  # type: ignore[arg-type]
                     elif (carry_out := _ORDERS.get(kind)) is not None:
-                        carry_out(self, order)
-                        if rule is not None:
+                        done = carry_out(self, order)
+                        if rule is not None and done is not False:
                             receipts.append((order, rule))
                 for order, rule in receipts:
                     central.performed(order, rule, self.clock.now)
@@ -702,10 +702,13 @@ class Network:
             else:
                 self.cut(wire, up=order.direction == "from_client", down=order.direction == "to_client")
 
-    def _go_away(self, order: GoAway) -> None:
-        if (wire := self.wires.get(order.connection)) is not None:
-            last = 2**31 - 1 if order.last_stream is None else order.last_stream
-            self._down(wire, self._goaway, order, last)
+    def _go_away(self, order: GoAway) -> bool:
+        wire = self.wires.get(order.connection)
+        if wire is None or wire.protocol != "h2":  # there is no such thing in HTTP/1
+            return False
+        last = 2**31 - 1 if order.last_stream is None else order.last_stream
+        self._down(wire, self._goaway, order, last)
+        return True
 
     def _stop_listening(self, order: StopListening) -> None:
         if not order.keep:
@@ -721,7 +724,7 @@ class Network:
             self._down(wire, self._lost, reason)
 
 
-_ORDERS: dict[type[Any], Callable[[Network, Any], None]] = {
+_ORDERS: dict[type[Any], Callable[[Network, Any], bool | None]] = {
     EndCall: Network._end_call,
     ResetCall: Network._reset_call,
     AckPing: Network._ack_ping,
@@ -731,4 +734,6 @@ _ORDERS: dict[type[Any], Callable[[Network, Any], None]] = {
     GoAway: Network._go_away,
     StopListening: Network._stop_listening,
 }
-"""StartListening needs nothing: the server listens again by itself."""
+"""False is the answer when nothing of the order reached a client. StartListening needs nothing: the server listens
+again by itself.
+"""

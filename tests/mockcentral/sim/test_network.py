@@ -223,6 +223,19 @@ def test_streams_the_server_disowns_in_a_goaway_end_at_once() -> None:
     assert "too_many_pings" in puppet.heard("ended")[0][3]
 
 
+def test_a_goaway_is_nothing_to_a_connection_that_speaks_http_1() -> None:
+    """It was hung up, and then nobody heard that the server had reset it: the question was never answered."""
+    puppet = Puppet()
+    world = world_with(puppet, watching=False)
+    puppet.port.fetch_token(7)
+    world.run(until=world.now + 0.05)  # the question is on its way
+    world.central.command(GoAway(0), world.now)
+    world.network.flush()
+    world.close_connections(abort=True)
+    world.run(until=world.now + 10.0)
+    assert [request for _, request, _, _ in puppet.heard("answered")][-1] == 7
+
+
 def test_history_is_asked_and_answered_and_journaled_as_over_sockets() -> None:
     puppet = Puppet()
     world = world_with(puppet)
