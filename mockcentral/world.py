@@ -299,6 +299,7 @@ class World:
         """
         given = [changes] if isinstance(changes, (Mapping, Change)) else list(changes)
         parsed = [change if isinstance(change, Change) else parse_change(change) for change in given]
+        self._live_portal()  # nothing to publish is no news to a world that is closed, either
         sequences: list[int] = []
         # In turns: a hundred thousand at once would be seconds in which no PING is acked.
         for start in range(0, len(parsed), PUBLISHED_AT_ONCE):

@@ -144,7 +144,7 @@ MISTAKES = [
     ("--ready-file {}", "cannot be written"),
     ("--journal {}/no/dir/journal", "No such file"),
     ("--journal {}", "Is a directory"),
-    ("--scenario calm --scenario flaky --port 1234", "--port and --journal are for one scenario"),
+    ("--scenario calm --scenario flaky --port 1234", "--port, --journal and --store are for one scenario"),
     ("get watchtopics", "which fake?"),
     ("get watchtopics --url localhost:80", "write http://HOST:PORT"),
     ("get watchtopics --url http://127.0.0.1:1", "cannot be reached"),
