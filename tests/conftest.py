@@ -14,16 +14,25 @@ ONCE = (
     "mutants",
     "properties",
     "subjects",
+    "mockcentral/commands/test_journal_commands.py",
+    "mockcentral/conformance/test_l1.py",
     "mockcentral/conformance/test_properties.py",
     "mockcentral/conformance/test_run_command.py",
+    "mockcentral/conformance/test_runner.py",
     "mockcentral/scenario/test_json_schema.py",
+    "mockcentral/scenario/test_writer.py",
+    "mockcentral/servers/test_floods.py",
+    "mockcentral/servers/test_fuzz.py",
     "mockcentral/servers/test_store.py",
+    "mockcentral/sim/test_world.py",
     "mockcentral/test_bad_input.py",
     "mockcentral/test_cli.py",
     "mockcentral/test_pytest_plugin.py",
+    "mockcentral/wire/test_floods.py",
+    "mockcentral/wire/test_grpcio.py",
 )
-"""Tests that would tell the same on every Python: subprocesses, sockets and waits are most of their time. `--share
-once` runs only these, `--share each` all others.
+"""Tests that would tell the same on every Python: subprocesses, sockets, made-up examples and waits are most of their
+time. `--share once` runs only these, `--share each` all others.
 """
 
 try:

@@ -133,7 +133,7 @@ class Link(asyncio.Protocol):
         self._holding = False
         if not self._closing:
             self._impatience = self.host.loop.call_later(SILENT_LIMIT, self._lost_patience)
-        self._set_reading()
+        self._await_turn()
 
     def handshake_over(self, by: str, reason: str) -> None:
         """There will be no TLS connection."""
@@ -155,7 +155,10 @@ class Link(asyncio.Protocol):
             self.pipe.received(data)
 
     def _arrived(self, data: bytes) -> None:
-        if self._unheard:  # over TLS a pause comes too late for what is decrypted already
+        if self._holding:  # Python 3.10 reads once more after a pause in `connection_made`
+            self._unheard += data
+            self._set_reading()
+        elif self._unheard:  # over TLS a pause comes too late for what is decrypted already
             self._unheard += data
         elif len(data) <= TURN:
             self._listen(data)
@@ -206,7 +209,7 @@ class Link(asyncio.Protocol):
         self._await_turn()
 
     def _await_turn(self) -> None:
-        if self._unheard and not self._turn_due and not self._held_up():
+        if self._unheard and not self._turn_due and not self._held_up() and not self._holding:
             self._turn_due = True
             self.host.loop.call_soon(self._take_turn)
         self._set_reading()
