@@ -53,15 +53,18 @@ class Workers:
         self._name = name
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
-        self._idle = 0
+        self._load = 0
+        """Jobs that wait or run. Not a count of idle threads: one that has just taken a job would still be in it, and
+        the next job would wait for that one to end.
+        """
         self._lock = threading.Lock()
 
     def start(self, function: Callable[..., Any], *arguments: Any) -> Job:
         """Call a function soon, in the present context."""
         job = Job(asyncio.get_running_loop(), function, arguments)
         with self._lock:
-            spare = self._idle > self._jobs.qsize()
-            if not spare and len(self._threads) < self._limit:
+            self._load += 1
+            if self._load > len(self._threads) and len(self._threads) < self._limit:
                 thread = threading.Thread(target=self._main, name=f"{self._name}-{len(self._threads) + 1}", daemon=True)
                 self._threads.append(thread)
                 thread.start()
@@ -70,15 +73,13 @@ class Workers:
 
     def _main(self) -> None:
         while True:
-            with self._lock:
-                self._idle += 1
             job = self._jobs.get()
-            with self._lock:
-                self._idle -= 1
             if job is None:
                 return
             job.run()
             del job  # its event is not kept until the next one comes
+            with self._lock:
+                self._load -= 1
 
     def stop(self) -> None:
         """The threads end when they are done; those that never are stay behind."""
