@@ -19,6 +19,7 @@ ONCE = (
     "mockcentral/conformance/test_properties.py",
     "mockcentral/conformance/test_run_command.py",
     "mockcentral/conformance/test_runner.py",
+    "mockcentral/faults/test_felt_on_the_wire.py",
     "mockcentral/scenario/test_json_schema.py",
     "mockcentral/scenario/test_writer.py",
     "mockcentral/servers/test_floods.py",
@@ -32,7 +33,8 @@ ONCE = (
     "mockcentral/wire/test_grpcio.py",
 )
 """Tests that would tell the same on every Python: subprocesses, sockets, made-up examples and waits are most of their
-time. `--share once` runs only these, `--share each` all others.
+time; or what they tell is how the newest grpcio feels a fault. `--share once` runs only these, `--share each` all
+others.
 """
 
 try:
