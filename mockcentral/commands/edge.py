@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import queue
-import signal
 import sys
 from pathlib import Path
 
-from mockcentral.cli import INTERRUPTED, TERMINATED, Refused
+from mockcentral.cli import Refused
 from mockcentral.commands.serve import (
     add_door_arguments,
     add_ready_arguments,
@@ -17,6 +15,7 @@ from mockcentral.commands.serve import (
     withdraw,
     write_atomically,
 )
+from mockcentral.signals import Signals
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,9 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
         if type(error) is ValueError:
             raise Refused(f"--upstream: {error}") from None
         raise
-    signals: queue.SimpleQueue[int] = queue.SimpleQueue()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda got, _frame: signals.put(got))
+    signals = Signals()
     try:
         try:
             edge.start()
@@ -80,10 +77,9 @@ def run(arguments: argparse.Namespace) -> int:
             if ready["ca_file"]:
                 print(f"  CA       {ready['ca_file']}")
             print("stop it: Ctrl-C", flush=True)
-        got = signals.get()
-        return INTERRUPTED if got == signal.SIGINT else TERMINATED
+        return signals.wait()
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signals.close()
         edge.close()
         if arguments.ready_file:
             withdraw(Path(arguments.ready_file))

@@ -6,13 +6,12 @@ import argparse
 import contextlib
 import json
 import os
-import queue
-import signal
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mockcentral.cli import INTERRUPTED, TERMINATED, Refused
+from mockcentral.cli import Refused
+from mockcentral.signals import Signals
 
 if TYPE_CHECKING:
     from mockcentral.world import World
@@ -125,9 +124,7 @@ def check_door(arguments: argparse.Namespace) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Start the worlds, say where they are, and wait for a signal."""
     # Installed first: a Ctrl-C during start must find the way out, too.
-    signals: queue.SimpleQueue[int] = queue.SimpleQueue()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda got, _frame: signals.put(got))
+    signals = Signals()
 
     from mockcentral.servers.control import ControlServer
     from mockcentral.world import World
@@ -159,11 +156,9 @@ def run(arguments: argparse.Namespace) -> int:
         for world in worlds:
             world.attach_control(control)
         _announce(worlds, arguments)
-        got = signals.get()
-        return INTERRUPTED if got == signal.SIGINT else TERMINATED
+        return signals.wait()
     finally:
-        # A second Ctrl-C during the clean-up should not wait for it.
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signals.close()
         if control is not None:
             control.close()
         if registry is not None:

@@ -1,0 +1,40 @@
+"""Waiting for Ctrl-C and SIGTERM without missing one."""
+
+from __future__ import annotations
+
+import signal
+import socket
+
+from mockcentral.cli import INTERRUPTED, TERMINATED
+
+EXIT_CODES = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED}
+
+
+class Signals:
+    """Both signals are caught from now on, also while everything starts; `wait` finds those that came before it.
+
+    A handler that puts into a queue is not enough: Python runs handlers between two instructions of the main thread,
+    and one that comes just before the thread begins to wait is run when the wait is over, which is never. The
+    interpreter's C code, though, writes the number of the signal to a socket at once, whichever thread got it.
+    """
+
+    def __init__(self) -> None:
+        self._reader, self._writer = socket.socketpair()
+        self._writer.setblocking(False)
+        signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+        for number in EXIT_CODES:
+            signal.signal(number, lambda number, frame: None)
+
+    def wait(self) -> int:
+        """Until one of them has come; the exit code that tells which."""
+        while True:
+            for number in self._reader.recv(64):
+                if number in EXIT_CODES:
+                    return EXIT_CODES[signal.Signals(number)]
+
+    def close(self) -> None:
+        """Ctrl-C is no longer caught: a second one during the clean-up does not wait for it."""
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        self._reader.close()
+        self._writer.close()
