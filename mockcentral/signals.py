@@ -33,8 +33,16 @@ class Signals:
                     return EXIT_CODES[signal.Signals(number)]
 
     def close(self) -> None:
-        """Ctrl-C is no longer caught: a second one during the clean-up does not wait for it."""
+        """Ctrl-C is no longer caught: a second one during the clean-up does not wait for it. Twice is once."""
+        if self._reader.fileno() < 0:
+            return
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         self._reader.close()
         self._writer.close()
+
+    def __enter__(self) -> Signals:
+        return self
+
+    def __exit__(self, *about: object) -> None:
+        self.close()

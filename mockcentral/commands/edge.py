@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mockcentral.cli import Refused
 from mockcentral.commands.serve import (
@@ -16,6 +17,9 @@ from mockcentral.commands.serve import (
     write_atomically,
 )
 from mockcentral.signals import Signals
+
+if TYPE_CHECKING:
+    from mockcentral.edge import Edge
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,7 +60,11 @@ def run(arguments: argparse.Namespace) -> int:
         if type(error) is ValueError:
             raise Refused(f"--upstream: {error}") from None
         raise
-    signals = Signals()
+    with Signals() as signals:
+        return _run(edge, arguments, signals)
+
+
+def _run(edge: Edge, arguments: argparse.Namespace, signals: Signals) -> int:
     try:
         try:
             edge.start()

@@ -123,9 +123,11 @@ def check_door(arguments: argparse.Namespace) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Start the worlds, say where they are, and wait for a signal."""
-    # Installed first: a Ctrl-C during start must find the way out, too.
-    signals = Signals()
+    with Signals() as signals:  # first: a Ctrl-C during start must find the way out, too
+        return _serve(arguments, signals)
 
+
+def _serve(arguments: argparse.Namespace, signals: Signals) -> int:
     from mockcentral.servers.control import ControlServer
     from mockcentral.world import World
     from mockcentral.worlds import Worlds
