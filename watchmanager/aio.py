@@ -460,13 +460,12 @@ class AsyncWatchManager:
         """
         self._home.check()
         self._closed = True
+        for each in self._runners:
+            each.halt()  # at once: a handler that ends in the next turn of the loop makes no room for another
         if self._closing is None:
             self._closing = asyncio.ensure_future(self._close())
-        if any(each.is_inside() for each in self._runners):
-            for each in self._runners:
-                each.halt()
-            return
-        await asyncio.shield(self._closing)
+        if not any(each.is_inside() for each in self._runners):
+            await asyncio.shield(self._closing)
 
     async def _close(self) -> None:
         leave_runner()
