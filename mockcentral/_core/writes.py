@@ -18,7 +18,7 @@ import jsonpatch
 import jsonpointer
 
 from mockcentral._core.events import Change, Op, Reference, Scope
-from mockcentral._core.resources import DELETING, MAX_NAME, Json, Place, is_subresource, plural
+from mockcentral._core.resources import DELETING, MAX_NAME, Json, Place, plural
 
 if TYPE_CHECKING:
     from mockcentral._core.central import Central
@@ -176,8 +176,6 @@ def _put(central: Central, place: Place, body: Mapping[str, Any], kind: str, op:
 
 
 def _set(central: Central, place: Place, value: Any, now: float) -> Json:
-    if not is_subresource(place.subresource):
-        raise Refused(400, f"{place.subresource} is part of the resource itself: PUT the resource")
     try:
         central.announce(
             lambda: _change(
