@@ -1034,10 +1034,19 @@ class Central:
             return gone
         return Page(_page(entry.log, query), query)
 
-    def token(self, client_id: str, now: float, life: float | None = None, answer: AnswerToken | None = None) -> str:
-        """A fresh token, unless a fault's `answer` makes another of it; the journal gets its fingerprint."""
+    def token(
+        self,
+        client_id: str,
+        now: float,
+        life: float | None = None,
+        answer: AnswerToken | None = None,
+        issuer: str | None = None,
+    ) -> str:
+        """A fresh token, unless a fault's `answer` makes another of it; the journal gets its fingerprint. `issuer` is
+        the realm that was asked; a token nobody asked for is from the usual one.
+        """
         life = self.settings.token.life if life is None else life
-        token = self.tokens.issue(client_id, life, self.wall(now), self.issuer, answer)
+        token = self.tokens.issue(client_id, life, self.wall(now), self.issuer if issuer is None else issuer, answer)
         mark = self.tokens.judge(token, self.wall(now)).fingerprint
         self.journal.add(now, "token.issued", client_id=client_id, life=life, token=mark)
         return token

@@ -104,31 +104,51 @@ class Assertions:
 
     @staticmethod
     def _verify(assertion: str, key: rsa.RSAPublicKey, client_id: str, audiences: tuple[str, ...], wall: float) -> None:
+        """From what a person finds out first to what he would look at last: the wrong key, then the wrong words."""
         import jwt
 
         try:
             header = jwt.get_unverified_header(assertion)
-            # Times are judged below against the world's clock, not the machine's.
-            options = {
-                "verify_exp": False,
-                "verify_iat": False,
-                "verify_nbf": False,
-                "require": ["exp", "iat", "iss", "jti"],
-            }
-            claims = jwt.decode(assertion, key=key, algorithms=["RS256"], audience=list(audiences), options=options)  # type: ignore[arg-type]
+        except jwt.PyJWTError as error:
+            raise ValueError(f"client_assertion is no JWT: {error}") from None
+        # The algorithm is ours to choose: one that the client could name would make a secret of our public key.
+        if header.get("alg") != "RS256":
+            raise ValueError(f"client_assertion is signed with {str(header.get('alg'))[:20]!r}: only RS256 is taken")
+        if header.get("kid") != key_id(key):
+            given = f"kid {str(header.get('kid'))[:80]!r} is not that of the key registered for {client_id[:80]!r}"
+            raise ValueError(f"{given}: the base64url SHA-256 of its DER form")
+        try:
+            # Claims are judged below: times against the world's clock and not the machine's, each with its reason.
+            options = {f"verify_{claim}": False for claim in ("exp", "iat", "nbf", "aud", "iss", "sub", "jti")}
+            claims = jwt.decode(assertion, key=key, algorithms=["RS256"], options=options)  # type: ignore[arg-type]
+        except jwt.InvalidSignatureError:
+            raise ValueError("the signature is not that of the registered key") from None
         except jwt.PyJWTError as error:
             raise ValueError(f"client_assertion does not verify: {error}") from None
-        if header.get("kid") != key_id(key):
-            raise ValueError("kid is not the base64url SHA-256 of the DER public key")
-        if claims["iss"] != ISSUER_PREFIX + client_id:
-            raise ValueError(f"iss is not {ISSUER_PREFIX}<client id>")
-        issued, expires = numeric(claims, "iat"), numeric(claims, "exp")
-        if issued is None or expires is None:
-            raise ValueError("iat and exp must be numbers")
-        if not issued - LEEWAY <= wall < expires + LEEWAY:
-            raise ValueError("the assertion is not valid at this time (iat, exp)")
-        if expires - issued > MAX_ASSERTION_LIFE:
-            raise ValueError(f"the assertion lives {expires - issued:.0f} s, more than {MAX_ASSERTION_LIFE:.0f} s")
+        _judge_claims(claims, client_id, audiences, wall)
+
+
+def _judge_claims(claims: Mapping[str, Any], client_id: str, audiences: tuple[str, ...], wall: float) -> None:
+    """Raises ValueError for claims that are not those of protocol 6.2."""
+    missing = [name for name in ("iss", "aud", "iat", "exp", "jti") if claims.get(name) is None]
+    if missing:
+        raise ValueError(f"the assertion has no {', '.join(missing)}")
+    if claims["iss"] != ISSUER_PREFIX + client_id:
+        raise ValueError(f"iss is {str(claims['iss'])[:120]!r}, not {ISSUER_PREFIX}<client id>")
+    named = claims["aud"] if isinstance(claims["aud"], list) else [claims["aud"]]
+    if not any(audience in named for audience in audiences):
+        raise ValueError(f"aud is {str(claims['aud'])[:200]!r}, not {audiences[0]}")
+    issued, expires = numeric(claims, "iat"), numeric(claims, "exp")
+    begins = numeric(claims, "nbf") if claims.get("nbf") is not None else issued
+    if issued is None or expires is None or begins is None:
+        raise ValueError("iat, exp and nbf must be numbers")
+    if wall >= expires + LEEWAY:
+        raise ValueError(f"the assertion expired {wall - expires:.0f} s ago (exp)")
+    if wall < max(issued, begins) - LEEWAY:
+        which = "iat" if issued >= begins else "nbf"
+        raise ValueError(f"the assertion is not valid yet: {which} lies {max(issued, begins) - wall:.0f} s ahead")
+    if expires - issued > MAX_ASSERTION_LIFE:
+        raise ValueError(f"the assertion lives {expires - issued:.0f} s, more than {MAX_ASSERTION_LIFE:.0f} s")
 
 
 def load_public_key(pem: bytes) -> rsa.RSAPublicKey:

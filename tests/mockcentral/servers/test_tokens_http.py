@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
 import json
+import re
 import time
 import uuid
 from collections.abc import Iterator
@@ -25,6 +27,8 @@ from tests.mockcentral.clients import Answer, harvest, request, topic
 TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 PATH = "/auth/realms/Broker/protocol/openid-connect/token"
 CLIENT = "my-agent"
+REFUSAL = (401, {"error": "invalid_client", "error_description": "Client authentication failed"})
+"""All that a client is told, whatever was wrong."""
 
 
 def public_pem(key: Any) -> bytes:
@@ -188,51 +192,103 @@ def now(offset: float) -> int:
 @pytest.mark.parametrize(
     ("claims", "headers", "reason"),
     [
-        ({"aud": ["http://elsewhere/auth/realms/Broker"]}, {}, "client_assertion does not verify"),
-        ({"aud": None}, {}, "client_assertion does not verify"),
-        ({"jti": None}, {}, "client_assertion does not verify"),
-        ({"exp": None}, {}, "client_assertion does not verify"),
-        ({"iat": None}, {}, "client_assertion does not verify"),
-        ({"iss": "my-agent"}, {}, "iss is not"),
+        (
+            {"aud": ["http://elsewhere/auth/realms/Broker"]},
+            {},
+            r"aud is .*elsewhere/auth/realms/Broker.*, not http",
+        ),
+        ({"aud": []}, {}, r"aud is '\[\]', not http"),
+        ({"aud": 5}, {}, "aud is '5', not http"),
+        ({"aud": None}, {}, "the assertion has no aud$"),
+        ({"jti": None, "exp": None}, {}, "the assertion has no exp, jti$"),
+        ({"iat": None}, {}, "the assertion has no iat$"),
+        ({"iss": None}, {}, "the assertion has no iss$"),
+        ({"iss": "my-agent"}, {}, "iss is 'my-agent', not urn:"),
+        ({"iss": f"{TYPE}:somebody"}, {}, "iss is 'urn:.*:somebody', not urn:"),
         ({"sub": "somebody"}, {}, "no public key is registered for client 'somebody'"),
         ({"sub": None}, {}, "no public key is registered for client 'unknown'"),
         ({"sub": 5}, {}, "no public key is registered for client 'unknown'"),
-        ({"iat": now(-500), "exp": now(-400)}, {}, "the assertion is not valid at this time"),
-        ({"iat": now(400), "exp": now(460)}, {}, "the assertion is not valid at this time"),
+        ({"iat": now(-500), "exp": now(-400)}, {}, r"the assertion expired \d+ s ago"),
+        ({"iat": now(400), "exp": now(460)}, {}, r"the assertion is not valid yet: iat lies \d+ s ahead"),
+        ({"nbf": now(400)}, {}, "the assertion is not valid yet: nbf lies"),
         ({"exp": now(3600)}, {}, "the assertion lives 3"),
-        ({"exp": "soon"}, {}, "iat and exp must be numbers"),
-        ({"exp": 10**400}, {}, "iat and exp must be numbers"),
-        ({"exp": True}, {}, "iat and exp must be numbers"),
-        ({}, {"kid": "wrong"}, "kid is not the base64url"),
-        ({}, {"kid": ""}, "kid is not the base64url"),
+        ({"exp": "soon"}, {}, "iat, exp and nbf must be numbers"),
+        ({"nbf": "soon"}, {}, "iat, exp and nbf must be numbers"),
+        ({"exp": 10**400}, {}, "iat, exp and nbf must be numbers"),
+        ({"exp": True}, {}, "iat, exp and nbf must be numbers"),
+        ({}, {"kid": "wrong"}, "kid 'wrong' is not that of the key registered for 'my-agent'"),
+        ({}, {"kid": ""}, "kid '' is not that of the key"),
     ],
 )
 def test_a_wrong_assertion_is_refused_by_its_reason(
     strict_world: World, key: rsa.RSAPrivateKey, claims: dict[str, Any], headers: dict[str, str], reason: str
 ) -> None:
     answer = ask(strict_world, assertion(strict_world, key, headers, **claims))
-    assert answer.status == 401
-    assert reasons(strict_world)[-1].startswith(reason)
+    assert (answer.status, answer.json()) == REFUSAL
+    assert re.match(reason, reasons(strict_world)[-1])
 
 
 def test_a_key_of_somebody_else_does_not_open(
     strict_world: World, key: rsa.RSAPrivateKey, other_key: rsa.RSAPrivateKey
 ) -> None:
-    text = assertion(strict_world, other_key, {"kid": kid(key)})
-    assert ask(strict_world, text).status == 401
-    assert "does not verify" in reasons(strict_world)[-1]
+    for headers, reason in (({"kid": kid(key)}, "the signature is not"), ({"kid": kid(other_key)}, "kid ")):
+        answer = ask(strict_world, assertion(strict_world, other_key, headers))
+        assert (answer.status, answer.json()) == REFUSAL
+        assert reasons(strict_world)[-1].startswith(reason)
+
+
+def _signed_with_our_public_key(key: rsa.RSAPrivateKey, claims: dict[str, Any]) -> str:
+    """An HS256 token whose secret is what everybody may know; PyJWT itself refuses to make one."""
+    header = {"alg": "HS256", "typ": "JWT", "kid": kid(key)}
+    parts = [base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in (header, claims)]
+    mark = hmac.digest(public_pem(key), b".".join(parts), "sha256")
+    return b".".join([*parts, base64.urlsafe_b64encode(mark).rstrip(b"=")]).decode()
 
 
 def test_an_unsigned_or_otherwise_signed_assertion_does_not_open(strict_world: World, key: rsa.RSAPrivateKey) -> None:
-    claims = jwt.decode(assertion(strict_world, key), options={"verify_signature": False})
-    secret = "a secret that is long enough for HS256 to be content"
-    for text in (
-        jwt.encode(claims, "", algorithm="none"),
-        jwt.encode(claims, secret, algorithm="HS256"),
-        jwt.encode(claims, ec.generate_private_key(ec.SECP256R1()), algorithm="ES256"),
-        assertion(strict_world, key)[:-8] + "AAAAAAAA",
+    good = assertion(strict_world, key)
+    claims = jwt.decode(good, options={"verify_signature": False})
+    named = {"kid": kid(key)}
+    for text, reason in (
+        (jwt.encode(claims, "", algorithm="none", headers=named), "client_assertion is signed with 'none': only RS256"),
+        (_signed_with_our_public_key(key, claims), "client_assertion is signed with 'HS256': only RS256"),
+        (
+            jwt.encode(claims, ec.generate_private_key(ec.SECP256R1()), algorithm="ES256", headers=named),
+            "client_assertion is signed with 'ES256': only RS256",
+        ),
+        (good[:-8] + "AAAAAAAA", "the signature is not that of the registered key"),
+        ("." + good.partition(".")[2], "client_assertion is no JWT"),
     ):
-        assert ask(strict_world, text).status == 401
+        answer = ask(strict_world, text)
+        assert (answer.status, answer.json()) == REFUSAL
+        assert reasons(strict_world)[-1].startswith(reason)
+
+
+def test_a_token_names_the_realm_that_was_asked(strict_world: World, key: rsa.RSAPrivateKey) -> None:
+    for realm in ("Broker", "Other"):
+        issuer = f"{strict_world.auth_url}/realms/{realm}"
+        path = PATH.replace("Broker", realm)
+        token = ask(strict_world, assertion(strict_world, key, aud=[issuer]), path).json()["access_token"]
+        keys = jwt.PyJWKSet.from_dict(request(strict_world.address, "GET", path.replace("/token", "/certs")).json())
+        jwt.decode(token, keys.keys[0], algorithms=["RS256"], audience="apicentral", issuer=issuer)
+        # An assertion for one realm is none for the other.
+        elsewhere = PATH.replace("Broker", "Elsewhere")
+        assert ask(strict_world, assertion(strict_world, key, aud=[issuer]), elsewhere).status == 401
+        assert reasons(strict_world)[-1].endswith("/realms/Elsewhere")
+
+
+def test_one_token_is_good_for_the_platform_and_for_central(strict_world: World, key: rsa.RSAPrivateKey) -> None:
+    token = ask(strict_world, assertion(strict_world, key)).json()["access_token"]
+    for method, path, status in (
+        ("GET", "/api/v1/platformTeams", 200),
+        ("GET", f"/api/v1/org/{strict_world.tenant}?fields[]=entitlements", 200),
+        ("POST", "/api/v1/usage", 202),
+        ("GET", "/apis/management/v1/environments", 200),
+    ):
+        headers = {"Authorization": f"Bearer {token}"}
+        assert request(strict_world.address, method, path, headers=headers).status == status
+        assert request(strict_world.address, method, path, headers={"Authorization": "Bearer x.y.z"}).status == 401
+        assert strict_world.journal()[-1]["refused"] == "not a JWT"
 
 
 def test_no_token_and_no_assertion_is_in_the_journal(strict_world: World, key: rsa.RSAPrivateKey) -> None:
