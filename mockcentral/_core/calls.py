@@ -87,6 +87,7 @@ class Call:
         "entry",
         "held",
         "id",
+        "line",
         "losing",
         "opened_after",
         "ping_marks",
@@ -103,6 +104,8 @@ class Call:
 
     def __init__(self, id: int, connection: Connection, stream: int, opened_after: int, script: Attempt | None) -> None:
         self.id = id
+        self.line = {"attempt": id}
+        """What each of its lines in the journal says of it."""
         self.connection = connection
         self.stream = stream
         self.opened_after = opened_after
@@ -130,3 +133,9 @@ class Call:
         self.sent = 0
         self.pings = 0
         self.refreshes = 0
+
+    @property
+    def plain(self) -> bool:
+        """Whether all there is to an event of it is that it is sent."""
+        limit = self.cut_at_events if self.abort_at_events is None else self.abort_at_events
+        return limit is None and not (self.quiet or self.losing or self.held)

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import heapq
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from random import Random
@@ -760,10 +760,22 @@ class Central:
         following: tuple[float, int, Callable[[float], None], bool] = (at + every, self._tie, action, False)
         heapq.heapreplace(self._timers, following)
 
-    def _deliver(self, call: Call, entries: Iterable[TopicEvent], now: float) -> None:
+    def _deliver(self, call: Call, entries: Sequence[TopicEvent], now: float) -> None:
         """Send events on a call, each past the faults that may lose, repeat or end things at that moment."""
-        if call.quiet:
+        if call.plain and not self._director.cares_about("event"):
+            self._deliver_all(call, entries, now)
+        elif not call.quiet:
+            self._deliver_each(call, entries, now)
+
+    def _deliver_all(self, call: Call, entries: Sequence[TopicEvent], now: float) -> None:
+        """What `_deliver_each` comes to when nothing can happen in between."""
+        if not entries:
             return
+        self.journal.add_each(now, "stream.event", [call.line] * len(entries), [_line(entry) for entry in entries])
+        call.sent += len(entries)
+        self._send(call, entries)
+
+    def _deliver_each(self, call: Call, entries: Iterable[TopicEvent], now: float) -> None:
         batch: list[TopicEvent] = []
         faulty = self._director.cares_about("event")
         for entry in entries:
@@ -784,6 +796,33 @@ class Central:
                 self._abort(call, now)
                 return
         self._send(call, batch)
+
+    def _fan_out(self, entry: TopicEntry, event: TopicEvent, now: float) -> int:
+        """Send an event to every call that watches a topic; returns to how many."""
+        watchers = 0
+        alike: list[Call] = []
+        faulty = self._director.cares_about("event")
+        for number in tuple(entry.calls):
+            if (call := self.calls.get(number)) is None:
+                continue
+            watchers += 1
+            if call.plain and not faulty:
+                alike.append(call)
+                continue
+            self._deliver_alike(alike, event, now)
+            alike.clear()
+            self._deliver(call, (event,), now)
+        self._deliver_alike(alike, event, now)
+        return watchers
+
+    def _deliver_alike(self, calls: Sequence[Call], event: TopicEvent, now: float) -> None:
+        """What `_deliver` comes to for calls on which nothing else can happen."""
+        if not calls:
+            return
+        self.journal.add_each(now, "stream.event", [call.line for call in calls], [_line(event)] * len(calls))
+        for call in calls:
+            call.sent += 1
+            self._send(call, (event,))
 
     def _deliver_past_faults(self, call: Call, entry: TopicEvent, batch: list[TopicEvent], now: float) -> None:
         """One event of `_deliver`: faults may lose, repeat, change or hold it, or end the call."""
@@ -824,27 +863,16 @@ class Central:
             for rule in rules:
                 self._on_wire(rule, now, conn=connection, attempt=call.id, sequence=late.event.sequence)
 
-    def _send(self, call: Call, batch: list[TopicEvent]) -> None:
+    def _send(self, call: Call, batch: Sequence[TopicEvent]) -> None:
         if batch:
             if call.connection.guard is not None:
                 call.connection.guard.forgive()
             self._issue(SendEvents(call.id, tuple(batch)))
-            batch.clear()
 
     def _journal_event(self, call: Call, entry: TopicEvent, now: float, sent: TopicEvent | None = None) -> None:
         """`entry` is the event as it is, `sent` as it goes out."""
-        event = entry.event
         more = {} if sent is None or sent is entry else {"altered": True}
-        self.journal.add(
-            now,
-            "stream.event",
-            attempt=call.id,
-            sequence=event.sequence,
-            id=event.id,
-            op=event.change.op.name,
-            topic=entry.topic_link,
-            **more,
-        )
+        self.journal.add(now, "stream.event", **call.line, **_line(entry), **more)
 
     def _abort(self, call: Call, now: float) -> None:
         if call.script is not None and call.script.abort_after is not None:
@@ -909,10 +937,7 @@ class Central:
             delivery = TopicEvent(event, entry.topic.id, entry.topic.self_link)
             entry.log.forget(self.log.purged_through)
             entry.log.append(sequence, delivery)
-            for number in tuple(entry.calls):
-                if (call := self.calls.get(number)) is not None:
-                    watchers += 1
-                    self._deliver(call, (delivery,), now)
+            watchers += self._fan_out(entry, delivery, now)
         if self._keeper is not None:
             self._keeper.event(event, self.wall(now), [(entry.topic.self_link, entry.topic.id) for entry in entries])
         self._acted(now)
@@ -1288,6 +1313,7 @@ class Central:
         for strike in strikes:
             if sending and call in self.calls:
                 self._send(self.calls[call], sending)
+                sending.clear()
             answers += self._carry_out(strike, now)
         return answers
 
@@ -1419,6 +1445,19 @@ class Central:
         if id == 0:
             return list(things.values())
         return [things[id]] if id in things else []
+
+
+def _line(entry: TopicEvent) -> dict[str, Any]:
+    """What the journal says of an event, made once per entry."""
+    if entry.line is None:
+        event = entry.event
+        entry.line = {
+            "sequence": event.sequence,
+            "id": event.id,
+            "op": event.change.op.name,
+            "topic": entry.topic_link,
+        }
+    return entry.line
 
 
 _GONE = '{"errors":[{"status":410,"title":"Gone","detail":"the sequence is older than what is kept"}]}'

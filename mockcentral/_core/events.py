@@ -10,6 +10,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 
 class Op(enum.IntEnum):
@@ -91,11 +92,11 @@ class Event:
 
 
 class TopicEvent:
-    """An event as one topic hands it out; `frame` and `text` hold its gRPC message and its JSON once somebody needed
-    them.
+    """An event as one topic hands it out; `frame`, `text` and `line` hold its gRPC message, its JSON and its fields in
+    the journal once somebody needed them.
     """
 
-    __slots__ = ("event", "frame", "text", "topic_id", "topic_link", "type_number")
+    __slots__ = ("event", "frame", "line", "text", "topic_id", "topic_link", "type_number")
 
     def __init__(self, event: Event, topic_id: str, topic_link: str, type_number: int | None = None) -> None:
         self.event = event
@@ -105,6 +106,7 @@ class TopicEvent:
         """What stands in the field `type` instead of the operation's number: only faults set it."""
         self.frame: bytes | None = None
         self.text: str | None = None
+        self.line: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from mockcentral._core.journal import Journal, Record
+from mockcentral._core.journal import Journal, Part, Record
 
 _NOTHING: Record = {}
 
@@ -24,3 +24,6 @@ class Ledger(Journal):
         if kind == "event.published" and self.on_published is not None:
             self.on_published(fields["sequence"], fields["topics"])
         return _NOTHING
+
+    def add_each(self, now: float, kind: str, *parts: Part) -> None:
+        self._added += len(parts[0])
