@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
+from typing import Any
 
 from mockcentral import World
 
@@ -23,14 +24,20 @@ PATIENCE = 90.0
 
 
 class Subject:
-    """Starts `command` against `world` on enter, ends it on exit. `applied`: what it said it applied, in order."""
+    """Starts `command` against `world` on enter, ends it on exit.
 
-    def __init__(self, world: World, command: Sequence[str], **variables: str) -> None:
+    `applied`: the sequences it said it applied, in order; `said`: all of these lines; `progress`: what else it told.
+    It watches the world's first topic, unless `topic` is another, of its own.
+    """
+
+    def __init__(self, world: World, command: Sequence[str], *, topic: str | None = None, **variables: str) -> None:
         context = world.context
         self.world = world
-        self.topic: str = context["topics"][0]
+        self.topic: str = topic or context["topics"][0]
         self.applied: list[int] = []
+        self.said: list[dict[str, Any]] = []
         self.statuses: list[bool] = []
+        self.progress: list[dict[str, Any]] = []
         self._command = list(command)
         self._env = {
             **os.environ,
@@ -89,11 +96,19 @@ class Subject:
             said = json.loads(line)
             if said["type"] == "applied":
                 self.applied.append(said["sequence"])
-                self.world.record("client.applied", sequence=said["sequence"], id=said["id"], op=said["op"])
+                self.said.append(said)
+                self.world.record("client.applied", sequence=said["sequence"], id=said.get("id"), op=said["op"])
+            elif said["type"] == "progress":
+                self.progress.append(said)
             elif said["type"] == "status":
                 self.statuses.append(said["connected"])
             else:
                 raise AssertionError(f"not a line of the protocol: {line!r}")
+
+    def wait_progress(self, step: str, **having: Any) -> None:
+        """Until the client said that it got there."""
+        wanted = {"step": step, **having}
+        self.wait_until(lambda: any(wanted.items() <= said.items() for said in self.progress))
 
     def wait_connected(self) -> None:
         """Until a subscription of the client was accepted."""

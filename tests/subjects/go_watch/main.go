@@ -6,6 +6,9 @@
 //
 //	go_watch [-address HOST:PORT] [-topic SELFLINK] [-expect N] [-retry 250ms] [-keepalive 10s] [-page-size 100]
 //
+// What differs between the SDK's versions is in sdk_*.go: one of them is built, by the tag that goes with the version in
+// versions/*.mod (go.mod is the newest that can be had, and needs no tag).
+//
 // Exit code 0 on SIGTERM or SIGINT, or after -expect (MOCKCENTRAL_EXPECT_EVENTS) events; 1 when nothing can work; 2 on misuse.
 package main
 
@@ -39,6 +42,9 @@ import (
 	"github.com/Axway/agent-sdk/pkg/watchmanager"
 	"github.com/Axway/agent-sdk/pkg/watchmanager/proto"
 )
+
+// sdkVersion is what the build was told of the SDK it is made from.
+var sdkVersion = "unknown"
 
 type settings struct {
 	address, httpURL, authURL, token, tenant, topic, caFile, clientID string
@@ -96,7 +102,7 @@ func follow(ctx context.Context, s settings) error {
 	// Where the first catch-up starts: behind what the topic has now. The SDK takes sequence 0 for "nothing to catch up on",
 	// so a topic without events starts at 1, which is before all of them.
 	for ctx.Err() == nil {
-		newest, err := history.ReceiveSyncEvents(ctx, s.topic, 0, nil)
+		newest, err := newestSequence(ctx, history, s.topic)
 		if err == nil {
 			at.SetSequence(max(newest, 1))
 			break
@@ -116,39 +122,31 @@ func follow(ctx context.Context, s settings) error {
 
 // watchOnce is one connection with one watch, as the agents do it: a new manager for every attempt.
 func watchOnce(
-	parent context.Context, s settings, at *position, history harvester.Harvest,
+	ctx context.Context, s settings, at *position, history harvester.Harvest,
 	getToken watchmanager.TokenGetter, tlsConfig *tls.Config, events chan *proto.Event,
 ) error {
-	// The SDK cancels this context with the reason when the stream ends.
-	ctx, cancel := context.WithCancelCause(parent)
-	defer cancel(nil)
 	host, port, err := splitAddress(s.address)
 	if err != nil {
 		return err
 	}
-	manager, err := watchmanager.New(
+	return watch(
+		ctx,
 		&watchmanager.Config{
 			Host: host, Port: port, TenantID: s.tenant, TokenGetter: getToken,
-			UserAgent: "GoWatch/1.0 (sdkVer:1.1.151; env:; agent:; reactive:false; hostname:; runtimeId:)",
+			UserAgent: "GoWatch/1.0 (sdkVer:" + sdkVersion + "; env:; agent:; reactive:false; hostname:; runtimeId:)",
 		},
-		watchmanager.WithContext(ctx, cancel),
-		watchmanager.WithTLSConfig(tlsConfig),
-		watchmanager.WithKeepAlive(s.keepalive, s.keepaliveTimeout),
-		watchmanager.WithHarvester(history, at),
-		watchmanager.WithEventSyncError(func() { fmt.Fprintln(os.Stderr, "go_watch: catch-up failed") }),
+		[]watchmanager.Option{
+			watchmanager.WithTLSConfig(tlsConfig),
+			watchmanager.WithKeepAlive(s.keepalive, s.keepaliveTimeout),
+			watchmanager.WithHarvester(history, at),
+			watchmanager.WithEventSyncError(func() { fmt.Fprintln(os.Stderr, "go_watch: catch-up failed") }),
+		},
+		s.topic, events,
 	)
-	if err != nil {
-		return err
-	}
-	defer manager.CloseConn()
-	if _, err := manager.RegisterWatch(s.topic, events); err != nil {
-		return err
-	}
-	printLine(map[string]any{"type": "status", "connected": true})
-	<-ctx.Done()
-	printLine(map[string]any{"type": "status", "connected": false})
-	return context.Cause(ctx)
 }
+
+// connected prints what it is told; the SDK says nothing of it by itself.
+func connected(is bool) { printLine(map[string]any{"type": "status", "connected": is}) }
 
 // apply prints every event once. History and stream overlap after a catch-up; both are in order, so what is not newer than
 // the last one has been seen.
