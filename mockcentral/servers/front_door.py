@@ -254,9 +254,10 @@ class Link(asyncio.Protocol):
             return
         while not self._paused and not (self.pipe is not None and self.pipe.full):
             data = self.h2.data_to_send(HIGH_WATER)
-            if not data:
+            if data:
+                self._write(data)
+            if len(data) < HIGH_WATER:
                 break
-            self._write(data)
         if self.pipe is not None and self.pipe.mangler is not None:
             for stream in self.pipe.mangler.take_reached():
                 if (call := self.calls.get(stream)) is not None:

@@ -282,7 +282,7 @@ class Host:
             if (place := self.streams.get(order.call)) is not None:
                 link, stream = place
                 assert link.h2 is not None
-                link.h2.send_messages(stream, [event_frame(entry) for entry in order.events])
+                link.h2.send_messages(stream, [entry.frame or event_frame(entry) for entry in order.events])
                 if link.h2.queued(stream) > MAX_QUEUED_EVENTS or link.h2.queued_bytes > MAX_QUEUED_BYTES:
                     link.h2.discard(stream)  # a status behind them would keep them for as long as nobody reads
                     calm = ResetCall(order.call, ErrorCodes.ENHANCE_YOUR_CALM)

@@ -188,6 +188,11 @@ def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
     return _HEADER.pack(length >> 16, length & 0xFFFF, kind, flags, stream) + payload
 
 
+def data_header(stream: int, length: int) -> bytes:
+    """What comes before so many bytes of DATA that do not end the stream."""
+    return _HEADER.pack(length >> 16, length & 0xFFFF, 0, 0, stream)
+
+
 def ping_frame(payload: bytes, ack: bool = False) -> bytes:
     """A PING frame. Raises ValueError unless the payload has 8 bytes."""
     if len(payload) != 8:
