@@ -1,61 +1,54 @@
-"""What the machine wants done: one frozen dataclass a verb. A driver carries them out in order and decides nothing."""
+"""What the machine wants done: one frozen record a verb. A driver carries them out in order and decides nothing."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from watchmanager._core.record import Record
 from watchmanager._core.token import Credential
 from watchmanager.errors import SequenceExpired
 
 
-@dataclass(frozen=True, slots=True)
-class FetchToken:
+class FetchToken(Record):
     """Ask the provider. `instead_of` is a token that is of no use any more: a cached one must differ from it."""
 
     instead_of: Credential | None
 
 
-@dataclass(frozen=True, slots=True)
-class OpenStream:
+class OpenStream(Record):
     """Open a call with this token in its metadata, send the subscribe message, then read until it ends."""
 
     attempt: int
     credential: Credential
 
 
-@dataclass(frozen=True, slots=True)
-class SendToken:
+class SendToken(Record):
     """Send a refreshed token on the stream."""
 
     attempt: int
     credential: Credential
 
 
-@dataclass(frozen=True, slots=True)
-class SendPong:
+class SendPong(Record):
     """Answer a PING event."""
 
     attempt: int
     id: str
 
 
-@dataclass(frozen=True, slots=True)
-class CloseStream:
+class CloseStream(Record):
     """Cancel the call. What is still in flight on it is not wanted."""
 
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
-class RenewChannel:
+class RenewChannel(Record):
     """Drop the connection for the next stream: fresh DNS, proxy, sockets; `keepalive` multiplies the ping interval."""
 
     keepalive: float = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class FetchHistory:
+class FetchHistory(Record):
     """Ask for one page: sequence > `after`, rising (None: from the oldest), or only the newest event if `newest`."""
 
     request: int
@@ -65,37 +58,32 @@ class FetchHistory:
     credential: Credential
 
 
-@dataclass(frozen=True, slots=True)
-class RenewHistory:
+class RenewHistory(Record):
     """Ask history over new connections from now on, and forget the question under way: the peer behind the old ones is
     dead.
     """
 
 
-@dataclass(frozen=True, slots=True)
-class SaveCheckpoint:
+class SaveCheckpoint(Record):
     """Everything up to `sequence` is processed."""
 
     sequence: int
 
 
-@dataclass(frozen=True, slots=True)
-class Resync:
+class Resync(Record):
     """Call the user's resync and report with `Resynced`."""
 
     expired: SequenceExpired
 
 
-@dataclass(frozen=True, slots=True)
-class Entered:
+class Entered(Record):
     """A state was entered; for logs and callbacks."""
 
     state: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Log:
+class Log(Record):
     """One line for the logger of a concern."""
 
     concern: Literal["stream", "history", "auth", "checkpoint", "flow"]
@@ -103,8 +91,7 @@ class Log:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(Record):
     """The machine is at rest for good: closed when `error` is None, failed otherwise."""
 
     error: BaseException | None

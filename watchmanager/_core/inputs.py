@@ -1,4 +1,4 @@
-"""What the machine is told: one frozen dataclass for each thing that can happen to a watch.
+"""What the machine is told: one frozen record for each thing that can happen to a watch.
 
 Inputs born on a stream carry the number of its attempt; those of history carry the number of the request. The machine
 drops what belongs to an attempt or a request it no longer waits for.
@@ -7,75 +7,66 @@ drops what belongs to an attempt or a request it no longer waits for.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
+from watchmanager._core.record import Record
 from watchmanager._core.token import Credential
 from watchmanager.errors import DecodeError, WatchError
 from watchmanager.events import Event
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(Record):
     """Begin. `position` is the sequence to go on after; None fixes it at the newest event, or at the oldest kept."""
 
     position: int | None = None
     earliest: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Tick:
+class Tick(Record):
     """Time passed; due timers fire. Early or late is harmless."""
 
 
-@dataclass(frozen=True, slots=True)
-class TokenFetched:
+class TokenFetched(Record):
     """The provider answered. `expires_in` is the remaining life in seconds, None when nobody knows it."""
 
     credential: Credential
     expires_in: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class TokenFailed:
+class TokenFailed(Record):
     """The provider failed, or its token is of no use."""
 
     error: WatchError
 
 
-@dataclass(frozen=True, slots=True)
-class StreamOpened:
+class StreamOpened(Record):
     """The call stands and the subscribe message was handed over. That the server read it is not known yet."""
 
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
-class EventReceived:
+class EventReceived(Record):
     """An event came over the stream."""
 
     attempt: int
     event: Event
 
 
-@dataclass(frozen=True, slots=True)
-class PingReceived:
+class PingReceived(Record):
     """A PING event came over the stream; it wants its id back."""
 
     attempt: int
     id: str
 
 
-@dataclass(frozen=True, slots=True)
-class StreamBroken:
+class StreamBroken(Record):
     """A message came that is no event; the stream still stands."""
 
     attempt: int
     error: WatchError
 
 
-@dataclass(frozen=True, slots=True)
-class StreamEnded:
+class StreamEnded(Record):
     """The call is over: gRPC status number and text, what the driver knows better: why it never got through, and the
     seconds the server asked us to wait.
     """
@@ -87,16 +78,14 @@ class StreamEnded:
     retry_after: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Poison:
+class Poison(Record):
     """An event of history that cannot be read, except for where it is."""
 
     sequence: int
     error: DecodeError
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryFetched:
+class HistoryFetched(Record):
     """A page of history, in the order the server gave it; `poison` is what of it cannot be read."""
 
     request: int
@@ -104,65 +93,56 @@ class HistoryFetched:
     poison: Sequence[Poison] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryGone:
+class HistoryGone(Record):
     """410: what was asked for is no longer kept; `server_max` is the newest sequence, None if it was not told."""
 
     request: int
     server_max: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryFailed:
+class HistoryFailed(Record):
     """No page: the error tells status, whether to retry and how long to wait at least."""
 
     request: int
     error: WatchError
 
 
-@dataclass(frozen=True, slots=True)
-class Drained:
+class Drained(Record):
     """The consumer took items while the machine waited for room (`Machine.starved`)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Resynced:
+class Resynced(Record):
     """The user's resync is done; go on after `position`, or where the server said when None."""
 
     position: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Sought:
+class Sought(Record):
     """The user wants to go on after `position`, wherever the watch is."""
 
     position: int
 
 
-@dataclass(frozen=True, slots=True)
-class CheckpointSaved:
+class CheckpointSaved(Record):
     """The store has it."""
 
     sequence: int
 
 
-@dataclass(frozen=True, slots=True)
-class CheckpointFailed:
+class CheckpointFailed(Record):
     """The store failed to save."""
 
     sequence: int
     error: WatchError
 
 
-@dataclass(frozen=True, slots=True)
-class Crashed:
+class Crashed(Record):
     """The driver cannot go on: a user callback raised, or a bug."""
 
     error: BaseException
 
 
-@dataclass(frozen=True, slots=True)
-class Close:
+class Close(Record):
     """The user is done."""
 
 
