@@ -37,14 +37,30 @@ from mockcentral.scenario.schema import (
     LogSettings,
     PingSettings,
     Publish,
+    Rule,
     Scenario,
     StatusSettings,
+    Step,
+    Target,
     TokenSettings,
     Topic,
     Traffic,
+    When,
     WorldSettings,
 )
-from mockcentral.scenario.types import ANCHORS, ERROR_CODES, Anchor, Code, CountSpan, Duration, ErrorCode, Span
+from mockcentral.scenario.steps import Create, Delete, Set, Update
+from mockcentral.scenario.types import (
+    ANCHORS,
+    ERROR_CODES,
+    Anchor,
+    Code,
+    CountSpan,
+    Duration,
+    ErrorCode,
+    JsonObject,
+    JsonValue,
+    Span,
+)
 
 KINDS = ("APIService", "APIServiceInstance", "AccessRequest", "Environment")
 SCOPES = ("Environment/sample-env", "Environment/other-env", "IdentityProvider/idp")
@@ -162,6 +178,77 @@ def traffic(max_count: int = 50) -> st.SearchStrategy[Traffic]:
         on=anchors(),
         after=spans(),
     )
+
+
+# ------------------------------------------------------------------------------------------------ rules
+def json_values() -> st.SearchStrategy[Any]:
+    """Values a resource may hold."""
+    leaves = st.one_of(st.none(), st.booleans(), st.integers(-(2**53), 2**53), st.floats(-1e6, 1e6), texts())
+    return st.recursive(
+        leaves, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(words(), inner, max_size=2), max_leaves=4
+    )
+
+
+def _objects() -> st.SearchStrategy[JsonObject]:
+    return st.dictionaries(words(), json_values(), max_size=2).map(JsonObject)
+
+
+def targets() -> st.SearchStrategy[Target]:
+    """Resources that rules speak of."""
+    return st.builds(
+        Target,
+        group=st.sampled_from(GROUPS),
+        kind=st.sampled_from(KINDS),
+        name=words(),
+        scope=st.one_of(st.none(), st.sampled_from(SCOPES)),
+    )
+
+
+def steps() -> st.SearchStrategy[Step]:
+    """What rules do."""
+    names = st.lists(words(), max_size=2).map(tuple)
+    titles = st.one_of(st.none(), texts())
+    subresources = st.dictionaries(words().map("x-{}".format), json_values(), max_size=2).map(JsonObject)
+    create = st.builds(
+        Create,
+        resource=targets(),
+        title=titles,
+        attributes=_objects(),
+        tags=names,
+        finalizers=names,
+        spec=_objects(),
+        subresources=subresources,
+    )
+    update = st.builds(
+        Update, title=titles, attributes=_objects(), spec=_objects(), add_finalizers=names, remove_finalizers=names
+    )
+    return st.one_of(
+        create,
+        st.builds(Set, subresource=st.sampled_from(("status", "x-agent-details")), value=json_values().map(JsonValue)),
+        update.filter(lambda step: step != Update()),
+        st.just(Delete()),
+    )
+
+
+def rules() -> st.SearchStrategy[Rule]:
+    """What Central does by itself, at a change or a moment."""
+    watched = filters().flatmap(
+        lambda found: st.builds(
+            When,
+            group=st.just(found.group),
+            kind=st.just(found.kind),
+            name=st.just(found.name),
+            type=st.just(found.type),
+            scope=st.just(found.scope),
+            subresource=st.one_of(st.none(), st.just("status")) if "updated" in found.type else st.none(),
+            query=st.sampled_from(("", "status.level==Pending", "metadata.state!=DELETING;name==*")),
+        )
+    )
+    common = {"name": words(), "after": spans(), "times": st.integers(1, 5)}
+    then = st.lists(steps(), min_size=1, max_size=3).map(tuple)
+    changes = st.builds(Rule, when=watched, resource=st.one_of(st.none(), targets()), then=then, **common)
+    moments = st.builds(Rule, on=anchors(), resource=targets(), then=then, **common)
+    return st.one_of(changes, moments).filter(lambda rule: rule.when is not None or "$(" not in repr(rule))
 
 
 # ------------------------------------------------------------------------------------------------ faults
@@ -312,7 +399,9 @@ def expectations() -> st.SearchStrategy[Expectation]:
 
 
 def scenarios(*, max_events: int = 50) -> st.SearchStrategy[Scenario]:
-    """Whole scenarios: up to two topics, three traffic lines of at most `max_events`, three rules, three attempts."""
+    """Whole scenarios: up to two topics, three traffic lines of at most `max_events`, two rules,
+    three fault rules, three attempts.
+    """
     made = st.builds(
         Scenario,
         scenario=words(),
@@ -321,6 +410,7 @@ def scenarios(*, max_events: int = 50) -> st.SearchStrategy[Scenario]:
         world=world_settings(),
         topics=st.lists(topics(), max_size=2, unique_by=lambda topic: topic.name).map(tuple),
         traffic=st.lists(traffic(max_events), max_size=3).map(tuple),
+        rules=st.lists(rules(), max_size=2, unique_by=lambda rule: rule.name).map(tuple),
         faults=st.lists(fault_rules(), max_size=3, unique_by=lambda rule: rule.name).map(tuple),
         attempts=st.lists(attempts(), max_size=3).map(tuple),
         expect=st.lists(expectations(), max_size=4, unique_by=lambda check: check.name).map(tuple),

@@ -468,13 +468,14 @@ class World:
 
     @property
     def traffic_done(self) -> bool:
-        """Whether the scenario has published all it will."""
+        """Whether the scenario has published all it will: its traffic is over, and no rule is about to fire."""
         return self._act(lambda central, now: central.traffic_done)
 
     def wait_traffic(self, timeout: float = 60.0) -> None:
         """Wait until the scenario has published all it will. Raises TimeoutError."""
         if not self.traffic_done:
-            self.wait_for(lambda record: record["kind"] == "event.published" and self.traffic_done, timeout)
+            last = ("event.published", "rule.fired", "rule.failed")
+            self.wait_for(lambda record: record["kind"] in last and self.traffic_done, timeout)
 
     def verify(self, checks: Iterable[str] | None = None) -> list[Verdict]:
         """Judge the journal so far: by the scenario's expectations and the four of every watch, or by the named

@@ -19,6 +19,7 @@ lets faults strike and `traffic` publishes. Only this module knows them all. Pro
 
 from __future__ import annotations
 
+import functools
 import heapq
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -78,6 +79,7 @@ from mockcentral._core.keeping import Keeper, Restored, Rows, read_event
 from mockcentral._core.log import EventLog, Gone, TopicLog
 from mockcentral._core.receipts import ASKED, TTL, Pending, Receipts
 from mockcentral._core.resources import ResourceStore, make_link, unversioned, versioned
+from mockcentral._core.rules import Cause, EndlessRules, Firing, Reactor, fire
 from mockcentral._core.tokens import TokenBook, Worth, bearer
 from mockcentral._core.tokens import Verdict as TokenVerdict
 from mockcentral._core.topics import Topic, TopicEntry, TopicIndex, filters_of, resource_of
@@ -177,6 +179,11 @@ class Central:
         self._now = 0.0
         self._tie = 0
         self._director = Director(seed)
+        self._reactor = Reactor(scenario.rules, seed)
+        self._firings = 0
+        """Firings of rules whose pause is not over."""
+        self._cause: Cause | None = None
+        """What the rule that is firing now goes back to; None while something comes from outside."""
         self._traffic = [
             TrafficLine(line, Random(f"{seed}:traffic:{number}")) for number, line in enumerate(scenario.traffic)
         ]
@@ -208,6 +215,7 @@ class Central:
         for rule in self.scenario.faults:
             self.arm(rule, now)
         self._observe("start", 1, now)
+        self._run_timers(now)  # what rules make at the start is there before anybody may ask for it
 
     def plant(self, resources: Iterable[tuple[str, str, Mapping[str, Any]]]) -> None:
         """Resources that were there before the world began, as link, kind and body: nobody is told of them.
@@ -268,8 +276,7 @@ class Central:
         What is left then is due still: `deadline()` says so. A shell in real time gives a budget and looks after its
         sockets in between, because a scenario may ask for more traffic than the machine can carry.
         """
-        while self._timers and self._timers[0][0] <= now:
-            heapq.heappop(self._timers)[2](now)
+        self._run_timers(now)
         for name in self._director.outlived(now):
             self.receipts.disarmed(name, TTL, now)
         for strike in self._director.due(now):
@@ -281,6 +288,10 @@ class Central:
                 spent += 1 + self._publish(line.next_change(), now)[1]
             if budget is not None and spent >= budget:
                 return
+
+    def _run_timers(self, now: float) -> None:
+        while self._timers and self._timers[0][0] <= now:
+            heapq.heappop(self._timers)[2](now)
 
     def _due_line(self, now: float) -> TrafficLine | None:
         """The line whose turn it is: in the order of the planned times, so that being late does not change what is
@@ -300,8 +311,8 @@ class Central:
 
     @property
     def traffic_done(self) -> bool:
-        """Whether every traffic line has published all it will."""
-        return all(line.done for line in self._traffic)
+        """Whether every traffic line has published all it will, and no rule is about to fire."""
+        return not self._firings and all(line.done for line in self._traffic)
 
     def arm(self, rule: FaultRule, now: float) -> None:
         """Arm a fault rule; one of the same name is replaced."""
@@ -371,7 +382,7 @@ class Central:
             self._calm_down(connection, connection.guard, now)
             return
         answer, rule = AnswerPing(), None
-        if self._director.cares_about("ping"):
+        if self._cares_about("ping"):
             for found, name in self._observe("ping", nth, now, connection=id):
                 if isinstance(found, AnswerPing):
                     answer, rule = found, name
@@ -438,7 +449,9 @@ class Central:
         return [one for one in self.connections.values() if one.protocol == "h2" and not (one.blackholed or one.deaf)]
 
     def _cares_about(self, anchor: str) -> bool:
-        return anchor in self._traffic_by_anchor or self._director.cares_about(anchor)
+        return (
+            anchor in self._traffic_by_anchor or self._director.cares_about(anchor) or self._reactor.cares_about(anchor)
+        )
 
     def _settle(self) -> None:
         """Something was done: ask every connection whether it has read it, for the moment `barrier`."""
@@ -762,7 +775,7 @@ class Central:
 
     def _deliver(self, call: Call, entries: Sequence[TopicEvent], now: float) -> None:
         """Send events on a call, each past the faults that may lose, repeat or end things at that moment."""
-        if call.plain and not self._director.cares_about("event"):
+        if call.plain and not self._cares_about("event"):
             self._deliver_all(call, entries, now)
         elif not call.quiet:
             self._deliver_each(call, entries, now)
@@ -777,7 +790,7 @@ class Central:
 
     def _deliver_each(self, call: Call, entries: Iterable[TopicEvent], now: float) -> None:
         batch: list[TopicEvent] = []
-        faulty = self._director.cares_about("event")
+        faulty = self._cares_about("event")
         for entry in entries:
             if faulty or call.losing or call.held:
                 self._deliver_past_faults(call, entry, batch, now)
@@ -801,7 +814,7 @@ class Central:
         """Send an event to every call that watches a topic; returns to how many."""
         watchers = 0
         alike: list[Call] = []
-        faulty = self._director.cares_about("event")
+        faulty = self._cares_about("event")
         for number in tuple(entry.calls):
             if (call := self.calls.get(number)) is None:
                 continue
@@ -942,7 +955,31 @@ class Central:
             self._keeper.event(event, self.wall(now), [(entry.topic.self_link, entry.topic.id) for entry in entries])
         self._acted(now)
         self._observe("publish", self.published, now)
+        if self._reactor.watches:
+            resource = self.resources.get(unversioned(change.self_link))
+            self._plan(self._reactor.changed(change, resource, self._cause or Cause()), now)
         return event, watchers
+
+    def _plan(self, firings: Iterable[Firing], now: float) -> None:
+        """Let rules fire after their pauses, never within what set them off: that is to be over first."""
+        try:
+            for firing in firings:
+                self._firings += 1
+                self._at(now + firing.after, functools.partial(self._fire, firing))
+        except EndlessRules as error:
+            self.journal.add(now, "rule.failed", rule=error.rule.name, reason=str(error))
+
+    def _fire(self, firing: Firing, now: float) -> None:
+        self._firings -= 1
+        about = firing.resource["metadata"]["selfLink"] if firing.resource else None
+        self.journal.add(now, "rule.fired", rule=firing.rule.name, nth=firing.nth, resource=about)
+        self._cause = firing.cause
+        try:
+            fire(self, firing, now)
+        except ValueError as error:
+            self.journal.add(now, "rule.failed", rule=firing.rule.name, reason=str(error)[:400])
+        finally:
+            self._cause = None
 
     def _store(self, change: Change, now: float) -> Change:
         scope = change.scope
@@ -1196,6 +1233,7 @@ class Central:
         ]
         heapq.heapify(self._timers)
         self._director.rescale(ratio, now)
+        self._reactor.adopt(self.scenario.rules)
         for line in self._traffic:
             line.rescale(ratio, now)
 
@@ -1323,6 +1361,8 @@ class Central:
         """A moment of the run: traffic may start; the faults that strike at it, for `_carry_out`."""
         for line in self._traffic_by_anchor.get(anchor, ()):
             line.observe(anchor, nth, now)
+        if self._reactor.cares_about(anchor):
+            self._plan(self._reactor.moment(anchor, nth, self._cause or Cause()), now)
         if not self._director.cares_about(anchor):
             return []
         return self._director.observe(

@@ -46,6 +46,7 @@ def _check(file: str) -> tuple[str, list[str]]:
     scenario = loads(text, file)
     warnings = [f"{file}:{nodes.locate(node, place).line}: warning: {message}" for place, message in advice(scenario)]
     parts = [_count(len(scenario.topics), "topic"), _count(sum(line.count for line in scenario.traffic), "event")]
+    parts += [_count(len(scenario.rules), "rule")] if scenario.rules else []
     parts += [_count(len(scenario.faults), "fault rule"), _count(len(scenario.expect), "check")]
     return f"fine, scenario {scenario.scenario}: {', '.join(parts)}", warnings
 

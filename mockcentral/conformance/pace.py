@@ -77,7 +77,7 @@ def long_quiet(scenario: Scenario, time_scale: float) -> float:
     """
     names = {expectation.name for expectation in scenario.expect}
     planned = [line.every.high for line in scenario.traffic] + [line.after.high for line in scenario.traffic]
-    planned += [rule.after.high for rule in scenario.faults]
+    planned += [rule.after.high for rule in scenario.faults] + [rule.after.high for rule in scenario.rules]
     cuts = (attempt.abort_after for attempt in scenario.attempts if attempt.abort_after is not None)
     planned += [cut.time.high for cut in cuts if cut.time is not None]
     if "refreshes_token" in names:

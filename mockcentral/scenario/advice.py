@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from mockcentral._core.events import Change, Op, parse_scope
 from mockcentral._core.topics import matches
 from mockcentral.scenario.schema import Filter, Publish, Scenario, Topic
+from mockcentral.scenario.steps import Create
 
 Place = tuple[str | int, ...]
 """Keys and positions from the top of the file to what is meant."""
@@ -16,7 +19,7 @@ def advice(scenario: Scenario) -> list[tuple[Place, str]]:
     """Sentences about a scenario, each with its place in the file."""
     found: list[tuple[Place, str]] = []
     for number, topic in enumerate(scenario.topics):
-        if scenario.traffic and not any(is_for(topic, line.publish) for line in scenario.traffic):
+        if scenario.traffic and not any(is_for(topic, publish) for publish in _published(scenario)):
             place: Place = ("topics", number)
             found.append((place, f"no traffic matches the topic {topic.name}: its watchers will get nothing"))
     if scenario.traffic and not scenario.topics:
@@ -26,6 +29,17 @@ def advice(scenario: Scenario) -> list[tuple[Place, str]]:
     if scenario.world.ping.every is None and any(check.name == "answers_pings" for check in scenario.expect):
         found.append((("expect",), "answers_pings is expected, but world.ping.every is null: no PING is ever sent"))
     return found
+
+
+def _published(scenario: Scenario) -> Iterator[Publish]:
+    """What traffic publishes, and what rules create."""
+    for line in scenario.traffic:
+        yield line.publish
+    for rule in scenario.rules:
+        for step in rule.then:
+            if isinstance(step, Create):
+                made = step.resource
+                yield Publish(group=made.group, kind=made.kind, name=made.name, scope=made.scope)
 
 
 def is_for(topic: Topic, publish: Publish) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mockcentral.scenario.errors import Problem, ScenarioError, nearest, shown
 
-_GROUPS = ("basic", "resume", "auth", "wire", "soak")
+_GROUPS = ("basic", "resume", "auth", "rest", "wire", "soak")
 
 
 def directory() -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import json
 import textwrap
 import typing
 from collections.abc import Iterator
@@ -14,7 +15,21 @@ from mockcentral.scenario import scalars
 from mockcentral.scenario.advice import is_for
 from mockcentral.scenario.errors import one_of
 from mockcentral.scenario.fields import FieldDoc
-from mockcentral.scenario.schema import ALL_TYPES, Attempt, Expectation, FaultRule, Filter, Scenario, Topic, Traffic
+from mockcentral.scenario.schema import (
+    ALL_TYPES,
+    Attempt,
+    Expectation,
+    FaultRule,
+    Filter,
+    Rule,
+    Scenario,
+    Step,
+    Target,
+    Topic,
+    Traffic,
+    When,
+)
+from mockcentral.scenario.steps import Create, Set, Update
 from mockcentral.scenario.types import Anchor, Span
 from mockcentral.scenario.writer import plain
 
@@ -48,6 +63,7 @@ def explain(scenario: Scenario) -> str:
     lines += _section("The world", _world(scenario))
     lines += _section("Topics", map(_topic, scenario.topics))
     lines += _section("What is published", (_traffic(line, scenario) for line in scenario.traffic))
+    lines += _section("What Central does by itself", map(_own_rule, scenario.rules))
     lines += _section("What breaks", (*_rules(scenario.faults), *_attempts(scenario.attempts)))
     if scenario.lab is not None:
         text = f"nothing is judged: the run ends when {scenario.lab.over} strikes, with a card of what was seen"
@@ -128,6 +144,40 @@ def _traffic(line: Traffic, scenario: Scenario) -> str:
     for_whom = f"for {one_of(watchers)}" if watchers else "for no topic here"
     count = "1 change" if line.count == 1 else f"{line.count} changes"
     return f"{count} of {what}{where}{part}{_types(publish.type)}, {pace}, {start}; {for_whom}"
+
+
+def _own_rule(rule: Rule) -> str:
+    what = _change(rule.when) if rule.when is not None else _moment(rule.on or Anchor("start"), "a")
+    when = f"{_later(rule.after, '{} after ') or 'when '}{what}"
+    each = " for each" if rule.when else ""
+    often = f", once{each}" if rule.times == 1 else f", at most {rule.times} times{each}"
+    about = _target(rule.resource) if rule.resource else "it"
+    return f"{rule.name}: {when}{often}: {', then '.join(_step(step, about) for step in rule.then)}"
+
+
+def _change(when: When) -> str:
+    what = _filter(when).removesuffix(_types(when.type))
+    words = {"created": "is created", "updated": "is changed", "deleted": "is gone"}
+    if when.subresource is not None:
+        words["updated"] = f"gets a new {when.subresource}"
+    query = f" and {when.query.strip()}" if when.query.strip() else ""
+    return f"{what} {one_of([words[word] for word in when.type])}{query}"
+
+
+def _target(target: Target) -> str:
+    group = "" if target.group == "management" else f" of group {target.group}"
+    return f"{target.kind} {target.name}{group}{f' in {target.scope}' if target.scope else ''}"
+
+
+def _step(step: Step, about: str) -> str:
+    if isinstance(step, Create):
+        return f"create {_target(step.resource)}"
+    if isinstance(step, Set):
+        return f"set {step.subresource} of {about} to {json.dumps(step.value, ensure_ascii=False)}"
+    if isinstance(step, Update):
+        found = plain(step)["update"]
+        return f"update {about}: {', '.join(f'{key} {json.dumps(value)}' for key, value in found.items())}"
+    return f"{step.name} {about}"
 
 
 def _rules(rules: tuple[FaultRule, ...]) -> Iterator[str]:

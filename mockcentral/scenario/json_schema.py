@@ -18,7 +18,17 @@ from mockcentral.scenario import scalars
 from mockcentral.scenario.fields import FieldDoc
 from mockcentral.scenario.reader import CHOICES, is_required
 from mockcentral.scenario.schema import Attempt, FaultRule, Scenario
-from mockcentral.scenario.types import ERROR_CODES, Anchor, Code, CountSpan, Duration, ErrorCode, Span
+from mockcentral.scenario.types import (
+    ERROR_CODES,
+    Anchor,
+    Code,
+    CountSpan,
+    Duration,
+    ErrorCode,
+    JsonObject,
+    JsonValue,
+    Span,
+)
 from mockcentral.scenario.writer import plain
 
 Json: TypeAlias = dict[str, Any]
@@ -91,6 +101,8 @@ SHAPES: Mapping[Any, Callable[[FieldDoc], Json]] = {
     ErrorCode: lambda _: {
         "anyOf": [{"enum": list(ERROR_CODES)}, {"type": "integer", "minimum": 0, "maximum": 2**32 - 1}]
     },
+    JsonObject: lambda _: {"type": "object"},
+    JsonValue: lambda _: {},
     str: _text,
     int: _number("integer"),
     float: _number("number"),

@@ -8,22 +8,26 @@ what has a choice of kinds (faults, expectations) is a word or one key with sett
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 import types
 import typing
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, TypeVar
 
+from mockcentral._core import rsql
+from mockcentral._core.placeholders import PLACEHOLDER
 from mockcentral.faults.base import Fault
 from mockcentral.faults.registry import FAULTS
 from mockcentral.scenario import scalars
 from mockcentral.scenario.errors import Problem, ScenarioError, nearest, one_of, shown
 from mockcentral.scenario.expectations import EXPECTATIONS
 from mockcentral.scenario.fields import FieldDoc, hints_of
-from mockcentral.scenario.nodes import Entries, Items, Node, Scalar, Value
+from mockcentral.scenario.nodes import Entries, Items, Node, Scalar, Value, plain
 from mockcentral.scenario.scalars import Wrong
-from mockcentral.scenario.schema import AbortAfter, Attempt, Expectation, FaultRule, Lab, Scenario
-from mockcentral.scenario.types import Anchor, Code, CountSpan, Duration, ErrorCode, Span
+from mockcentral.scenario.schema import AbortAfter, Attempt, Expectation, FaultRule, Lab, Rule, Scenario, Step, When
+from mockcentral.scenario.steps import STEPS, Create
+from mockcentral.scenario.types import Anchor, Code, CountSpan, Duration, ErrorCode, JsonObject, JsonValue, Span
 
 T = TypeVar("T")
 
@@ -43,10 +47,11 @@ SCALARS: Mapping[Any, Callable[[str, Value], Any]] = {
 CHOICES: Mapping[Any, tuple[str, tuple[type[Any], ...]]] = {
     Fault: ("fault", FAULTS),
     Expectation: ("check", EXPECTATIONS),
+    Step: ("step", STEPS),
 }
 """Bases that stand for a choice of kinds, with what one of them is called."""
 
-_WRITTEN = (*SCALARS, *CHOICES, Attempt)
+_WRITTEN = (*SCALARS, *CHOICES, Attempt, JsonObject, JsonValue)
 """Types that are written otherwise than a mapping of their fields."""
 
 
@@ -96,6 +101,8 @@ class _Reader:
             return self._choice(node, annotation, what)
         if annotation is Attempt:
             return self._attempt(node, what)
+        if annotation in (JsonObject, JsonValue):
+            return self._json(node, annotation, what)
         if annotation in SCALARS:
             return self._scalar(node, annotation, what, about)
         return self._dataclass(node, annotation, what)
@@ -110,6 +117,14 @@ class _Reader:
         except Wrong as error:
             raise self.wrong(node, f"{what}: {error}") from None
         return value
+
+    def _json(self, node: Node, annotation: Any, what: str) -> Any:
+        if annotation is JsonObject and not isinstance(node, Entries):
+            raise self.wrong(node, f"{what}: a mapping is needed here, not a {_name(node)}")
+        for leaf in _leaves(node):
+            if isinstance(leaf.value, float) and not math.isfinite(leaf.value):
+                raise self.wrong(leaf, f"{what}: {shown(leaf.text)} is no number that JSON knows")
+        return plain(node)
 
     def _literal(self, node: Node, words: tuple[Any, ...], what: str) -> Any:
         if isinstance(node, Scalar) and isinstance(node.value, str) and node.value in words:
@@ -186,7 +201,7 @@ class _Reader:
         if settings is None or (isinstance(settings, Scalar) and settings.value is None):
             settings = Entries(key.line, key.column, ())
         chosen = self._settings(settings, kind, noun)
-        problem = chosen.problem() if isinstance(chosen, Fault) else None
+        problem = chosen.problem() if isinstance(chosen, (Fault, Step)) else None
         if problem is not None:
             raise self.wrong(settings, f"{key.text}: {problem}")
         return chosen
@@ -221,13 +236,18 @@ class _Reader:
     # ------------------------------------------------------------------------------------------ what must fit together
     def _check_together(self, node: Entries, kind: type[Any], values: Mapping[str, Any]) -> None:
         if kind is FaultRule:
+            self._check_fault_rule(node, values)
+        elif kind is Rule:
             self._check_rule(node, values)
+        elif kind is When:
+            self._check_when(node, values)
         elif kind is AbortAfter:
             given = [values.get(key) for key in ("events", "time") if node.get(key) is None or key in values]
             if given == [None, None]:
                 self.wrong(node, "abort_after: say after how many `events` or after which `time`")
         elif kind is Scenario:
             self._check_names(node.get("topics"), "a topic")
+            self._check_names(node.get("rules"), "a rule")
             self._check_names(node.get("faults"), "a fault rule")
             self._check_repeats(node.get("expect"))
             self._check_needs(node, values)
@@ -240,7 +260,29 @@ class _Reader:
             place = node.get("lab") or node
             self.wrong(place, f"over: there is no fault rule {shown(lab.over)}{nearest(lab.over, names)}")
 
+    def _check_when(self, node: Entries, values: Mapping[str, Any]) -> None:
+        query = values.get("query")
+        if isinstance(query, str) and query.strip():
+            try:
+                rsql.parse(query)
+            except ValueError as error:
+                self.wrong(node.get("query") or node, str(error))
+        if values.get("subresource") and "updated" not in values.get("type", ("updated",)):
+            self.wrong(node.get("type") or node, "type: a subresource is only updated: write [updated]")
+
     def _check_rule(self, node: Entries, values: Mapping[str, Any]) -> None:
+        given = [key for key in ("when", "on") if node.get(key) is not None]
+        if len(given) != 1:
+            what = "both `when` and `on`" if given else "neither `when` nor `on`"
+            self.wrong(node, f"a rule waits for one thing, and this one says {what}")
+        elif given == ["on"]:
+            if node.get("resource") is None and any(not isinstance(step, Create) for step in values.get("then", ())):
+                self.wrong(node, "a moment has no resource: say with `resource` which one the steps are about")
+            for leaf in _leaves(node):
+                if PLACEHOLDER.search(leaf.text):
+                    self.wrong(leaf, f"{shown(leaf.text)}: a moment has no resource to take that from")
+
+    def _check_fault_rule(self, node: Entries, values: Mapping[str, Any]) -> None:
         fault, anchor, after = values.get("do"), values.get("on"), values.get("after")
         if not isinstance(fault, Fault):
             return
@@ -299,6 +341,15 @@ _NONE = _None()
 def is_required(field: dataclasses.Field[Any]) -> bool:
     """Whether a file must give this field."""
     return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def _leaves(node: Node) -> Iterator[Scalar]:
+    if isinstance(node, Scalar):
+        yield node
+    for child in node.items if isinstance(node, Items) else ():
+        yield from _leaves(child)
+    for _, child in node.entries if isinstance(node, Entries) else ():
+        yield from _leaves(child)
 
 
 def _name(node: Node) -> str:

@@ -186,6 +186,56 @@ class Attempt:
     abort_after: AbortAfter | None = doc("let it start, then cut it", None)
 
 
+# ------------------------------------------------------------------------------------------------ rules
+@dataclass(frozen=True, slots=True, kw_only=True)
+class When(Filter):
+    """A change of a resource, found as a topic's filter finds it, and then looked at more closely."""
+
+    subresource: str | None = doc("only updates of this subresource", None, pattern=NAME, example="status")
+    query: str = doc(
+        "RSQL that the resource must fit once it is changed; of a deleted one only the head is left", "", maximum=4096
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """One resource. `$(path)` in its names is what stands there in the resource of `when`."""
+
+    group: str = doc("API group", "management", pattern=NAME, example="management")
+    kind: str = doc("resource kind", pattern=NAME, example="ManagedApplication")
+    name: str = doc("resource name", pattern=NAME, example="$(spec.managedApplication)")
+    scope: str | None = doc(
+        "`Kind/name` of the scope, absent for an unscoped kind", None, pattern=SCOPE, example="Environment/sample-env"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """Base of what a rule does; one dataclass a step, in `mockcentral.scenario.steps`."""
+
+    name: ClassVar[str]
+    """The word in `then:`."""
+
+    def problem(self) -> str | None:
+        """What is wrong with the settings, as one sentence, where a field's type and bounds cannot say it."""
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """What Central does by itself: steps it takes when a resource changes, or at a moment of the run."""
+
+    name: str = doc("a name for the journal", pattern=NAME, example="pending")
+    when: When | None = doc("the change it waits for; this or `on`", None)
+    on: Anchor | None = doc("the moment it waits for; this or `when`", None)
+    after: Span = doc("pause between that and the first step", Span(0.0, 0.0))
+    times: int = doc(
+        "how often it fires at most: for each resource of `when`, in all with `on`", 1, minimum=1, maximum=10_000_000
+    )
+    resource: Target | None = doc("what the steps are about; absent: the resource of `when`", None)
+    then: tuple[Step, ...] = doc("what happens, one step after the other", minimum=1)
+
+
 # ------------------------------------------------------------------------------------------------ expectations
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expectation:
@@ -215,6 +265,7 @@ class Scenario:
     world: WorldSettings = doc("the fake before anything happens", WorldSettings)
     topics: tuple[Topic, ...] = doc("topics that exist from the start", ())
     traffic: tuple[Traffic, ...] = doc("what is published, and when", ())
+    rules: tuple[Rule, ...] = doc("what Central does by itself, and when", ())
     faults: tuple[FaultRule, ...] = doc("what breaks, and when", ())
     attempts: tuple[Attempt, ...] = doc("a script per connection attempt", ())
     expect: tuple[Expectation, ...] = doc("what must hold; checks by name", ())

@@ -8,10 +8,16 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 from random import Random
-from typing import NewType
+from typing import Any, NewType
 
 Duration = NewType("Duration", float)
 """Seconds. In YAML: a number with its unit, `250ms`, `5s`, `2m`, `1h`, `7d`; never a bare number (except 0)."""
+
+JsonValue = NewType("JsonValue", object)
+"""Whatever JSON can say, kept as it stands in the file: part of a resource."""
+
+JsonObject = NewType("JsonObject", dict[str, Any])
+"""As `JsonValue`, and an object."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import yaml
 from mockcentral.faults.base import Fault
 from mockcentral.scenario import nodes, scalars
 from mockcentral.scenario.fields import hints_of
-from mockcentral.scenario.schema import Attempt, Expectation
+from mockcentral.scenario.schema import Attempt, Expectation, Step
 from mockcentral.scenario.types import Anchor, Code, CountSpan, Duration, ErrorCode, Span
 
 _WRITERS: Mapping[Any, Callable[[Any], object]] = {
@@ -36,7 +36,7 @@ def plain(value: Any, annotation: Any = None) -> Any:
             return _WRITERS[inner](value)
     if isinstance(value, Attempt) and value == Attempt():
         return "ok"
-    if isinstance(value, (Fault, Expectation)):
+    if isinstance(value, (Fault, Expectation, Step)):
         settings = _settings(value)
         return {value.name: settings} if settings else value.name
     if isinstance(value, Span):

@@ -49,7 +49,7 @@ def smaller(run: Run) -> Iterator[Run]:
     scenario, plan = run
     for happenings in _without(plan.happenings):
         yield scenario, dataclasses.replace(plan, happenings=happenings)
-    for name in ("faults", "attempts", "traffic", "expect"):
+    for name in ("rules", "faults", "attempts", "traffic", "expect"):
         for less in _without(getattr(scenario, name)):
             yield _replaced(scenario, name, less), plan
     ends = max((happening.at for happening in plan.happenings), default=0.0)

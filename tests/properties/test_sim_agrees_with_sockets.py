@@ -11,7 +11,7 @@ import asyncio
 import re
 from collections import defaultdict
 from collections.abc import Sequence
-from itertools import groupby
+from itertools import dropwhile, groupby
 from random import Random
 from typing import Any
 
@@ -94,7 +94,11 @@ def client_sequences(client: WatchClient) -> list[int]:
 
 
 def _missing(records: Sequence[Record], applied: Sequence[int]) -> set[int]:
-    owed = {record["sequence"] for record in records if record["kind"] == "event.published" and record["topics"]}
+    """What was published for the topic since somebody came to watch it, and is not there yet."""
+    watched = dropwhile(lambda record: record["kind"] != "stream.open", records)
+    owed = {
+        record["sequence"] for record in watched if record["kind"] == "event.published" and TOPIC in record["topics"]
+    }
     gone = max((record.get("max_sequence") or 0 for record in records if record["kind"] == "http.request"), default=0)
     return {sequence for sequence in owed - set(applied) if sequence > gone}
 

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from mockcentral._core.events import Change, Op, Scope
 from mockcentral._core.traffic import TrafficLine
-from mockcentral.scenario.schema import ALL_TYPES, EventType, Publish, Traffic
+from mockcentral.scenario.schema import ALL_TYPES, EventType, Publish, Scenario, Traffic
 from mockcentral.scenario.types import Anchor, Span
+from tests.mockcentral._core.rig import Rig
 
 
 def line(seed: int = 1, *, publish: Publish | None = None, **more: Any) -> TrafficLine:
@@ -117,3 +118,14 @@ def test_the_same_seed_makes_the_same_traffic(seed: int) -> None:
     spec: dict[str, Any] = {"count": 50, "every": Span(0.1, 2.0), "burst": 2}
     assert everything(line(seed, **spec)) == everything(line(seed, **spec))
     assert everything(line(seed, **spec)) != everything(line(seed + 1, **spec))
+
+
+@pytest.mark.parametrize("anchor", ["event", "ping"])
+def test_traffic_may_begin_with_a_moment_that_no_fault_waits_for(anchor: str) -> None:
+    spec = Traffic(publish=Publish(kind="Credential"), on=Anchor(anchor, 1), count=3, burst=3)
+    rig = Rig(Scenario(scenario="x", about="y", traffic=(spec,)))
+    rig.watch()
+    rig.publish()
+    rig.central.ping_received(1, b"12345678", rig.now)
+    rig.at(1.0)
+    assert len(rig.records("event.published")) == 4

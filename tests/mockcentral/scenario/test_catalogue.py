@@ -15,7 +15,7 @@ NAMES = catalogue.names()
 SAMPLE = Path(__file__).parents[3] / "docs" / "examples" / "sample-watch-topic.yaml"
 ASKED_FOR = {
     *("calm", "burst", "flaky", "refuse", "restart", "gap", "duplicates", "purged", "slow-harvester"),
-    *("token-expiry", "token-refused", "silent", "slow-ack", "ping-lab"),
+    *("marketplace", "token-expiry", "token-refused", "silent", "slow-ack", "ping-lab"),
 }
 
 
@@ -39,15 +39,19 @@ def test_a_scenario_is_called_like_its_file_and_tells_its_story_first(name: str)
     assert (catalogue.find(name).parent / "../scenario.schema.json").is_file()
 
 
+def _lines(scenario: Scenario) -> list[Publish]:
+    return [line.publish for line in scenario.traffic]
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_scenario_watches_the_sample_topic_and_publishes_for_it_and_for_others(name: str) -> None:
     scenario = load(name)
     (sample,) = load_topic(SAMPLE)
-    (topic,) = scenario.topics
+    topic, *_ = scenario.topics
     assert (topic.name, topic.filters) == (sample.name, sample.filters)
-    kinds = {line.publish.kind for line in scenario.traffic if is_for(topic, line.publish)}
+    kinds = {publish.kind for publish in _lines(scenario) if is_for(topic, publish)}
     assert kinds == {"APIService", "APIServiceInstance"}
-    foreign = [line.publish for line in scenario.traffic if not is_for(topic, line.publish)]
+    foreign = [publish for publish in _lines(scenario) if not is_for(topic, publish)]
     assert any(publish.scope == "Environment/other-env" for publish in foreign)
     assert any(publish.kind not in kinds and publish.scope == "Environment/sample-env" for publish in foreign)
     assert any(publish.scope is None for publish in foreign)

@@ -22,6 +22,18 @@ topics:
 traffic:
   - {on: stream_open(2), after: 1s, every: 10ms, burst: 5, count: 20, publish: {kind: APIService, scope: Environment/e}}
   - {publish: {kind: Environment, name: prod, type: [updated], subresource: policies}}
+rules:
+  - name: pending
+    when: {kind: Credential, type: [created]}
+    after: 1s
+    then: [{set: {subresource: status, value: {level: Pending}}}]
+  - name: granted
+    times: 2
+    when: {kind: Credential, name: a, scope: {kind: Environment, name: e}, type: [updated, deleted],
+           subresource: status, query: status.level==Success}
+    resource: {kind: ManagedApplication, name: app, scope: Environment/e}
+    then: [{update: {spec: {a: 1}}}, delete]
+  - {name: hello, on: subscribe(1), then: [{create: {resource: {group: catalog, kind: Category, name: c}}}]}
 faults:
   - {name: cut, on: event(3+), times: 2, probability: 0.5, ttl: 1m, do: {end_status: INTERNAL}}
   - {name: mute, on: ping(1), do: {ping_ack: withhold}}
@@ -50,6 +62,14 @@ What is published
     opened 1s after; for t
   - 1 change of Environment prod without a scope, its policies (updated), one every 100ms, from when
     the world starts; for no topic here
+
+What Central does by itself
+  - pending: 1s after Credential in any scope or none is created, once for each: set status of it to
+    {"level": "Pending"}
+  - granted: when Credential called a in Environment/e gets a new status or is gone and
+    status.level==Success, at most 2 times for each: update ManagedApplication app in Environment/e:
+    spec {"a": 1}, then delete ManagedApplication app in Environment/e
+  - hello: when the 1st subscription is accepted, once: create Category c of group catalog
 
 What breaks
   - cut: when the 3rd or a later event of a call is about to be sent, at most 2 times, with a chance

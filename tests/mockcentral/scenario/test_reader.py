@@ -9,8 +9,9 @@ from mockcentral.faults.end_status import EndStatus
 from mockcentral.faults.ping_ack import PingAck
 from mockcentral.scenario.expectations import BacksOff, Ordered, Reconnects
 from mockcentral.scenario.load import ScenarioError, loads
-from mockcentral.scenario.schema import AbortAfter, Attempt, Filter, FilterScope, Scenario
-from mockcentral.scenario.types import Anchor, Code, CountSpan, Duration, Span
+from mockcentral.scenario.schema import AbortAfter, Attempt, Filter, FilterScope, Rule, Scenario, Target, When
+from mockcentral.scenario.steps import Delete, Set
+from mockcentral.scenario.types import Anchor, Code, CountSpan, Duration, JsonValue, Span
 
 HEAD = "scenario: x\nabout: y\n"
 
@@ -229,3 +230,93 @@ def test_what_a_user_wrote_is_quoted_on_one_line_and_never_at_length() -> None:
     problem = _only_problem('seed: "' + "x\\n\\e[31m" * 1000 + '"')
     assert len(problem) < 200
     assert "\x1b" not in problem
+
+
+# ------------------------------------------------------------------------------------------ rules
+def test_a_rule_is_read_with_its_change_its_resource_and_its_steps() -> None:
+    (rule,) = loads(
+        HEAD
+        + """
+rules:
+  - name: pending
+    when: {kind: Credential, scope: {kind: Environment, name: e}, type: [updated], subresource: state, query: a==1}
+    after: 1s..2s
+    times: 3
+    resource: {kind: ManagedApplication, name: $(spec.managedApplication), scope: Environment/e}
+    then:
+      - set: {subresource: status, value: {level: Pending, reasons: [1, null, on]}}
+      - delete
+"""
+    ).rules
+    assert rule == Rule(
+        name="pending",
+        when=When(
+            kind="Credential",
+            scope=FilterScope(kind="Environment", name="e"),
+            type=("updated",),
+            subresource="state",
+            query="a==1",
+        ),
+        after=Span(1.0, 2.0),
+        times=3,
+        resource=Target(kind="ManagedApplication", name="$(spec.managedApplication)", scope="Environment/e"),
+        then=(
+            Set(subresource="status", value=JsonValue({"level": "Pending", "reasons": [1, None, "on"]})),
+            Delete(),
+        ),
+    )
+
+
+WHEN = "when: {kind: X}"
+THEN = "then: [delete]"
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        (f"name: a, {THEN}", "a rule waits for one thing, and this one says neither `when` nor `on`"),
+        (f"name: a, {WHEN}, on: start, {THEN}", "a rule waits for one thing, and this one says both `when` and `on`"),
+        (f"name: a, on: start, {THEN}", "a moment has no resource: say with `resource` which one the steps are about"),
+        (
+            "name: a, on: start, then: [{create: {resource: {kind: X, name: $(name)}}}]",
+            "`$(name)`: a moment has no resource to take that from",
+        ),
+        (f"name: a, {WHEN}", "an entry of `rules` needs `then`: what happens, one step after the other"),
+        (f"name: a, {WHEN}, then: []", "then: the list needs at least 1"),
+        (f"name: a, {WHEN}, then: delete", "then: a list is needed here: write [delete]"),
+        (f"name: a, {WHEN}, then: [remove]", "then: there is no step `remove`: write create, set, update or delete"),
+        (f"name: a, {WHEN}, then: [delet]", "then: there is no step `delet`: did you mean `delete`?"),
+        (f"name: a, {WHEN}, then: [{{delete: 5}}]", "the step delete takes no bare value, it has no settings"),
+        (f"name: a, {WHEN}, then: [{{set: {{subresource: a}}}}]", "the step set needs `value`: what it is then"),
+        (
+            f"name: a, {WHEN}, then: [{{set: {{subresource: spec, value: 1}}}}]",
+            "set: spec is part of the resource itself, not one of its subresources: use update",
+        ),
+        (
+            f"name: a, {WHEN}, then: [{{create: {{resource: {{kind: X, name: a}}, subresources: {{tags: 1}}}}}}]",
+            "create: tags is part of the resource itself, not one of its subresources",
+        ),
+        (f"name: a, {WHEN}, then: [{{update: {{}}}}]", "update: it changes nothing: say what"),
+        (f"name: a, {WHEN}, then: [{{update: {{spec: 5}}}}]", "spec: a mapping is needed here, not a value"),
+        (f"name: a, {WHEN}, then: [{{update: {{spec: {{a: .inf}}}}}}]", "spec: `.inf` is no number that JSON knows"),
+        (f"name: a, {WHEN}, then: [{{set: {{subresource: s, value: [.nan]}}}}]", "value: `.nan` is no number that"),
+        (f"name: a, when: {{kind: X, query: a=b}}, {THEN}", "query cannot be read at '=b'"),
+        (
+            f"name: a, when: {{kind: X, type: [created], subresource: status}}, {THEN}",
+            "type: a subresource is only updated: write [updated]",
+        ),
+        (f"name: a, when: {{kind: X, event: created}}, {THEN}", "when has no key `event`: write group, kind"),
+        (f"name: a, {WHEN}, {THEN}, times: 0", "times: `0` is too small: at least 1"),
+        (f"name: a, {WHEN}, {THEN}, times: null", "times: nothing is no whole number"),
+        (f"name: a, {WHEN}, {THEN}, resource: {{kind: X}}", "resource needs `name`: resource name"),
+    ],
+)
+def test_a_wrong_rule_is_one_line_that_says_what_to_write(rule: str, message: str) -> None:
+    problem = _only_problem(f"rules:\n- {{{rule}}}\n")
+    assert problem.startswith("f.yaml:4:")
+    assert message in problem
+
+
+def test_two_rules_of_one_name_are_told_with_both_lines() -> None:
+    problem = _only_problem(f"rules:\n- {{name: a, {WHEN}, {THEN}}}\n- {{name: a, {WHEN}, {THEN}}}\n")
+    assert problem == "f.yaml:5: name: a rule is called `a` already, in line 4"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from mockcentral.scenario import catalogue
 from mockcentral.scenario.expectations import EXPECTATIONS
 from mockcentral.scenario.load import loads
+from mockcentral.scenario.steps import STEPS
 from mockcentral.scenario.types import ANCHORS
 
 TEXT = (catalogue.directory() / "README.md").read_text(encoding="utf-8")
@@ -22,7 +24,7 @@ def test_every_example_loads(block: str) -> None:
 
 
 def test_there_is_an_example_of_every_part() -> None:
-    assert len(BLOCKS) == 6
+    assert len(BLOCKS) == 7
     assert {check.name for block in BLOCKS for check in EXPECTATIONS if check.name in block} == {
         check.name for check in EXPECTATIONS
     }
@@ -39,3 +41,11 @@ def _rows(title: str) -> dict[str, list[str]]:
 
 def test_the_table_of_moments_is_complete() -> None:
     assert list(_rows("Moments")) == list(ANCHORS)
+
+
+def test_the_table_of_steps_is_complete_and_names_every_setting() -> None:
+    rows = _rows("What Central does by itself")
+    assert list(rows) == [step.name for step in STEPS]
+    for step in STEPS:
+        for field in dataclasses.fields(step):
+            assert f"`{field.name}`" in rows[step.name][1], (step.name, field.name)
