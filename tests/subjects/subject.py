@@ -136,6 +136,12 @@ class Subject:
             and self.topic in record["topics"]
         }
 
+    def due(self) -> set[int]:
+        """What of it the client could have: not what was purged before it asked, as a 410 told it."""
+        gone = [record["max_sequence"] for record in self.world.journal() if record.get("status") == 410]
+        applied = set(self.applied)
+        return {sequence for sequence in self.owed() if sequence in applied or sequence > max(gone, default=0)}
+
     def stop(self) -> int:
         """SIGTERM; returns the exit code."""
         self.process.terminate()

@@ -4,7 +4,7 @@
 // three are the SDK's doing), connects again when a stream ends, and prints one JSON line an event it applied. Everything
 // it has to know comes from the MOCKCENTRAL_* variables; flags overrule them.
 //
-//	go_watch [-address HOST:PORT] [-topic SELFLINK] [-expect N] [-retry 250ms] [-keepalive 10s] [-page-size 100]
+//	go_watch [-address HOST:PORT] [-topic SELFLINK] [-expect N] [-retry 250ms] [-keepalive 10s] [-page-size 100] [-fetch]
 //
 // What differs between the SDK's versions is in sdk_*.go: one of them is built, by the tag that goes with the version in
 // versions/*.mod (go.mod is the newest that can be had, and needs no tag).
@@ -49,6 +49,7 @@ var sdkVersion = "unknown"
 type settings struct {
 	address, httpURL, authURL, token, tenant, topic, caFile, clientID string
 	expect, pageSize                                                  int
+	fetch                                                             bool
 	retry, keepalive, keepaliveTimeout                                time.Duration
 }
 
@@ -97,7 +98,7 @@ func follow(ctx context.Context, s settings) error {
 	// One channel for the life of the process: the harvester writes to it without looking at a context, so somebody has to
 	// read it as long as any attempt is alive. 100 is what the agents use.
 	events := make(chan *proto.Event, 100)
-	go apply(events, at, s.expect, enough)
+	go apply(events, at, s.expect, enough, fetcher(s, getToken, tlsConfig))
 
 	// Where the first catch-up starts: behind what the topic has now. The SDK takes sequence 0 for "nothing to catch up on",
 	// so a topic without events starts at 1, which is before all of them.
@@ -150,18 +151,44 @@ func connected(is bool) { printLine(map[string]any{"type": "status", "connected"
 
 // apply prints every event once. History and stream overlap after a catch-up; both are in order, so what is not newer than
 // the last one has been seen.
-func apply(events <-chan *proto.Event, at *position, expect int, enough func()) {
+func apply(events <-chan *proto.Event, at *position, expect int, enough func(), fetch func(*proto.Event) int) {
 	applied := 0
 	for event := range events {
 		sequence := event.GetMetadata().GetSequenceID()
 		if sequence <= at.GetSequence() {
 			continue
 		}
-		printLine(map[string]any{"type": "applied", "sequence": sequence, "id": event.GetId(), "op": event.GetType().String()})
+		line := map[string]any{"type": "applied", "sequence": sequence, "id": event.GetId(), "op": event.GetType().String()}
+		if fetch != nil && event.GetType() != proto.Event_DELETED {
+			line["fetched"] = fetch(event)
+		}
+		printLine(line)
 		at.SetSequence(sequence)
 		if applied++; applied == expect {
 			enough()
 		}
+	}
+}
+
+// fetcher reads the resource an event is about, as the agents do, and tells the HTTP status; nil without -fetch.
+func fetcher(s settings, getToken watchmanager.TokenGetter, tlsConfig *tls.Config) func(*proto.Event) int {
+	if !s.fetch {
+		return nil
+	}
+	client := api.NewClient(sdkTLS(tlsConfig), "", api.WithTimeout(10*time.Second))
+	return func(event *proto.Event) int {
+		token, err := getToken()
+		if err != nil {
+			return 0
+		}
+		response, err := client.Send(api.Request{
+			Method: "GET", URL: s.httpURL + "/apis" + event.GetPayload().GetMetadata().GetSelfLink(),
+			Headers: map[string]string{"Authorization": "Bearer " + token, "X-Axway-Tenant-Id": s.tenant},
+		})
+		if err != nil {
+			return 0
+		}
+		return response.Code
 	}
 }
 
@@ -267,6 +294,7 @@ func readSettings() (settings, error) {
 	flag.StringVar(&s.tenant, "tenant", os.Getenv("MOCKCENTRAL_TENANT"), "the organization's id")
 	flag.StringVar(&s.topic, "topic", os.Getenv("MOCKCENTRAL_TOPIC"), "self link of the WatchTopic")
 	flag.IntVar(&s.expect, "expect", expect, "exit after this many events; 0 = never")
+	flag.BoolVar(&s.fetch, "fetch", false, "read the resource of each event that is no deletion")
 	flag.IntVar(&s.pageSize, "page-size", 100, "events a page of the catch-up")
 	flag.DurationVar(&s.retry, "retry", 250*time.Millisecond, "wait before the next attempt; the agents start at 5s")
 	// The SDK's default is 50 s, and grpc-go goes no lower than 10 s.
