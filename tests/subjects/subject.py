@@ -15,9 +15,12 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mockcentral import World
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 PATIENCE = 90.0
 """Seconds until a wait gives up; not a measure of anything, only the end of a hang."""
@@ -55,7 +58,7 @@ class Subject:
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._errors = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 closed in __exit__
 
-    def __enter__(self) -> Subject:
+    def __enter__(self) -> Self:
         self.process = subprocess.Popen(
             self._command, env=self._env, stdout=subprocess.PIPE, stderr=self._errors, text=True, encoding="utf-8"
         )
