@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import json
 import os
 import tempfile
@@ -124,11 +125,17 @@ def check_door(arguments: argparse.Namespace) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Start the worlds, say where they are, and wait for a signal."""
     with Signals() as signals:  # first: a Ctrl-C during start must find the way out, too
-        return _serve(arguments, signals)
+        # Until all is ready modules are made and no garbage: looking for it is a tenth of the start.
+        gc.disable()
+        try:
+            return _serve(arguments, signals)
+        finally:
+            gc.enable()
 
 
 def _serve(arguments: argparse.Namespace, signals: Signals) -> int:
     from mockcentral.servers.control import ControlServer
+    from mockcentral.servers.portal import import_later
     from mockcentral.world import World
     from mockcentral.worlds import Worlds
 
@@ -146,18 +153,21 @@ def _serve(arguments: argparse.Namespace, signals: Signals) -> int:
             World(scenario, name="default" if len(scenarios) == 1 else f"w{number}", **options)
             for number, scenario in enumerate(scenarios, 1)
         ]
-        try:
+        with import_later():
+            try:
+                for world in worlds:
+                    world.start()
+                registry = Worlds.holding(*worlds)
+                control = ControlServer(registry, arguments.host, arguments.control_port)
+            except OSError as error:
+                if type(error).__name__ == "PortInUse":
+                    raise
+                raise Refused(f"{error.filename or arguments.journal}: {error.strerror}") from None
             for world in worlds:
-                world.start()
-            registry = Worlds.holding(*worlds)
-            control = ControlServer(registry, arguments.host, arguments.control_port)
-        except OSError as error:
-            if type(error).__name__ == "PortInUse":
-                raise
-            raise Refused(f"{error.filename or arguments.journal}: {error.strerror}") from None
-        for world in worlds:
-            world.attach_control(control)
-        _announce(worlds, arguments)
+                world.attach_control(control)
+            _announce(worlds, arguments)
+        gc.freeze()  # what is there now stays: going through it again and again would make events late
+        gc.enable()
         return signals.wait()
     finally:
         signals.close()

@@ -157,7 +157,8 @@ class _Maker:
         return {"$ref": f"#/$defs/{name}"}
 
     def _choice(self, base: Any) -> Json:
-        noun, kinds = CHOICES[base]
+        noun, names, by_name = CHOICES[base]
+        kinds = [kind for kind in map(by_name, names) if kind is not None]
         alone = [kind.name for kind in kinds if not any(is_required(field) for field in dataclasses.fields(kind))]
         shapes: list[Json] = [{"enum": alone, "description": f"a {noun} with its default settings"}]
         for kind in kinds:

@@ -17,8 +17,8 @@ from typing import Any, TypeVar
 
 from mockcentral._core import rsql
 from mockcentral._core.placeholders import PLACEHOLDER
+from mockcentral.faults import registry
 from mockcentral.faults.base import Fault
-from mockcentral.faults.registry import FAULTS
 from mockcentral.scenario import scalars
 from mockcentral.scenario.errors import Problem, ScenarioError, nearest, one_of, shown
 from mockcentral.scenario.expectations import EXPECTATIONS
@@ -44,12 +44,15 @@ SCALARS: Mapping[Any, Callable[[str, Value], Any]] = {
     bool: scalars.read_bool,
 }
 
-CHOICES: Mapping[Any, tuple[str, tuple[type[Any], ...]]] = {
-    Fault: ("fault", FAULTS),
-    Expectation: ("check", EXPECTATIONS),
-    Step: ("step", STEPS),
+_CHECKS: Mapping[str, type[Expectation]] = {kind.name: kind for kind in EXPECTATIONS}
+_STEPS: Mapping[str, type[Step]] = {kind.name: kind for kind in STEPS}
+
+CHOICES: Mapping[Any, tuple[str, Collection[str], Callable[[str], type[Any] | None]]] = {
+    Fault: ("fault", registry.NAMES, registry.by_name),
+    Expectation: ("check", _CHECKS, _CHECKS.get),
+    Step: ("step", _STEPS, _STEPS.get),
 }
-"""Bases that stand for a choice of kinds, with what one of them is called."""
+"""Bases that stand for a choice of kinds: what one of them is called, their names, and the kind of a name."""
 
 _WRITTEN = (*SCALARS, *CHOICES, Attempt, JsonObject, JsonValue)
 """Types that are written otherwise than a mapping of their fields."""
@@ -181,8 +184,7 @@ class _Reader:
     # ------------------------------------------------------------------------------------------ other spellings
     def _choice(self, node: Node, base: Any, what: str) -> Any:
         """A word, or one key with settings: `close`, `{end_status: UNAVAILABLE}`, `{reconnects: {within: 5s}}`."""
-        noun, kinds = CHOICES[base]
-        by_name = {kind.name: kind for kind in kinds}
+        noun, names, by_name = CHOICES[base]
         if isinstance(node, Scalar) and isinstance(node.value, str):
             key: Scalar = node
             settings: Node | None = None
@@ -195,9 +197,9 @@ class _Reader:
             )
         else:
             raise self.wrong(node, f"{what}: a {noun} is needed here: its name, or its name with settings")
-        kind = by_name.get(key.text)
+        kind = by_name(key.text)
         if kind is None:
-            raise self.wrong(key, f"{what}: there is no {noun} {shown(key.text)}{nearest(key.text, by_name)}")
+            raise self.wrong(key, f"{what}: there is no {noun} {shown(key.text)}{nearest(key.text, names)}")
         if settings is None or (isinstance(settings, Scalar) and settings.value is None):
             settings = Entries(key.line, key.column, ())
         chosen = self._settings(settings, kind, noun)

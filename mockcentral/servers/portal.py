@@ -10,8 +10,9 @@ import asyncio
 import importlib
 import sys
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, TypeVar
 
 from mockcentral.servers.stalls import StallMeter
@@ -93,17 +94,52 @@ class _Shared:
 shared = _Shared()
 
 
+class _Ahead:
+    """What is to be imported before anybody needs it, by a thread of its own."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._held: list[str] | None = None
+
+    def begin(self, module: str) -> None:
+        with self._lock:
+            if self._held is not None:
+                self._held.append(module)
+                return
+        threading.Thread(target=_import, args=(module,), name="mockcentral-import", daemon=True).start()
+
+    @contextmanager
+    def later(self) -> Iterator[None]:
+        with self._lock:
+            self._held = []
+        try:
+            yield
+        finally:
+            with self._lock:
+                held, self._held = self._held, None
+            for module in held:
+                self.begin(module)
+
+
+_ahead = _Ahead()
+
+
 def import_ahead(module: str) -> None:
     """Import a module with a Flask `application` before the first request needs it, on nobody's time.
 
     Under pytest here and now: its import hook parses with `ast`, and two threads that do that at once, this one and
     Hypothesis's for instance, end in a SystemError on Python 3.11 (CPython gh-106905).
     """
-
-    def work() -> None:
-        importlib.import_module(module).application()
-
     if "_pytest.assertion.rewrite" in sys.modules:
-        work()
+        _import(module)
     else:
-        threading.Thread(target=work, name="mockcentral-import", daemon=True).start()
+        _ahead.begin(module)
+
+
+def import_later() -> AbstractContextManager[None]:
+    """Nothing is imported ahead in this block, but after it: who starts a fake waits for all that happens in it."""
+    return _ahead.later()
+
+
+def _import(module: str) -> None:
+    importlib.import_module(module).application()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import subprocess
+import sys
 from pathlib import Path
 from random import Random
 
@@ -46,7 +48,7 @@ from mockcentral._core.actions import (
 from mockcentral._core.events import Alteration
 from mockcentral.faults.base import LEVELS, Fault, Moment
 from mockcentral.faults.registry import FAULTS, by_name
-from mockcentral.scenario.load import ScenarioError, loads, parse_fault
+from mockcentral.scenario.load import ScenarioError, load, loads, parse_fault
 from mockcentral.scenario.reader import is_required
 from mockcentral.scenario.types import ANCHORS
 
@@ -304,6 +306,19 @@ def test_the_registry_lists_every_file_once_and_begins_with_noop() -> None:
     assert sorted(names) == sorted(files)
     assert all(by_name(fault.name) is fault for fault in FAULTS)
     assert by_name("nope") is None
+
+
+def test_only_the_faults_that_a_scenario_names_are_imported() -> None:
+    program = """
+import sys
+from mockcentral.scenario.load import load
+load("flaky")
+prefix = "mockcentral.faults."
+print(*sorted(name.removeprefix(prefix) for name in sys.modules if name.startswith(prefix)))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    named = {rule.do.name for rule in load("flaky").faults}
+    assert set(done.stdout.split()) == {"base", "registry"} | named
 
 
 @pytest.mark.parametrize("kind", FAULTS, ids=lambda kind: kind.name)
