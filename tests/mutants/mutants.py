@@ -430,7 +430,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "silence is not noticed",
         CORE + "machine.py",
-        "        elif now - last >= limit:",
+        "        elif now >= last + limit:",
         "        elif False:",
         BACK + "test_the_rhythm_of_pings_is_learned_and_its_loss_noticed",
     ),

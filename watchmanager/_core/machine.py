@@ -1425,7 +1425,7 @@ class Machine:
         if self.blocked:
             # While we do not read we cannot hear.
             self._timers.set(Timer.SILENCE, now + limit)
-        elif now - last >= limit:
+        elif now >= last + limit:  # as the timer was set: the difference, rounded, may be a little less than the limit
             self._replace_stream(PeerUnresponsive(f"the server has said nothing for {now - last:.1f} s"), now)
         else:
             self._timers.set(Timer.SILENCE, last + limit)

@@ -14,6 +14,7 @@ from watchmanager._core import inputs as happened
 from watchmanager._core.backoff import Pacer
 from watchmanager._core.classify import CODES, FATAL, Remedy, classify
 from watchmanager._core.status import State
+from watchmanager._core.timers import Timer, Timers
 from watchmanager._core.token import Credential, refresh_after
 from watchmanager.policy import Backoff, Buffer, History, Keepalive
 
@@ -138,6 +139,28 @@ def test_the_rhythm_of_pings_is_learned_and_its_loss_noticed() -> None:
     assert lab.machine.attempt == 1
     lab.run(3)
     assert lab.machine.attempt == 2
+
+
+def test_silence_is_noticed_by_a_tick_that_comes_exactly_on_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = 0
+    due = Timers.due
+
+    def counted(self: Timers, now: float) -> Timer | None:
+        nonlocal asked
+        asked += 1
+        assert asked < 10_000, "the timer is set for now, again and again"
+        return due(self, now)
+
+    monkeypatch.setattr(Timers, "due", counted)
+    for number in range(30):  # sums of floats are rounded up or down
+        lab = Lab(keepalive=Keepalive(silence=30)).live()
+        lab.run(1.0 + number / 7)
+        lab.ping()
+        attempt = lab.machine.attempt
+        while lab.machine.attempt == attempt and lab.machine.state is State.LIVE:
+            lab.now = lab.machine._timers.at(Timer.SILENCE) or 0.0
+            lab.feed(happened.Tick())
+        assert isinstance(lab.machine.status().last_error, errors.PeerUnresponsive)
 
 
 def test_without_pings_a_quiet_topic_is_left_alone() -> None:
