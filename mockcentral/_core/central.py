@@ -105,7 +105,7 @@ Issue = tuple[Order, str | None]
 
 @dataclass(frozen=True, slots=True)
 class _Ping:
-    """The timer of a call's next PING event; `Central.idle_ping` knows it by its type."""
+    """The timer of a call's next PING event; `Central.idle_pings` knows it by its type."""
 
     central: Central
     call: Call
@@ -732,46 +732,67 @@ class Central:
         if call.id not in self.calls or call.entry is None or call.quiet:
             return
         call.pings += 1
-        event = Event(0, self.new_id(), now, self.event_time(now), _PING, self.settings.tenant)
-        entry = TopicEvent(event, call.entry.topic.id, call.entry.topic.self_link)
-        call.ping_marks[event.id] = self.receipts.sent
+        entry = self._ping_event(call, now)
+        call.ping_marks[entry.event.id] = self.receipts.sent
         if len(call.ping_marks) > MAX_PING_MARKS:
             del call.ping_marks[next(iter(call.ping_marks))]
-        self._journal_event(call, entry, now)
         self._issue(SendEvents(call.id, (entry,)))
         self._plan_ping(call, now)
 
-    def idle_ping(self) -> tuple[float, int] | None:
-        """When the next thing to do is a PING event that only its client would notice: when, and on which call.
+    def _ping_event(self, call: Call, now: float) -> TopicEvent:
+        assert call.entry is not None
+        event = Event(0, self.new_id(), now, self.event_time(now), _PING, self.settings.tenant)
+        entry = TopicEvent(event, call.entry.topic.id, call.entry.topic.self_link)
+        self._journal_event(call, entry, now)
+        return entry
 
-        For a simulator that has no journal to write: it may let many of them pass (`pass_ping`) at little cost.
+    def idle_pings(self) -> tuple[int, float, float, float] | None:
+        """When the next thing to do is a PING event that only its client would notice: on which call, when, how far
+        apart they are, and from when on something else is due.
+
+        For a simulator that has no journal to write: it may let all of them until then pass (`pass_pings`) at once.
         """
-        if not self._timers or self._issues or self.receipts.waiting:
+        timers = self._timers
+        if not timers or self._issues or self.receipts.waiting:
             return None
-        at, _, action, _ = self._timers[0]
-        if not isinstance(action, _Ping) or action.call.id not in self.calls or action.call.entry is None:
+        at, _, action, _ = timers[0]
+        if type(action) is not _Ping:
             return None
-        if action.call.quiet:
+        call, every = action.call, self.settings.ping.every
+        if call.id not in self.calls or call.entry is None or call.quiet or every is None:
             return None
+        until = min((when for when, *_ in timers[1:3]), default=float("inf"))  # a heap: one of them is the next
         planned = self._director.deadline()
-        if planned is not None and planned <= at:
-            return None
+        if planned is not None and planned < until:
+            until = planned
         for line in self._traffic:
-            if line.next_at is not None and line.next_at <= at:
-                return None
-        return at, action.call.id
+            if line.next_at is not None and line.next_at < until:
+                until = line.next_at
+        return call.id, at, every, until
 
-    def pass_ping(self) -> None:
-        """What `idle_ping` told of has happened, and was answered."""
-        at, _, action, _ = self._timers[0]
-        every = self.settings.ping.every
+    def pass_pings(self, count: int, following: float) -> None:
+        """So many of the PINGs that `idle_pings` told of have happened, and were answered; when the next is due. Nobody
+        reads the journal.
+        """
+        self._ping_passes(count, following)
+        self._ids.getrandbits(128 * count)  # their ids
+
+    def pass_ping(self, at: float, answered: float, following: float) -> None:
+        """One of them has happened, and was answered, at these times."""
+        call = self._ping_passes(1, following)
+        event = self._ping_event(call, at)
+        self._journal_request(
+            call, "ping_response", WatchRequest(request_type=PING_RESPONSE), True, answered, id=event.event.id
+        )
+
+    def _ping_passes(self, count: int, following: float) -> Call:
+        action = self._timers[0][2]
         assert isinstance(action, _Ping)
-        assert every is not None
-        action.call.pings += 1
-        self._ids.getrandbits(128)  # its id
-        self._tie += 1
-        following: tuple[float, int, Callable[[float], None], bool] = (at + every, self._tie, action, False)
-        heapq.heapreplace(self._timers, following)
+        action.call.pings += count
+        self._tie += count
+        timer: tuple[float, int, Callable[[float], None], bool] = (following, self._tie, action, False)
+        heapq.heapreplace(self._timers, timer)
+        return action.call
 
     def _deliver(self, call: Call, entries: Sequence[TopicEvent], now: float) -> None:
         """Send events on a call, each past the faults that may lose, repeat or end things at that moment."""

@@ -33,6 +33,10 @@ class Clock:
         """When the next action is due, `NEVER` when none is planned."""
         return self._queue[0][0] if self._queue else NEVER
 
+    def next_at_but(self, when: float, action: Callable[..., None]) -> float:
+        """`next_at`, but for what is planned for this action and time."""
+        return min((at for at, _, planned, _ in self._queue if at != when or planned != action), default=NEVER)
+
     def step(self) -> bool:
         """Jump to the next action and let it happen; False when there is none."""
         if not self._queue:

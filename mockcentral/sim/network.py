@@ -42,7 +42,7 @@ from mockcentral._core.events import TopicEvent
 from mockcentral._core.harvester import Query
 from mockcentral.sim import http
 from mockcentral.sim.clock import NEVER, Clock
-from mockcentral.sim.party import Answer, Party
+from mockcentral.sim.party import Answer, Party, Sleeper
 from mockcentral.sim.weather import Weather
 
 UNAVAILABLE, CANCELLED, INTERNAL, RESOURCE_EXHAUSTED, PERMISSION_DENIED = 14, 1, 13, 8, 7
@@ -151,8 +151,7 @@ class Seat:
         self.streams: dict[int, Stream] = {}
         self.idle: list[Wire] = []
         self.peer = f"client-{number}.{life}"
-        self.pinged: Callable[[int, float], None] | None = getattr(party, "pinged", None)
-        """For parties that say when they are `calm` (`Network._skim`)."""
+        self.sleeper: Sleeper | None = party if hasattr(party, "sleeps_until") else None  # type: ignore[assignment]
         self.on_exit: Callable[[int], None] | None = None
 
     @property
@@ -277,31 +276,40 @@ class Network:
             self.flush()
 
     def _skim(self) -> None:
-        """Idle time: PING events that come, are answered and change nothing else, one after the other without a step
-        each. Every random choice is made as it would be, so that what follows is the same.
+        """Idle time: PING events that come, are answered and change nothing else, all of them in one step. Every
+        random choice is made as it would be, so that what follows is the same.
         """
-        central, clock, weather = self.central, self.clock, self.weather
-        up, down = weather.up, weather.down
-        while (found := central.idle_ping()) is not None:
-            at, number = found
-            stream = self.calls.get(number)
-            if stream is None:
-                return
-            wire = stream.wire
-            seat = wire.seat
-            pinged = seat.pinged
-            if pinged is None or not wire.calm or seat.over or stream.over or stream.cancelled:
-                return
-            last = at + down.high + up.high
-            if wire.down_at > at or wire.up_at > at:  # something is still on its way
-                return
-            if last > clock.until or last >= clock.next_at or not seat.party.calm:  # type: ignore[attr-defined]
-                return
-            central.pass_ping()
-            clock.now = wire.down_at = arrival = at + down.low + (down.high - down.low) * self._down_delay()
-            wire.up_at = arrival + up.low + (up.high - up.low) * self._up_delay()
-            pinged(stream.number, arrival)
-            self.plan(seat)
+        if (found := self.central.idle_pings()) is None:
+            return
+        number, at, every, until = found
+        if (stream := self.calls.get(number)) is None:
+            return
+        clock, up, down = self.clock, self.weather.up, self.weather.down
+        wire, longest = stream.wire, down.high + up.high
+        seat = wire.seat
+        if seat.sleeper is None or not wire.calm or seat.over or stream.over or stream.cancelled:
+            return
+        if wire.down_at > at or wire.up_at > at or longest > every:  # something would still be on its way
+            return
+        until = min(until, clock.until, seat.sleeper.sleeps_until(at + down.high, every, down.high - down.low))
+        if at + longest >= until or at + longest >= (until := min(until, clock.next_at_but(seat.planned, self._due))):
+            return
+        down_delay, up_delay = self._down_delay, self._up_delay
+        down_width, up_width = down.high - down.low, up.high - up.low
+        arrivals = []
+        while at + longest < until:
+            sent, at = at, at + every
+            arrival = sent + down.low + down_width * down_delay()
+            answered = arrival + up.low + up_width * up_delay()
+            arrivals.append(arrival)
+            if self.recording:
+                self.central.pass_ping(sent, answered, at)
+        if not self.recording:
+            self.central.pass_pings(len(arrivals), at)
+        clock.now = arrival
+        seat.sleeper.pinged(arrivals)
+        seat.planned = NEVER  # its looks at the silence so far have happened
+        self.plan(seat)
 
     def plan(self, seat: Seat) -> None:
         """A party may have a new deadline."""

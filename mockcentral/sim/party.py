@@ -9,7 +9,7 @@ flight when a party gave a stream up still arrives, as it does on a real network
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -106,3 +106,15 @@ class Party(Protocol):
 
     def lost(self, now: float) -> None:
         """The life is over without a word: everything in memory is gone, its connections are closed by the kernel."""
+
+
+class Sleeper(Protocol):
+    """A party that says when nothing would wake it but PING events, so that they need not be sent one by one."""
+
+    def sleeps_until(self, first: float, every: float, jitter: float) -> float:
+        """Until when PING events on its stream, the first at the latest at `first` and then each `every` seconds, up to
+        `jitter` seconds late, would be answered and do nothing but what `pinged` does. A time that has passed: not now.
+        """
+
+    def pinged(self, arrivals: Sequence[float]) -> None:
+        """PING events came at these times while it slept; their answers are taken for sent."""

@@ -39,8 +39,10 @@ Nothing here knows what time it is (`now` is given and rises), what a socket is,
 from __future__ import annotations
 
 import enum
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from random import Random
 from typing import Any, Final, Literal
 
@@ -177,7 +179,7 @@ class Machine:
         self._troubles = 0  # errors in a row, as `on_error` counts them
         self._pings = 0
         self._ping_at: float | None = None
-        self._ping_gaps: list[float] = []
+        self._ping_gaps: deque[float] = deque(maxlen=5)
         self._owed: set[int] = set()
 
         # joining
@@ -292,6 +294,40 @@ class Machine:
             outbox.accept(event)
             return NONE
         return self.handle(happened.EventReceived(attempt, event), now)
+
+    def sleeps_until(self, first: float, longest: float, shortest: float) -> float:
+        """Until when PINGs on the stream would only be answered, the first at the latest at `first`, the others no more
+        than `longest` and no less than `shortest` seconds apart; -inf: not now. For a simulator, which need not send
+        them then (`pinged`).
+        """
+        if self.state is not _LIVE or not self._heard or self.blocked or not self._ping_gaps:
+            return -inf
+        keepalive = self._settings.keepalive
+        limit = keepalive.silence
+        if limit == "auto":
+            limit = max(keepalive.silence_minimum, 2.5 * min(shortest, self._ping_gaps[-1]))
+        if limit is not None and (longest >= limit or first - (self._alive_at or 0.0) >= limit):
+            return -inf  # one of them might be taken for silence
+        return self._timers.next_but(Timer.SILENCE)
+
+    def pinged(self, arrivals: Sequence[float]) -> None:
+        """`handle` of a PING at each of these times and of a `Tick` whenever silence is to be looked at in between,
+        once `sleeps_until` has said that nothing else comes of them.
+        """
+        gaps, before = self._ping_gaps, self._ping_at
+        check = self._timers.at(Timer.SILENCE)
+        alive = max(self._alive_at or 0.0, self._opened_at or 0.0)
+        for now in arrivals:
+            while check is not None and check < now:
+                limit = self._silence_limit
+                check = None if limit is None else alive + limit
+            if before is not None and now > before:
+                gaps.append(now - before)
+            before = alive = now
+        self._pings += len(arrivals)
+        self._ping_at = self._alive_at = before
+        if check is not None:
+            self._timers.set(Timer.SILENCE, check)
 
     def take(self) -> tuple[Item, int]:
         """The next item for the consumer and its ticket; IndexError when there is none."""
@@ -615,7 +651,7 @@ class Machine:
         self._pings += 1
         self._do(do.SendPong(ping.attempt, ping.id))
         if self._ping_at is not None and now > self._ping_at:
-            self._ping_gaps = [*self._ping_gaps[-4:], now - self._ping_at]
+            self._ping_gaps.append(now - self._ping_at)
         self._ping_at = now
         self._word(now)
         limit = self._silence_limit

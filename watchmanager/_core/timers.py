@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from math import inf
 from operator import attrgetter
 
 
@@ -60,6 +61,10 @@ class Timers:
     def at(self, timer: Timer) -> float | None:
         """When it is due; None when it is not armed."""
         return self._due.get(timer)
+
+    def next_but(self, timer: Timer) -> float:
+        """When the next of the others is due; inf when none is armed."""
+        return min((at for other, at in self._due.items() if other is not timer), default=inf)
 
     def due(self, now: float) -> Timer | None:
         """The earliest timer that is due, disarmed; None when none is."""

@@ -8,7 +8,7 @@ for each, and says when it is done; when the process dies, all it has is the che
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
@@ -17,6 +17,7 @@ from mockcentral._core.calls import PING_CAPABILITY, PING_RESPONSE, WatchRequest
 from mockcentral._core.events import Op, TopicEvent
 from mockcentral._core.harvester import Query
 from mockcentral.scenario.types import Span
+from mockcentral.sim.clock import NEVER
 from mockcentral.sim.party import Answer, Port
 from mockcentral.sim.plan import ClientPlan
 from mockcentral.sim.promises import Broken
@@ -219,16 +220,14 @@ class WatchClient:
         for effect in effects:
             _PERFORM[type(effect)](self, effect, now)
 
-    @property
-    def calm(self) -> bool:
-        """A PING would be answered and change nothing else, see `sim.network`."""
-        return self.settled and not (self._busy or self._inputs or self._unread)
+    def sleeps_until(self, first: float, every: float, jitter: float) -> float:
+        if self._busy or self._inputs or self._unread or not self.settled:
+            return -NEVER
+        until = self.machine.sleeps_until(first, every + jitter, every - jitter)
+        return until if self._saving is None else min(until, self._saving[0])
 
-    def pinged(self, stream: int, now: float) -> None:
-        """`received` of a PING event while `calm`; the answer is taken for sent."""
-        for effect in self.machine.handle(happened.PingReceived(stream, ""), now):
-            if type(effect) is not do.SendPong:
-                _PERFORM[type(effect)](self, effect, now)
+    def pinged(self, arrivals: Sequence[float]) -> None:
+        self.machine.pinged(arrivals)
 
     def ended(self, stream: int, code: int, details: str, now: float) -> None:
         self._feed(happened.StreamEnded(stream, code, details), now)

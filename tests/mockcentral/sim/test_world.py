@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -14,6 +15,8 @@ from mockcentral.scenario import catalogue
 from mockcentral.scenario.load import load
 from mockcentral.scenario.types import Span
 from mockcentral.sim.network import Network
+from mockcentral.sim.play import Stage
+from mockcentral.sim.storms import storm
 from mockcentral.sim.weather import Weather
 from mockcentral.sim.world import Runaway, SimWorld
 from tests.mockcentral.sim.parties import Puppet, change, scenario
@@ -168,3 +171,31 @@ def test_idle_time_is_skimmed_over_and_everything_after_it_is_the_same(monkeypat
     *stepped, many = run()
     assert skimmed == stepped
     assert few < many / 1.5  # type: ignore[operator]
+
+
+def test_what_is_skimmed_over_leaves_the_same_journal_and_the_same_client_as_one_step_after_the_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def run(seed: int, lean: bool) -> tuple[object, ...]:
+        stage = Stage(*storm(Random(seed).randint), lean=lean)
+        stage.play()
+        stage.finish()
+        stage.advance(stage.world.now + 500.0)
+        machine, network, central = stage.client.machine, stage.world.network, stage.world.central
+        draws = network._up_delay(), network._down_delay(), central.new_id(), stage.client._random.random()
+        told = [(each.life, each.at, each.sequence) for each in stage.client.applied], stage.client.states
+        # `deadline` alone would not show a timer of the client's that is off and not the next.
+        client = str(machine.status()), list(machine._ping_gaps), dict(machine._timers._due)
+        return told, client, draws, stage.world.dump(), stage.world.clock.steps
+
+    steps = 0
+    for seed in range(25):
+        with monkeypatch.context() as patch:
+            patch.setattr(Network, "_skim", lambda self: None)
+            *stepped, many = run(seed, lean=False)
+        *skimmed, few = run(seed, lean=False)
+        assert skimmed == stepped, seed
+        *lean, _, _ = run(seed, lean=True)
+        assert lean == skimmed[:-1], seed
+        steps += many - few  # type: ignore[operator]
+    assert steps > 2_000
