@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping, Mutabl
 from dataclasses import asdict, replace
 from random import Random
 from types import TracebackType
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from watchmanager import metrics
 from watchmanager._core.address import parse_address, topic_link
@@ -22,9 +22,8 @@ from watchmanager._driver.engine import Engine, ResyncFunction, StateFunction
 from watchmanager._driver.history import HistoryClient
 from watchmanager._driver.home import Home
 from watchmanager._driver.pages import read_pages
-from watchmanager._driver.probe import Diagnosis, diagnose
 from watchmanager._driver.route import Route
-from watchmanager._driver.runner import Observer, Rules, Runner, Tally, leave_runner
+from watchmanager._driver.tally import Tally
 from watchmanager._driver.transport import Transport
 from watchmanager._wire import codec
 from watchmanager.auth import TokenLike, TokenSource
@@ -34,7 +33,11 @@ from watchmanager.errors import ConfigError, LifecycleError, WatchClosed, WatchE
 from watchmanager.events import Event, EventType, Item
 from watchmanager.handlers import GapHandler, Handler, HandlerErrorLike, Key, Registration, register
 from watchmanager.policy import TLS, Backoff, Buffer, History, Keepalive, Proxy
-from watchmanager.sql import Outcome, SqlCheckpoints, Transaction
+
+if TYPE_CHECKING:
+    from watchmanager._driver.probe import Diagnosis
+    from watchmanager._driver.runner import Observer, Rules, Runner
+    from watchmanager.sql import Outcome, Transaction
 
 StartLike: TypeAlias = Literal["checkpoint", "latest", "earliest"] | int
 GoneLike: TypeAlias = Literal["raise", "skip", "earliest"] | ResyncFunction
@@ -230,7 +233,7 @@ class AsyncWatchManager:
             on_state=on_state,
             manager=self._home,
             # Those in a database tell watches apart by themselves: there the later one goes on.
-            is_held=None if isinstance(self._store, SqlCheckpoints) else lambda: self._is_held(link),
+            is_held=None if self._in_database() else lambda: self._is_held(link),
         )
         watch = AsyncWatch(engine, commit)
         for each in self._watches:
@@ -300,6 +303,8 @@ class AsyncWatchManager:
         """Walk the way to the server step by step, from its name to reading `topic` (a selfLink; None: up to the
         token), and tell which step fails. Never raises for a failed step. No step takes longer than `connect_timeout`.
         """
+        from watchmanager._driver.probe import diagnose
+
         self._check()
         self._home.enter()
 
@@ -317,6 +322,13 @@ class AsyncWatchManager:
             history_url=url,
             seconds=self._connect_timeout,
         )
+
+    def _in_database(self) -> bool:
+        if self._store is None:
+            return False
+        from watchmanager.sql import SqlCheckpoints
+
+        return isinstance(self._store, SqlCheckpoints)
 
     def _is_held(self, topic: str) -> bool:
         over = (State.FAILED, State.CLOSED)
@@ -391,6 +403,8 @@ class AsyncWatchManager:
         However it ends, what is being handled has `drain` seconds to end. After `slow_after` seconds a handler's stack
         is logged (`watchmanager.handler`). The other arguments are those of `watch`. Raises what ends the watch.
         """
+        from watchmanager._driver.runner import Rules
+
         rules = Rules(
             concurrency=concurrency,
             key=key,
@@ -413,6 +427,8 @@ class AsyncWatchManager:
         await self._runner(watch, rules).run()
 
     def _runner(self, watch: AsyncWatch, rules: Rules) -> Runner:
+        from watchmanager._driver.runner import Runner
+
         if not self._handlers:
             raise ConfigError("no handlers: decorate a function with @manager.on(...) before run()")
         runner = Runner(
@@ -468,7 +484,10 @@ class AsyncWatchManager:
             await asyncio.shield(self._closing)
 
     async def _close(self) -> None:
-        leave_runner()
+        if self._runners:
+            from watchmanager._driver.runner import leave_runner
+
+            leave_runner()
         await asyncio.gather(*(each.stop() for each in self._runners))
         await asyncio.gather(*(each.close() for each in self._watches))
         await self._tokens.aclose()
@@ -716,6 +735,8 @@ class AsyncWatch:
         and the commit run where you are, in the loop's thread, too. Raises CheckpointLocked when another watch took
         over, CheckpointWriteFailed when the database does not take it, ConfigError without SqlCheckpoints.
         """
+        from watchmanager.sql import SqlCheckpoints, Transaction
+
         engine = self._engine
         store, ticket = engine.store, self._ticket_of(item)
         if not isinstance(store, SqlCheckpoints):

@@ -12,14 +12,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-import hashlib
 import inspect
 import json
 import math
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 from watchmanager._core.token import REFRESH_AT, Credential, Skew
@@ -28,6 +26,8 @@ from watchmanager.errors import ConfigError, TokenExpired, TokenProviderError, W
 from watchmanager.policy import TLS, Proxy
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import httpx
 
 MAX_TOKEN = 8 * 1024
@@ -372,6 +372,8 @@ class ClientCredentials:
 
 class _SigningKey:
     def __init__(self, key: Any) -> None:
+        import hashlib
+
         from cryptography.hazmat.primitives import serialization
 
         self._key = key
@@ -395,6 +397,8 @@ def load_private_key(given: str | Path, password: str | None = None) -> _Signing
     if isinstance(given, str) and "-----BEGIN" in given:
         pem = given.encode()
     else:
+        from pathlib import Path
+
         where = f"private_key {str(given)!r}"
         try:
             pem = Path(given).expanduser().read_bytes()

@@ -12,10 +12,12 @@ import os
 import threading
 import zlib
 from collections.abc import Awaitable, MutableMapping
-from pathlib import Path
-from typing import IO, Any, Protocol, runtime_checkable
+from typing import IO, TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from watchmanager.errors import CheckpointCorrupt, CheckpointError, CheckpointLocked, CheckpointWriteFailed, ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @runtime_checkable
@@ -85,6 +87,8 @@ class FileCheckpoints:
     blocking = True
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
+        from pathlib import Path
+
         self._path = Path(path).expanduser()
         if self._path.is_dir():
             raise ConfigError(f"checkpoint file {str(self._path)!r} is a directory: give the name of a file in it")

@@ -13,6 +13,8 @@ from datetime import datetime
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeAlias
 
+from watchmanager._core.record import Record
+
 
 class Attributes(dict[str, str]):
     """A mapping that cannot be changed, but is compared, copied, pickled and written as JSON like any dict."""
@@ -86,8 +88,7 @@ class Resource:
     attributes: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
 
 
-@dataclass(frozen=True, slots=True)
-class Details:
+class Details(Record):
     """Everything of an event but its type, id and sequence. `action` is the type URL and bytes of `actionDetails`."""
 
     type_name: str

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Collection, Hashable
-from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+from watchmanager._core.record import Record
 from watchmanager.decisions import HandlerDecision, HandlerRetry
 from watchmanager.errors import ConfigError
 from watchmanager.events import Event, EventType, Gap
@@ -18,8 +18,7 @@ ErrorFunction: TypeAlias = Callable[[BaseException, Event, int], "HandlerDecisio
 HandlerErrorLike: TypeAlias = Literal["stop", "retry", "skip"] | HandlerRetry | ErrorFunction
 
 
-@dataclass(frozen=True, slots=True)
-class Registration:
+class Registration(Record):
     """A function and the events it wants; None stands for all."""
 
     function: Handler

@@ -15,14 +15,12 @@ import weakref
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator, Mapping, MutableMapping
 from random import Random
 from types import TracebackType
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from watchmanager._core.status import State, WatchStatus
 from watchmanager._driver.engine import StateFunction
 from watchmanager._driver.handover import Handover, Request
 from watchmanager._driver.home import Home
-from watchmanager._driver.probe import Diagnosis
-from watchmanager._driver.runner import Rules
 from watchmanager.aio import (
     AsyncWatch,
     AsyncWatchManager,
@@ -39,7 +37,10 @@ from watchmanager.errors import ConfigError, LifecycleError, WatchClosed, WatchE
 from watchmanager.events import Event, EventType, Item
 from watchmanager.handlers import GapHandler, HandlerErrorLike, Key
 from watchmanager.policy import TLS, Backoff, Buffer, History, Keepalive, Proxy
-from watchmanager.sql import Outcome, SqlCheckpoints, Transaction
+
+if TYPE_CHECKING:
+    from watchmanager._driver.probe import Diagnosis
+    from watchmanager.sql import Outcome, Transaction
 
 T = TypeVar("T")
 
@@ -199,6 +200,8 @@ class WatchManager:
         """Watch a topic and call the functions registered with `on` until the manager is closed, by a handler or
         another thread; see `AsyncWatchManager.run`. Ctrl-C lets handlers end for `drain` seconds; another one does not.
         """
+        from watchmanager._driver.runner import Rules
+
         rules = Rules(
             concurrency=concurrency,
             key=key,
@@ -452,6 +455,8 @@ class Watch:
         and the commit run in your thread. Raises CheckpointLocked when another watch took over, CheckpointWriteFailed
         when the database does not take it, ConfigError without SqlCheckpoints.
         """
+        from watchmanager.sql import SqlCheckpoints, Transaction
+
         engine, portal = self._engine, self._portal
         store, ticket = engine.store, self._ticket_of(item)
         if not isinstance(store, SqlCheckpoints):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from watchmanager._core.record import Record
 from watchmanager.errors import ConfigError, InvalidTopic
 
 DEFAULT_VERSION = "v1"
@@ -14,8 +14,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _HOST_PORT = re.compile(r"(?P<host>\[[0-9A-Fa-f:.%]+\]|[^:/\s\[\]@]+)(?::(?P<port>[0-9]{1,5}))?")
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(Record):
     """Host (no brackets), port, and whether TLS is spoken."""
 
     host: str

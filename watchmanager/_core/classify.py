@@ -10,8 +10,8 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
 
+from watchmanager._core.record import Record
 from watchmanager.errors import (
     ConnectError,
     ConnectTimeout,
@@ -66,8 +66,7 @@ FATAL = frozenset({"INVALID_ARGUMENT", "NOT_FOUND", "PERMISSION_DENIED", "FAILED
 """Codes that end the watch unless the user calls them transient."""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Record):
     """A cause and its remedy; `eager_pings` when the server complained about keepalive."""
 
     error: WatchError

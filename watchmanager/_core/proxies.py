@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
+from watchmanager._core.record import Record
 from watchmanager.errors import ConfigError
 from watchmanager.policy import Proxy
 
@@ -101,8 +102,7 @@ class ProxyServer:
         return "Basic " + base64.b64encode(f"{self.user}:{self.password or ''}".encode()).decode("ascii")
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Record):
     """How `target` is dialled: through `proxy`, or directly when None. `why` is the rule that decided."""
 
     target: Target
@@ -218,8 +218,7 @@ def redact(url: str) -> str:
     return f"{head}{slashes}{user}{':***' if colon else ''}@{host}"
 
 
-@dataclass(frozen=True, slots=True)
-class NoProxy:
+class NoProxy(Record):
     """Hosts that are reached directly.
 
     `example.com` is that host and everything below it, `.example.com` and `*.example.com` only what is below,

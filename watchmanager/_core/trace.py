@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+
+from watchmanager._core.record import Record
 
 
-@dataclass(frozen=True, slots=True)
-class Transition:
+class Transition(Record):
     """A change of state; `at` is the `now` of the input that caused it."""
 
     at: float

@@ -13,7 +13,7 @@ import os
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from watchmanager._core import effects as do
 from watchmanager._core import inputs as happened
@@ -21,7 +21,6 @@ from watchmanager._core.machine import Effects, Machine
 from watchmanager._core.status import State, WatchStatus
 from watchmanager._driver.history import HistoryClient
 from watchmanager._driver.home import Home
-from watchmanager._driver.probe import Diagnosis
 from watchmanager._driver.transport import Stream, Transport
 from watchmanager.auth import TokenSource
 from watchmanager.checkpoints import CheckpointStore
@@ -38,6 +37,9 @@ from watchmanager.errors import (
     WatchError,
 )
 from watchmanager.events import Event, Item
+
+if TYPE_CHECKING:
+    from watchmanager._driver.probe import Diagnosis
 
 ResyncFunction: TypeAlias = Callable[[SequenceExpired], "int | Awaitable[int | None] | None"]
 StateFunction: TypeAlias = Callable[[State, str], None]

@@ -25,13 +25,14 @@ import grpc.aio
 
 from watchmanager._core.proxies import Decision, Target, decide
 from watchmanager._driver import tls as tls_policy
-from watchmanager._driver.bridge import Bridge, Speaks, Terminate
-from watchmanager._driver.dial import Budget, ByteStream, dial
 from watchmanager.errors import WatchError
 from watchmanager.policy import TLS, Proxy
 
 if TYPE_CHECKING:
     import httpx
+
+    from watchmanager._driver.bridge import Bridge, Speaks
+    from watchmanager._driver.dial import Budget, ByteStream
 
 GRPC_PLACEHOLDER = "watchmanager-bridge.invalid:443"
 """What grpcio asks a loopback bridge for. Should a no_proxy variable keep it from the bridge, it finds nothing."""
@@ -112,10 +113,14 @@ class Route:
 
     async def dial(self, budget: Budget) -> ByteStream:
         """Bytes to the server, without TLS to it. Raises ConnectError."""
+        from watchmanager._driver.dial import dial
+
         return await dial(self.destination, self.decision.proxy, self.proxy_context, budget)
 
     def open_bridge(self, *, grpc: bool) -> Bridge:
         """A bridge of this route in the running loop; for HTTP TLS always passes through."""
+        from watchmanager._driver.bridge import Bridge, Terminate
+
         terminate = None
         speaks: Speaks = "any"
         if grpc:

@@ -23,6 +23,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from watchmanager._core.backoff import Pacer
+from watchmanager._driver.tally import Tally
 from watchmanager._driver.watchdog import Call, Watchdog
 from watchmanager._driver.workers import Workers
 from watchmanager.decisions import HandlerDecision, HandlerRetry, Raise, Retry, Skip, Stop
@@ -40,20 +41,6 @@ Observer: TypeAlias = Callable[[str, str, Event, int], Callable[["BaseException 
 """Told the topic, the handler, the event and the attempt before a call, and what was raised after it; both in the
 context the handler runs in. May not raise.
 """
-
-
-@dataclass
-class Tally:
-    """What the handlers of a manager did so far."""
-
-    calls: int = 0
-    errors: int = 0
-    retries: int = 0
-    skipped: int = 0
-    unhandled: int = 0
-    running: int = 0
-    queued: int = 0
-    seconds: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

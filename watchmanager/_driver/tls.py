@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import ssl
 from collections.abc import Sequence
-from pathlib import Path
 
 from watchmanager.errors import ConfigError, NotGrpcError, TLSError, WatchError
 from watchmanager.policy import TLS
@@ -49,6 +48,8 @@ def context(tls: TLS, *, alpn: Sequence[str] = (), client_certificate: bool = Tr
 
 def _bundled() -> bytes:
     """The roots that come with httpx, for a system that has none of its own."""
+    from pathlib import Path
+
     import certifi
 
     return Path(certifi.where()).read_bytes()
@@ -108,6 +109,8 @@ def system_roots() -> bytes | None:
     folder = ssl.get_default_verify_paths().capath
     if folder is None or not os.path.isdir(folder):
         return None
+    from pathlib import Path
+
     pems = []
     for name in sorted(os.listdir(folder)):
         if not name.endswith((".pem", ".crt")):

@@ -12,19 +12,21 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import grpc.aio
 
 from watchmanager._core.inputs import Input, PingReceived, StreamBroken, StreamEnded, StreamOpened
 from watchmanager._driver.http import LONGEST_WAIT, retry_after
-from watchmanager._driver.probe import Diagnosis, diagnose
 from watchmanager._driver.route import Link, Route
 from watchmanager._wire import codec
 from watchmanager.errors import DecodeError, WatchError
 from watchmanager.events import Event, EventType
 from watchmanager.policy import Keepalive
+
+if TYPE_CHECKING:
+    from watchmanager._driver.probe import Diagnosis
 
 MAX_MESSAGE = 16 * 1024 * 1024
 _CODES: dict[Any, int] = {each: each.value[0] for each in grpc.StatusCode}
@@ -88,6 +90,8 @@ class Transport:
     async def diagnose(self) -> Diagnosis:
         """Walk the way to the server; all that ask at the same time share one walk."""
         if self._probe is None or self._probe.done():
+            from watchmanager._driver.probe import diagnose
+
             self._probe = asyncio.ensure_future(diagnose(self._route, seconds=self._route.connect_timeout))
         return await asyncio.shield(self._probe)
 
