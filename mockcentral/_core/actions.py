@@ -14,10 +14,11 @@ Two families:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal, TypeAlias
 
 from mockcentral._core.events import Alteration, TopicEvent
+from mockcentral._core.frozen import dataclass
 
 Direction: TypeAlias = Literal["both", "to_client", "from_client"]
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from mockcentral._core.actions import AnswerEvent, Order
 from mockcentral._core.events import TopicEvent
+from mockcentral._core.frozen import dataclass
 from mockcentral._core.topics import TopicEntry
 from mockcentral.scenario.schema import Attempt
 

@@ -23,7 +23,7 @@ import functools
 import heapq
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date
 from random import Random
 from typing import Any
@@ -74,6 +74,7 @@ from mockcentral._core.calls import (
 )
 from mockcentral._core.director import Director, Strike
 from mockcentral._core.events import Change, Event, Op, Scope, TopicEvent, altered
+from mockcentral._core.frozen import dataclass
 from mockcentral._core.journal import Journal
 from mockcentral._core.keeping import Keeper, Restored, Rows, read_event
 from mockcentral._core.log import EventLog, Gone, TopicLog
@@ -626,7 +627,7 @@ class Central:
 
     def _subscribe(self, call: Call, request: WatchRequest, now: float) -> None:
         verdict = self.tokens.judge(request.token, self.wall(now))
-        entry = self.topics.get(unversioned(request.self_link))
+        entry = self.topics.find(request.self_link)
         strikes: list[Strike] = []
         if verdict.worth is Worth.GOOD and entry is not None:
             nth = self._count("subscribe")
@@ -1064,7 +1065,7 @@ class Central:
 
     def topic(self, self_link: str) -> TopicEntry | None:
         """The topic of a selfLink in any version."""
-        return self.topics.get(unversioned(self_link))
+        return self.topics.find(self_link)
 
     # ------------------------------------------------------------------------------------------ HTTP
     def http_request(self, anchors: Iterable[str], connection: int, now: float, page: int | None = None) -> AnswerHttp:
@@ -1074,12 +1075,16 @@ class Central:
         if self.receipts.waiting:
             self.receipts.sign("asked again", now, lambda one: one.connection == connection and not one.call)
             self._came_back(now)
-        answer = AnswerHttp()
+        answer = _AS_ALWAYS
         for anchor in anchors:
             nth = page if anchor == "page" else self._count(anchor)
+            if not self._cares_about(anchor):
+                continue
             for found, rule in self._observe(anchor, nth or 1, now, connection=connection):
                 if isinstance(found, (AnswerHttp, AnswerToken)):
                     answer = _merged(answer, found, rule)
+        if answer is _AS_ALWAYS:
+            return answer
         if answer.gone and answer.status is None:
             newest = (("X-Axway-Max-Sequence-Id", str(self.log.max_sequence)),) if answer.gone == "with header" else ()
             answer = replace(answer, status=410, headers=newest, body=_GONE)
@@ -1521,6 +1526,7 @@ def _line(entry: TopicEvent) -> dict[str, Any]:
     return entry.line
 
 
+_AS_ALWAYS = AnswerHttp()
 _GONE = '{"errors":[{"status":410,"title":"Gone","detail":"the sequence is older than what is kept"}]}'
 
 

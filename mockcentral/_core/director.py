@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
-from dataclasses import dataclass
 from random import Random
 
 from mockcentral._core.actions import Action
+from mockcentral._core.frozen import dataclass
 from mockcentral.faults.base import Moment
 from mockcentral.scenario.scaling import scaled_rule
 from mockcentral.scenario.schema import FaultRule

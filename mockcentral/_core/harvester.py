@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from mockcentral._core.events import Op, Scope, TopicEvent
+from mockcentral._core.frozen import dataclass
 
 TYPE_NAMES = {
     Op.CREATED: "ResourceCreated",

@@ -11,9 +11,9 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from mockcentral._core.events import Event, TopicEvent
+from mockcentral._core.frozen import dataclass
 
 MAX_SEQUENCE = 2**63 - 1
 

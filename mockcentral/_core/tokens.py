@@ -15,10 +15,10 @@ import json
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from mockcentral._core.actions import AnswerToken
+from mockcentral._core.frozen import dataclass
 
 MAX_BOOK = 100_000
 """Tokens remembered; beyond that the oldest is forgotten and counts as unknown. Bounds what a client can make us
@@ -66,6 +66,8 @@ def fingerprint(token: str) -> str:
 
 def bearer(value: str) -> str:
     """The token of an `authorization` value or of `Request.token`; the word Bearer is dropped in any case."""
+    if value.startswith("Bearer "):
+        return value[7:].strip()
     head, _, rest = value.strip().partition(" ")
     return rest.strip() if head.lower() == "bearer" else value.strip()
 
@@ -157,10 +159,12 @@ class TokenBook:
 
     def judge(self, value: str | None, wall: float) -> Verdict:
         """What the token in a header or message value is worth at wall time `wall`."""
-        token = bearer(value or "")
-        if not token:
-            return Verdict(Worth.MISSING)
-        issued = self._issued.get(token)
+        issued = self._issued.get(value) if value is not None else None
+        if issued is None:
+            token = bearer(value or "")
+            if not token:
+                return Verdict(Worth.MISSING)
+            issued = self._issued.get(token)
         if issued is not None:
             worth = issued.worth
             if worth is Worth.GOOD and wall >= issued.expires and self._accept != "expired":

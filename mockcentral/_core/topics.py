@@ -8,11 +8,12 @@ star patterns that some registered filter really uses are tried.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from mockcentral._core.events import FILTER_WORD, Change
+from mockcentral._core.frozen import dataclass
 from mockcentral._core.log import TopicLog
+from mockcentral._core.resources import unversioned
 from mockcentral.scenario.schema import ALL_TYPES, Filter, FilterScope
 from mockcentral.scenario.schema import Topic as TopicSpec
 
@@ -135,6 +136,7 @@ class TopicIndex:
 
     def __init__(self) -> None:
         self._by_link: dict[str, TopicEntry] = {}
+        self._by_self_link: dict[str, TopicEntry] = {}
         self._by_key: dict[Key, dict[str, frozenset[str]]] = {}
         self._stars: dict[Stars, int] = {}
 
@@ -143,7 +145,7 @@ class TopicIndex:
         old = self.remove(topic.link)
         entry = old or TopicEntry(topic)
         entry.topic = topic
-        self._by_link[topic.link] = entry
+        self._by_link[topic.link] = self._by_self_link[topic.self_link] = entry
         for key, words in _merged(topic.filters).items():
             self._by_key.setdefault(key, {})[topic.link] = words
             stars = _stars(key)
@@ -155,6 +157,7 @@ class TopicIndex:
         entry = self._by_link.pop(link, None)
         if entry is None:
             return None
+        self._by_self_link.pop(entry.topic.self_link, None)
         for key in _merged(entry.topic.filters):
             bucket = self._by_key[key]
             del bucket[link]
@@ -168,6 +171,10 @@ class TopicIndex:
 
     def get(self, link: str) -> TopicEntry | None:
         return self._by_link.get(link)
+
+    def find(self, self_link: str) -> TopicEntry | None:
+        """The topic of a selfLink in any version."""
+        return self._by_self_link.get(self_link) or self._by_link.get(unversioned(self_link))
 
     def __iter__(self) -> Iterator[TopicEntry]:
         return iter(self._by_link.values())

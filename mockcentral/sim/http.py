@@ -22,24 +22,26 @@ TOKEN_PATH = "/auth/realms/Broker/protocol/openid-connect/token"
 
 
 def history(
-    central: Central, connection: int, topic: str, query: harvester.Query, token: str, now: float
+    central: Central, connection: int, topic: str, query: harvester.Query, token: str, now: float, recording: bool
 ) -> tuple[Answer, AnswerHttp, dict[str, Any]]:
-    """The answer to a harvester request, what faults want done to it, and its line for the journal."""
+    """The answer to a harvester request, what faults want done to it, and its line for the journal, if it has one."""
     most = central.settings.harvester.page_size
     if query.page_size > most:
         query = replace(query, page_size=most)
-    facts: dict[str, Any] = {
-        "conn": connection,
-        "method": "GET",
-        "path": f"/events{topic}",
-        "query": query,
-        "status": 0,
-        "topic": topic,
-        "after": query.asked_after,
-        "page": query.page,
-        "page_size": query.page_size,
-        "sequences": [],
-    }
+    facts: dict[str, Any] = {}
+    if recording:
+        facts = {
+            "conn": connection,
+            "method": "GET",
+            "path": f"/events{topic}",
+            "query": query,
+            "status": 0,
+            "topic": topic,
+            "after": query.asked_after,
+            "page": query.page,
+            "page_size": query.page_size,
+            "sequences": [],
+        }
     decision = central.http_request(("http", "harvest", "page"), connection, now, query.page)
     if decision.status is not None:
         return _faulty(decision), decision, facts
@@ -47,7 +49,8 @@ def history(
         query = replace(query, page_size=decision.page_size)
     answer = _page(central, topic, query, token, now, facts)
     if not decision.whole:
-        facts["sequences"] = []
+        if facts:
+            facts["sequences"] = []
         answer = _broken(answer, decision)
     return answer, decision, facts
 
@@ -65,16 +68,18 @@ def parameters(query: harvester.Query) -> str:
 def _page(
     central: Central, topic: str, query: harvester.Query, token: str, now: float, facts: dict[str, Any]
 ) -> Answer:
-    verdict = central.judge(token, now)
+    verdict = central.tokens.judge(token, central.wall(now))
     if verdict.worth is not Worth.GOOD:
         return Answer(401, f"token refused: {verdict.worth.value}")
     page = central.history(topic, query, now)
     if page is None:
         return Answer(404, f"there is no watch topic {topic}")
     if isinstance(page, Gone):
-        facts["max_sequence"] = page.max_sequence
+        if facts:
+            facts["max_sequence"] = page.max_sequence
         return Answer(410, "gone", {"x-axway-max-sequence-id": str(page.max_sequence)})
-    facts["sequences"] = page.sequences
+    if facts:
+        facts["sequences"] = page.sequences
     return Answer(200, events=page.events)
 
 

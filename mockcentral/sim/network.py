@@ -598,7 +598,7 @@ class Network:
         self._speaks(wire)
         now = self.clock.now
         if query is not None:
-            answer, decision, facts = http.history(self.central, wire.id, topic, query, token, now)
+            answer, decision, facts = http.history(self.central, wire.id, topic, query, token, now, self.recording)
         else:
             answer, decision, facts = http.token(self.central, wire.id, wire.seat.party.name, now)
         delay = decision.delay
@@ -614,13 +614,14 @@ class Network:
     def _respond(
         self, wire: Wire, exchange: Exchange, answer: Answer, facts: dict[str, Any], decision: AnswerHttp
     ) -> None:
-        facts["status"] = answer.status
         if self.recording:
+            facts["status"] = answer.status
             query = facts["query"]
             facts["query"] = "" if query is None else http.parameters(query)
             self.central.journal.add(self.clock.now, "http.request", **facts)
         if wire.id in self.wires:
-            self.central.http_answered(decision, wire.id, self.clock.now)
+            if decision.rules:
+                self.central.http_answered(decision, wire.id, self.clock.now)
             if decision.cut is not None:  # the connection breaks with it
                 self.central.connection_closed(wire.id, self.clock.now, by="server", reason="an answer was broken off")
                 self._close(wire, CLOSED)

@@ -10,11 +10,11 @@ flight when a party gave a stream up still arrives, as it does on a real network
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from mockcentral._core.calls import WatchRequest
 from mockcentral._core.events import TopicEvent
+from mockcentral._core.frozen import dataclass
 from mockcentral._core.harvester import Query
 
 

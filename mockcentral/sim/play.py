@@ -84,7 +84,7 @@ class Stage:
             lean=lean,
             thrifty=True,
             approximate=True,
-            about={"plan": plan.to_json()},
+            about=None if lean else {"plan": plan.to_json()},
         )
         began_at = client.start if isinstance(client.start, int) else None
         loses = any(rule.do.name == "lose" for rule in scenario.faults)

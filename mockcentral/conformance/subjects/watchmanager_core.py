@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from random import Random
 from typing import Any
 
 from mockcentral._core.calls import PING_CAPABILITY, PING_RESPONSE, WatchRequest
 from mockcentral._core.events import Op, TopicEvent
+from mockcentral._core.frozen import dataclass
 from mockcentral._core.harvester import Query
 from mockcentral.scenario.types import Span
 from mockcentral.sim.clock import NEVER
