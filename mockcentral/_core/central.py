@@ -149,6 +149,7 @@ class Central:
         self.issuer = issuer
         self._wall_start = wall_start
         self._day = (-1, "")
+        self._stamped = (-1.0, "", "")
         # A process that goes on where another ended must not give out its ids again.
         self._ids = Random(f"{seed}:ids:{restored.starts}" if restored and restored.starts else f"{seed}:ids")
         self._steps = Random(f"{seed}:sequence")
@@ -769,7 +770,7 @@ class Central:
         for line in self._traffic:
             if line.next_at is not None and line.next_at < until:
                 until = line.next_at
-        return call.id, at, every, until
+        return (call.id, at, every, until) if at < until else None
 
     def pass_pings(self, count: int, following: float) -> None:
         """So many of the PINGs that `idle_pings` told of have happened, and were answered; when the next is due. Nobody
@@ -1004,24 +1005,25 @@ class Central:
             self._cause = None
 
     def _store(self, change: Change, now: float) -> Change:
-        scope = change.scope
+        scope, block = change.scope, None
         link = make_link(
             change.group, change.kind, change.name, scope.kind if scope else None, scope.name if scope else None
         )
         if scope is not None:
             block = self.resources.scope_of(scope.kind, scope.name, change.group)
             scope = Scope(scope.kind, scope.name, block["id"], block["selfLink"])
-        stored = self.resources.get(link)
         if change.op is Op.DELETED:
-            stored = self.resources.delete(link) or stored
+            stored = self.resources.delete(link)
             resource_id = stored["metadata"]["id"] if stored else self.new_id()
         else:
-            body: dict[str, Any] = dict(stored) if stored else {}
-            if change.attributes:
-                body["attributes"] = dict(change.attributes)
-            if change.subresource:
-                body.setdefault(change.subresource, {})
-            resource_id = self.resources.put(link, body, kind=change.kind, now=now)["metadata"]["id"]
+            resource_id = self.resources.touch(
+                link,
+                kind=change.kind,
+                now=now,
+                scope=block,
+                attributes=change.attributes,
+                subresource=change.subresource,
+            )["metadata"]["id"]
         return Change(
             change.op,
             change.group,
@@ -1298,13 +1300,17 @@ class Central:
         """The day, and the time in microseconds, of a world time. By hand: every event has two of them, and `datetime`
         takes longer than the rest of publishing.
         """
-        number, micros = divmod(int((self._wall_start + self._skew + now) * 1_000_000), 86_400_000_000)
+        wall = self._wall_start + self._skew + now
+        if wall == self._stamped[0]:
+            return self._stamped[1:]
+        number, micros = divmod(int(wall * 1_000_000), 86_400_000_000)
         if number != self._day[0]:
             self._day = (number, date.fromordinal(_EPOCH + number).isoformat())
         seconds, micros = divmod(micros, 1_000_000)
         minutes, seconds = divmod(seconds, 60)
         hours, minutes = divmod(minutes, 60)
-        return self._day[1], f"{hours:02d}:{minutes:02d}:{seconds:02d}.{micros:06d}"
+        self._stamped = wall, self._day[1], f"{hours:02d}:{minutes:02d}:{seconds:02d}.{micros:06d}"
+        return self._stamped[1:]
 
     def new_id(self) -> str:
         """A version 4 UUID from the seed."""

@@ -169,10 +169,10 @@ def is_subresource(key: str) -> bool:
 def nesting(value: Any, limit: int = MAX_NESTING) -> bool:
     """Whether a JSON value nests no deeper than `limit`."""
     if isinstance(value, Mapping):
-        return limit > 0 and all(nesting(item, limit - 1) for item in value.values())
-    if isinstance(value, list):
-        return limit > 0 and all(nesting(item, limit - 1) for item in value)
-    return True
+        value = value.values()
+    elif not isinstance(value, list):
+        return True
+    return limit > 0 and all(type(item) is str or nesting(item, limit - 1) for item in value)
 
 
 class ResourceStore:
@@ -278,6 +278,23 @@ class ResourceStore:
         self._keep(link, resource, now, old)
         return resource
 
+    def touch(
+        self, link: str, *, kind: str, now: float, scope: Json | None, attributes: Mapping[str, str], subresource: str
+    ) -> Json:
+        """Somebody has published that the resource at `link` is there now, or has changed: as `put` of what it is
+        already, in `scope` (see `scope_of`), with these attributes and this subresource where they are not empty.
+        """
+        old = self._resources.get(link)
+        given: Json = {"attributes": dict(attributes)} if attributes else {}
+        if subresource and (old is None or subresource not in old):
+            given[subresource] = {}
+        if old is None or kind in _REFERS or old["metadata"]["references"]:
+            return self.put(link, {**(old or {}), **given}, kind=kind, now=now)
+        metadata = dict(old["metadata"]) if scope is None else {**old["metadata"], "scope": scope}
+        resource = {**old, **given, "kind": kind, "metadata": metadata}
+        self._keep(link, resource, now, old)
+        return resource
+
     def put_subresource(self, link: str, name: str, value: Any, now: float) -> Json:
         """Replace one subresource of the resource at `link`, which must exist.
 
@@ -321,7 +338,10 @@ class ResourceStore:
     def _enter(self, link: str, resource: Json) -> None:
         self._resources[link] = resource
         for collection in self._collections_of(link):
-            self._collections.setdefault(collection, {})[link] = resource
+            members = self._collections.get(collection)
+            if members is None:
+                members = self._collections[collection] = {}
+            members[link] = resource
         plural_ = link.split("/")[-2]
         if kind_of(plural_) is None:
             self._kinds[plural_] = resource["kind"]

@@ -27,7 +27,7 @@ def history(
     """The answer to a harvester request, what faults want done to it, and its line for the journal, if it has one."""
     most = central.settings.harvester.page_size
     if query.page_size > most:
-        query = replace(query, page_size=most)
+        query = harvester.Query(query.after, query.before, query.page, most, query.newest_first, query.asked_after)
     facts: dict[str, Any] = {}
     if recording:
         facts = {

@@ -440,8 +440,7 @@ class Machine:
         keepalive = self._settings.keepalive
         if keepalive.silence != "auto":
             return keepalive.silence
-        interval = self._ping_interval
-        return None if interval is None else max(keepalive.silence_minimum, 2.5 * interval)
+        return max(keepalive.silence_minimum, 2.5 * max(self._ping_gaps)) if self._ping_gaps else None
 
     # ------------------------------------------------------------ begin and end
     def _on_start(self, start: happened.Start, now: float) -> None:
