@@ -83,7 +83,7 @@ from mockcentral._core.resources import ResourceStore, make_link, unversioned, v
 from mockcentral._core.rules import Cause, EndlessRules, Firing, Reactor, fire
 from mockcentral._core.tokens import TokenBook, Worth, bearer
 from mockcentral._core.tokens import Verdict as TokenVerdict
-from mockcentral._core.topics import Topic, TopicEntry, TopicIndex, filters_of, resource_of
+from mockcentral._core.topics import Topic, TopicEntry, TopicIndex, filters_of, topic_of
 from mockcentral._core.traffic import TrafficLine
 from mockcentral.scenario.scaling import scaled
 from mockcentral.scenario.schema import FaultRule, Filter, Scenario
@@ -200,7 +200,9 @@ class Central:
     def start(self, now: float, **about: Any) -> None:
         """Create the scenario's topics and the environments they look into, arm its faults, let the traffic begin."""
         for spec in self.scenario.topics:
-            self.put_topic(spec.name, resource_of(spec), now)
+            resource, filters = topic_of(spec)
+            link = make_link("management", "WatchTopic", spec.name)
+            self._register(self.resources.put(link, resource, kind="WatchTopic", now=now), link, filters)
             for entry in spec.filters:
                 if entry.scope is not None and "*" not in (entry.scope.kind, entry.scope.name, entry.group):
                     self.resources.scope_of(entry.scope.kind, entry.scope.name, entry.group)
@@ -1014,16 +1016,15 @@ class Central:
             scope = Scope(scope.kind, scope.name, block["id"], block["selfLink"])
         if change.op is Op.DELETED:
             stored = self.resources.delete(link)
-            resource_id = stored["metadata"]["id"] if stored else self.new_id()
         else:
-            resource_id = self.resources.touch(
+            stored = self.resources.touch(
                 link,
                 kind=change.kind,
                 now=now,
                 scope=block,
                 attributes=change.attributes,
                 subresource=change.subresource,
-            )["metadata"]["id"]
+            )
         return Change(
             change.op,
             change.group,
@@ -1031,8 +1032,8 @@ class Central:
             change.name,
             scope,
             change.subresource,
-            resource_id,
-            versioned(link),
+            stored["metadata"]["id"] if stored else self.new_id(),
+            stored["metadata"]["selfLink"] if stored else versioned(link),
             change.attributes,
             change.references,
         )

@@ -239,11 +239,12 @@ class ResourceStore:
 
         Raises ValueError when a key that every resource has holds something else than it should.
         """
-        for key, wanted, words in _SHAPES:
-            if body.get(key) is not None and not isinstance(body[key], wanted):
-                raise ValueError(f"{key} must be {words}")
-        if not nesting(body):
-            raise ValueError(f"the body nests deeper than {MAX_NESTING} objects and lists")
+        if body:
+            for key, wanted, words in _SHAPES:
+                if body.get(key) is not None and not isinstance(body[key], wanted):
+                    raise ValueError(f"{key} must be {words}")
+            if not nesting(body):
+                raise ValueError(f"the body nests deeper than {MAX_NESTING} objects and lists")
         old = self._resources.get(link)
         parts = link.split("/")
         group, name = parts[1], parts[-1]

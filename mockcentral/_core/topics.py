@@ -8,6 +8,7 @@ star patterns that some registered filter really uses are tried.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from mockcentral._core.events import FILTER_WORD, Change
@@ -74,6 +75,13 @@ def resource_of(topic: TopicSpec) -> dict[str, Any]:
         "title": topic.title or topic.name,
         "spec": {"filters": [_filter_json(entry) for entry in topic.filters], "description": topic.description},
     }
+
+
+@lru_cache(256)
+def topic_of(topic: TopicSpec) -> tuple[dict[str, Any], tuple[Filter, ...]]:
+    """`resource_of` a topic, which nobody may change, and its filters as `filters_of` reads them there."""
+    resource = resource_of(topic)
+    return resource, filters_of(resource["spec"])
 
 
 def _filter_json(filter: Filter) -> dict[str, Any]:
