@@ -357,6 +357,8 @@ class ResourceStore:
     def _references(self, kind: str, body: Mapping[str, Any], group: str, scope: str | None) -> list[Json]:
         """What the spec refers to, and those of the references in the body that are not about that."""
         found: list[Json] = []
+        if not body:
+            return found
         spec = body.get("spec") or {}
         for key, target in _REFERS.get(kind, ()):
             names = spec.get(key)

@@ -93,6 +93,7 @@ class _Source:
 
 
 _SOURCE = _Source()
+_TICK = happened.Tick()
 
 
 def _event(entry: TopicEvent) -> Event:
@@ -256,7 +257,7 @@ class WatchClient:
             self._finish_item(now)
         deadline = self.machine.deadline()
         if deadline is not None and deadline <= now:
-            self._inputs.append(happened.Tick())
+            self._inputs.append(_TICK)
         self._settle(now)
 
     def lost(self, now: float) -> None:
