@@ -119,6 +119,42 @@ def test_a_replacement_keeps_id_and_birth_and_rises_in_version() -> None:
     assert second["spec"] == {"x": 2}
 
 
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(("APIService", "APIServiceInstance")),
+            st.sampled_from(({}, {"a": "1"}, {"a": "2", "b": "3"})),
+            st.sampled_from(("", "source", "details")),
+            st.sampled_from(("", "move", "refer", "mark", "delete")),
+        ),
+        min_size=2,
+        max_size=6,
+    )
+)
+def test_what_is_touched_is_what_a_put_of_it_would_have_made(steps: list[tuple[str, dict[str, str], str, str]]) -> None:
+    touched, replaced = store(), store()
+    for now, (kind, attributes, subresource, before) in enumerate(steps):
+        link = f"{ENV}/{plural(kind)}/petstore"
+        for each in (touched, replaced):
+            if before == "move":  # its environment is another one of the same name
+                each.delete(ENV)
+            elif before == "refer":
+                each.put(link, {"metadata": {"references": [{"kind": "Other", "name": "x"}]}}, kind=kind, now=now)
+            elif before == "mark" and link in each:
+                each.mark_deleting(link, now)
+            elif before == "delete":
+                each.delete(link)
+        old = replaced.get(link) or {}
+        body = {**old, "attributes": attributes or old.get("attributes", {})}
+        if subresource:
+            body.setdefault(subresource, {})
+        scopes = [each.scope_of("Environment", "e", "management") for each in (touched, replaced)]
+        touched.touch(link, kind=kind, now=now, scope=scopes[0], attributes=attributes, subresource=subresource)
+        replaced.put(link, body, kind=kind, now=now)
+        assert touched.get(link) == replaced.get(link)
+        assert touched.collection(f"{ENV}/{plural(kind)}") == replaced.collection(f"{ENV}/{plural(kind)}")
+
+
 def test_an_environment_nobody_created_is_made_up_once() -> None:
     resources = store()
     first = resources.put(SERVICE, {}, kind="APIService", now=1.0)
