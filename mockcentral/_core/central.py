@@ -765,7 +765,9 @@ class Central:
         call, every = action.call, self.settings.ping.every
         if call.id not in self.calls or call.entry is None or call.quiet or every is None:
             return None
-        until = min((when for when, *_ in timers[1:3]), default=float("inf"))  # a heap: one of them is the next
+        until = float("inf")
+        for timer in timers[1:3]:  # a heap: one of them is the next
+            until = min(until, timer[0])
         planned = self._director.deadline()
         if planned is not None and planned < until:
             until = planned

@@ -8,7 +8,7 @@ knows HTTP, events or topics: whoever changes a resource is told what it looks l
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -239,12 +239,14 @@ class ResourceStore:
 
         Raises ValueError when a key that every resource has holds something else than it should.
         """
-        if body:
-            for key, wanted, words in _SHAPES:
-                if body.get(key) is not None and not isinstance(body[key], wanted):
-                    raise ValueError(f"{key} must be {words}")
-            if not nesting(body):
-                raise ValueError(f"the body nests deeper than {MAX_NESTING} objects and lists")
+        for key, wanted, words in _SHAPES:
+            if body.get(key) is not None and not isinstance(body[key], wanted):
+                raise ValueError(f"{key} must be {words}")
+        if not nesting(body):
+            raise ValueError(f"the body nests deeper than {MAX_NESTING} objects and lists")
+        return self._put(link, body, kind, now)
+
+    def _put(self, link: str, body: Mapping[str, Any], kind: str, now: float) -> Json:
         old = self._resources.get(link)
         parts = link.split("/")
         group, name = parts[1], parts[-1]
@@ -290,7 +292,7 @@ class ResourceStore:
         if subresource and (old is None or subresource not in old):
             given[subresource] = {}
         if old is None or kind in _REFERS or old["metadata"]["references"]:
-            return self.put(link, {**(old or {}), **given}, kind=kind, now=now)
+            return self._put(link, {**(old or {}), **given}, kind, now)
         metadata = dict(old["metadata"]) if scope is None else {**old["metadata"], "scope": scope}
         resource = {**old, **given, "kind": kind, "metadata": metadata}
         self._keep(link, resource, now, old)
@@ -348,11 +350,10 @@ class ResourceStore:
             self._kinds[plural_] = resource["kind"]
 
     @staticmethod
-    def _collections_of(link: str) -> Iterator[str]:
+    def _collections_of(link: str) -> tuple[str, ...]:
         parts = link.split("/")
-        yield "/".join(parts[:-1])
-        if len(parts) == 6:
-            yield f"/{parts[1]}/{parts[4]}"
+        own = link.rpartition("/")[0]
+        return (own, f"/{parts[1]}/{parts[4]}") if len(parts) == 6 else (own,)
 
     def _references(self, kind: str, body: Mapping[str, Any], group: str, scope: str | None) -> list[Json]:
         """What the spec refers to, and those of the references in the body that are not about that."""

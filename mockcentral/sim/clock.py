@@ -35,7 +35,11 @@ class Clock:
 
     def next_at_but(self, when: float, action: Callable[..., None]) -> float:
         """`next_at`, but for what is planned for this action and time."""
-        return min((at for at, _, planned, _ in self._queue if at != when or planned != action), default=NEVER)
+        found = NEVER
+        for at, _, planned, _ in self._queue:
+            if at < found and (at != when or planned != action):
+                found = at
+        return found
 
     def step(self) -> bool:
         """Jump to the next action and let it happen; False when there is none."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 from math import inf
-from operator import attrgetter
 
 
 class Timer(enum.Enum):
@@ -64,15 +63,22 @@ class Timers:
 
     def next_but(self, timer: Timer) -> float:
         """When the next of the others is due; inf when none is armed."""
-        return min((at for other, at in self._due.items() if other is not timer), default=inf)
+        found = inf
+        for other, at in self._due.items():
+            if at < found and other is not timer:
+                found = at
+        return found
 
     def due(self, now: float) -> Timer | None:
         """The earliest timer that is due, disarmed; None when none is."""
         deadline = self.deadline
         if deadline is None or deadline > now:
             return None
-        first = [timer for timer, at in self._due.items() if at == deadline]
-        timer = first[0] if len(first) == 1 else min(first, key=attrgetter("name"))
-        del self._due[timer]
+        first: Timer | None = None
+        for timer, at in self._due.items():
+            if at == deadline and (first is None or timer.name < first.name):
+                first = timer
+        assert first is not None
+        del self._due[first]
         self.deadline = min(self._due.values()) if self._due else None
-        return timer
+        return first
