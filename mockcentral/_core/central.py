@@ -169,6 +169,8 @@ class Central:
         self._last_call = 0
         self._last_stray = 0
         self._issues: list[Issue] = []
+        self._promised: list[tuple[Order, float]] = []
+        """The orders of strikes that were planned for a time, and that time, until the next `tick`."""
         self.receipts = Receipts(journal)
         self._timers: list[tuple[float, int, Callable[[float], None], bool]] = []
         self._skew = 0.0
@@ -252,10 +254,15 @@ class Central:
             fields["conn"] = connection
         if (call := getattr(order, "call", None)) is not None:
             fields["attempt"] = call
-        self._on_wire(rule, now, **fields)
+        planned = next((at for promised, at in self._promised if promised is order), None)
+        self._on_wire(rule, now, planned=planned, **fields)
 
-    def _on_wire(self, rule: str | None, now: float, *, needs: str = "", **fields: Any) -> None:
+    def _on_wire(
+        self, rule: str | None, now: float, *, planned: float | None = None, needs: str = "", **fields: Any
+    ) -> None:
         if rule is not None:
+            if planned is not None:
+                fields["late"] = round(max(0.0, now - planned), 6)
             self.receipts.on_wire(rule, now, needs=needs, **fields)
 
     def on_wire(self, name: str) -> int:
@@ -280,6 +287,7 @@ class Central:
         What is left then is due still: `deadline()` says so. A shell in real time gives a budget and looks after its
         sockets in between, because a scenario may ask for more traffic than the machine can carry.
         """
+        self._promised.clear()
         self._run_timers(now)
         for name in self._director.outlived(now):
             self.receipts.disarmed(name, TTL, now)
@@ -1433,15 +1441,16 @@ class Central:
         self.receipts.triggered(strike.rule, now, **fields)
         self._acted(now)
         answers: list[tuple[Any, str]] = []
+        issued = len(self._issues)
         for action in strike.actions:
             if isinstance(action, (AnswerPing, AnswerEvent, AnswerHttp, AnswerToken, AnswerCall)):
                 answers.append((action, rule))
             elif isinstance(action, PurgeLog):
                 self.purge(now, keep=action.keep)
-                self._on_wire(rule, now, needs="gone")
+                self._on_wire(rule, now, planned=strike.planned, needs="gone")
             elif isinstance(action, (ExpireTokens, SkewClock, ResetSequence, DropTopic)):
                 self._change(action, now)
-                self._on_wire(rule, now)
+                self._on_wire(rule, now, planned=strike.planned)
             elif isinstance(action, Restart):
                 self.restart(action.down_for, now, forget=action.forget, rule=rule)
             elif isinstance(action, RefuseConnections):
@@ -1456,6 +1465,8 @@ class Central:
                     connection.guard = PingGuard(action.min_interval, action.strikes, rule)
             else:
                 self._do(action, rule, now, f"fault {rule}")
+        if strike.planned is not None:
+            self._promised += [(order, strike.planned) for order, name in self._issues[issued:] if name == rule]
         return answers
 
     def _change(self, action: ExpireTokens | SkewClock | ResetSequence | DropTopic, now: float) -> None:

@@ -25,6 +25,8 @@ class Strike:
     rule: FaultRule
     moment: Moment
     actions: tuple[Action, ...]
+    planned: float | None = None
+    """When it was to happen, after a pause; None: at its moment."""
 
 
 class _Armed:
@@ -134,8 +136,8 @@ class Director:
     def due(self, now: float) -> Iterator[Strike]:
         """The planned strikes whose time has come, in order."""
         while self._planned and self._planned[0][0] <= now:
-            _, _, armed, moment = heapq.heappop(self._planned)
-            yield self._strike(armed, moment)
+            at, _, armed, moment = heapq.heappop(self._planned)
+            yield self._strike(armed, moment, at)
 
     def deadline(self) -> float | None:
         """When the next planned strike is due, or the next rule has outlived its ttl."""
@@ -167,5 +169,5 @@ class Director:
             armed.fired -= 1
 
     @staticmethod
-    def _strike(armed: _Armed, moment: Moment) -> Strike:
-        return Strike(armed.rule, moment, tuple(armed.rule.do.actions(moment, armed.random)))
+    def _strike(armed: _Armed, moment: Moment, planned: float | None = None) -> Strike:
+        return Strike(armed.rule, moment, tuple(armed.rule.do.actions(moment, armed.random)), planned)

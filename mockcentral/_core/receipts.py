@@ -120,7 +120,7 @@ class Receipts:
         self._journal.add(now, "fault.triggered", fault=rule.name, do=rule.do.name, anchor=str(rule.on), **fields)
 
     def on_wire(self, name: str, now: float, *, needs: str = "", **fields: Any) -> None:
-        """What a rule asked for is out; `fields` may have `conn` and `attempt`."""
+        """What a rule asked for is out; `fields` may have `conn`, `attempt`, and by how many seconds it was `late`."""
         if (receipt := self._receipts.get(name)) is not None:
             receipt.on_wire += 1
         self._journal.add(now, "fault.on_wire", fault=name, **fields)

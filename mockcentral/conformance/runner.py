@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from mockcentral.conformance import key_files, l1
+from mockcentral.conformance import key_files, l1, punctuality
 from mockcentral.conformance.child import Child
 from mockcentral.conformance.environment import command_line, environment, placeholders
 from mockcentral.conformance.errors import UsageError
@@ -250,6 +250,8 @@ class _Session:
             notes.append(f"over because {why}")
         if killed:
             notes.append(f"the client was still there {GRACE:g} s after SIGTERM, so it was killed")
+        if (late := punctuality.note(self._journal)) is not None:
+            notes.append(late)
         if early and code == UNSUPPORTED:
             verdicts = self._unsupported()
         else:

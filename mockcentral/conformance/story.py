@@ -10,7 +10,10 @@ from typing import Any
 from mockcentral.conformance.checks.finding import Record
 
 ACCIDENTAL = frozenset(
-    {"v", "n", "t", "world", "id", "conn", "peer", "client_id", "token", "token_expires_in", "user_agent", "delay"}
+    (
+        *("v", "n", "t", "world", "id", "conn", "peer"),
+        *("client_id", "token", "token_expires_in", "user_agent", "delay", "late"),
+    )
 )
 """Fields that say nothing about what happened: they are different in any two runs over sockets."""
 OURS = frozenset({"world.start", "client.start", "client.status", "verdict", "client.stop", "client.exit"})

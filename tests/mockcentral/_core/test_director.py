@@ -74,7 +74,7 @@ def test_a_pause_plans_the_strike_and_the_deadline_says_when() -> None:
     assert director.observe("ping", 1, 10.0) == []
     assert director.deadline() == 12.0
     assert list(director.due(11.9)) == []
-    assert [strike.rule.name for strike in director.due(20.0)] == ["soon", "late"]
+    assert [(strike.rule.name, strike.planned) for strike in director.due(20.0)] == [("soon", 12.0), ("late", 15.0)]
     assert director.deadline() is None
 
 

@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from mockcentral._core.actions import (
+    AckPing,
     Action,
     AnswerEvent,
     AnswerHttp,
     BlackHole,
+    CutCall,
     EndCall,
     ExpireTokens,
     PurgeLog,
@@ -264,3 +266,32 @@ def test_no_ping_is_sent_where_no_rule_asks_for_a_barrier() -> None:
     rig.watch()
     rig.publish()
     assert not any(isinstance(order, SendPing) for order in rig.take())
+
+
+def test_a_planned_fault_says_how_late_it_was_on_the_wire() -> None:
+    pause = Span(2.0, 2.0)
+    rig = rig_with(
+        rule("end", "stream_open", EndCall(0, 14), after=pause),
+        rule("purge", "start", PurgeLog(keep=0), after=pause),
+        rule("now", "stream_open", AckPing(0, b"12345678")),
+    )
+    rig.watch()
+    rig.take()
+    rig.central.tick(2.003)
+    rig.now = 2.004
+    rig.take()
+    late = {record["fault"]: record.get("late") for record in rig.records("fault.on_wire")}
+    assert late == {"end": 0.004, "purge": 0.003, "now": None}
+
+
+def test_what_a_planned_fault_does_later_is_not_late() -> None:
+    cut = CutCall(1, then=EndCall(1, 14), after_events=2)
+    rig = rig_with(rule("cut", "start", cut, after=Span(2.0, 2.0)))
+    call = rig.watch()
+    rig.at(2.0)
+    assert rig.central.calls[call].cut is not None
+    rig.now = 7.0
+    rig.publish()
+    rig.publish()
+    rig.take()
+    assert [record.get("late") for record in rig.records("fault.on_wire")] == [None]
