@@ -1,7 +1,8 @@
-// Reads watch streams as fast as it can, or serves them: the peer and the client of benchmarks/streams.py.
+// Reads watch streams as fast as it can, or serves them: the peer and the client of benchmarks/streams.py and fanout.py.
 //
 //	streams serve EVENTS SIZE                                 prints its address; every call gets so many messages
 //	streams read ADDRESS STREAMS EVENTS HELLO TOKEN TENANT    HELLO: the first message, base64; prints seconds
+//	streams watch ADDRESS STREAMS CONNECTIONS HELLO TOKEN TENANT
 package main
 
 import (
@@ -101,13 +102,14 @@ func main() {
 	switch arguments := os.Args[1:]; arguments[0] {
 	case "serve":
 		serve(number(arguments[1]), number(arguments[2]))
-	case "read":
+	case "read", "watch":
 		hello, err := base64.StdEncoding.DecodeString(arguments[4])
 		if err != nil {
 			log.Fatal(err)
 		}
-		read(arguments[1], number(arguments[2]), number(arguments[3]), hello, arguments[5], arguments[6])
+		work := map[string]func(string, int, int, []byte, string, string){"read": read, "watch": watch}[arguments[0]]
+		work(arguments[1], number(arguments[2]), number(arguments[3]), hello, arguments[5], arguments[6])
 	default:
-		log.Fatal("serve or read")
+		log.Fatal("serve, read or watch")
 	}
 }
