@@ -52,6 +52,10 @@ class Builder:
             "go_agent", ".", version, "-ldflags=" + " ".join(f"-X={SDK}.{name}={value}" for name, value in told.items())
         )
 
+    def sample(self, version: str = NEWEST) -> str:
+        """The path of the SDK's own sample watch client, as its module has it."""
+        return self._build("go_agent", "github.com/Axway/agent-sdk/samples/watchclient", version)
+
     def module(self, name: str, package: str = ".") -> str:
         """The path of another program of this folder, or of a package its go.mod requires."""
         return self._build(name, package, "")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,12 +18,13 @@ from mockcentral.conformance.verdict import Outcome
 from mockcentral.scenario.schema import Filter, FilterScope, Scenario, TokenSettings, Topic, WorldSettings
 from mockcentral.scenario.types import Duration
 from tests.mockcentral.clients import ask, service
-from tests.subjects.agent import ENVIRONMENT, Agent
+from tests.subjects.agent import ENVIRONMENT, Agent, free_port
 from tests.subjects.building import NEWEST, Builder
 from tests.subjects.subject import PATIENCE
 
 pytestmark = pytest.mark.go
 
+MOCKCENTRAL = (sys.executable, "-m", "mockcentral")
 VERSIONS = ["v1.1.121", NEWEST]
 CLOCKED = WorldSettings(token=TokenSettings(life=Duration(6.0)))
 """Tokens that have to be renewed within a test; see test_go_watch for why not shorter."""
@@ -57,6 +61,26 @@ def test_an_agent_starts_fills_its_cache_watches_and_publishes(go_agent: str, tm
         agent.wait_until(lambda: {"APIService", "APIServiceInstance"} <= {said["kind"] for said in agent.said})
         assert agent.owed() >= set(agent.applied)
         assert agent.stop() == 0
+
+
+def test_an_agent_needs_nothing_but_what_mockcentral_env_prints(go_agent: str, tmp_path: Path) -> None:
+    seeds = tmp_path / "seeds.yaml"
+    seeds.write_text("{kind: Environment, name: prod}\n", encoding="utf-8")
+    ready, journal = tmp_path / "ready.json", tmp_path / "journal.ndjson"
+    serve = [*MOCKCENTRAL, "serve", "--seed-file", str(seeds), "--ready-file", str(ready), "--journal", str(journal)]
+    env = [*MOCKCENTRAL, "env", "--ready-file", str(ready), "--environment", "prod", "--format", "env-file"]
+    with ended(serve, stdout=subprocess.PIPE) as fake:
+        assert fake.stdout is not None
+        fake.stdout.readline()
+        told = subprocess.check_output([*env, "--directory", str(tmp_path)], text=True, timeout=PATIENCE)
+        variables = dict(line.split("=", 1) for line in told.splitlines())
+        variables |= {"STATUS_PORT": str(free_port()), "GO_AGENT_PROGRESS": "true"}
+        with ended([go_agent], env=variables, stdout=subprocess.PIPE) as agent:
+            assert agent.stdout is not None
+            assert any('"running"' in line for line in agent.stdout)
+    records = [json.loads(line) for line in journal.read_text(encoding="utf-8").splitlines()]
+    topics = {record["topic"].rpartition("/")[2] for record in records if record.get("request") == "subscribe"}
+    assert topics == {"prod-discoveryagents"}
 
 
 def test_an_agent_hears_of_the_four_kinds_of_events_and_reads_what_each_is_about(go_agent: str, tmp_path: Path) -> None:
@@ -148,6 +172,16 @@ def running(program: str, directory: Path, scenario: Scenario = QUIET) -> Iterat
         agent.wait_progress("running")
         yield world, agent
         assert agent.stop() == 0
+
+
+@contextmanager
+def ended(command: list[str], **more: Any) -> Iterator[subprocess.Popen[str]]:
+    """A process that is asked to end in the end."""
+    with subprocess.Popen(command, text=True, **more) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
 
 
 def subscribed(world: World, **having: Any) -> dict[str, Any]:
