@@ -40,6 +40,14 @@ class SendEvents:
 
 
 @dataclass(frozen=True, slots=True)
+class SendToEach:
+    """Send one event on each of these calls, in this order: `SendEvents` for thousands of them."""
+
+    calls: tuple[int, ...]
+    event: TopicEvent
+
+
+@dataclass(frozen=True, slots=True)
 class EndCall:
     """Send what is queued, then trailers with this gRPC status. `code` is a number, 0 to 16.
 
@@ -229,6 +237,7 @@ class StartListening:
 
 Order: TypeAlias = (
     SendEvents
+    | SendToEach
     | EndCall
     | ResetCall
     | AckPing

@@ -57,6 +57,7 @@ from mockcentral._core.actions import (
     SendBytes,
     SendEvents,
     SendPing,
+    SendToEach,
     SkewClock,
     StartListening,
     StopListening,
@@ -870,7 +871,12 @@ class Central:
         self.journal.add_each(now, "stream.event", [call.line for call in calls], [_line(event)] * len(calls))
         for call in calls:
             call.sent += 1
-            self._send(call, (event,))
+            if call.connection.guard is not None:
+                call.connection.guard.forgive()
+        if len(calls) == 1:
+            self._issue(SendEvents(calls[0].id, (event,)))
+        else:
+            self._issue(SendToEach(tuple([call.id for call in calls]), event))
 
     def _deliver_past_faults(self, call: Call, entry: TopicEvent, batch: list[TopicEvent], now: float) -> None:
         """One event of `_deliver`: faults may lose, repeat, change or hold it, or end the call."""
@@ -1516,7 +1522,7 @@ class Central:
                 self._issue(replace(order, call=call.id), rule)
                 if isinstance(order, RespondCall) and order.end:
                     self._call_is_over(call, now, by="server", code="UNKNOWN", reason=reason, graceful=False)
-        elif isinstance(order, (SendEvents, StopListening, StartListening)):
+        elif isinstance(order, (SendEvents, SendToEach, StopListening, StartListening)):
             self._issue(order, rule)
         else:
             for connection in self._targets(order.connection, self.connections):
@@ -1584,7 +1590,7 @@ def _on(order: Order, call: Call) -> Order:
     """An order aimed at a call, or at its connection."""
     if isinstance(order, (EndCall, ResetCall, RespondCall, SendBytes, CutCall, SendEvents)):
         return replace(order, call=call.id)
-    if isinstance(order, (StopListening, StartListening)):
+    if isinstance(order, (SendToEach, StopListening, StartListening)):
         return order
     return replace(order, connection=call.connection.id)
 

@@ -13,7 +13,7 @@ import functools
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote
 
@@ -37,6 +37,7 @@ from mockcentral._core.actions import (
     SendEvents,
     SendFrames,
     SendPing,
+    SendToEach,
     ShapeBytes,
     ShrinkWindow,
     SpoilHandshake,
@@ -283,11 +284,10 @@ class Host:
                 link, stream = place
                 assert link.h2 is not None
                 link.h2.send_messages(stream, [entry.frame or event_frame(entry) for entry in order.events])
-                if link.h2.queued(stream) > MAX_QUEUED_EVENTS or link.h2.queued_bytes > MAX_QUEUED_BYTES:
-                    link.h2.discard(stream)  # a status behind them would keep them for as long as nobody reads
-                    calm = ResetCall(order.call, ErrorCodes.ENHANCE_YOUR_CALM)
-                    self.central.command(calm, self.now(), "the client does not read its events")
-                self._dirty[link] = None
+                self._sent(link, (stream,))
+            return True
+        if isinstance(order, SendToEach):
+            self._send_to_each(order)
             return True
         if isinstance(order, (EndCall, ResetCall, RespondCall, SendBytes, CutCall)):
             return self._perform_on_call(order)
@@ -302,6 +302,30 @@ class Host:
             return True
         link_ = self.links.get(order.connection)
         return link_ is not None and self._perform_on(link_, order, rule)
+
+    def _send_to_each(self, order: SendToEach) -> None:
+        streams: dict[Link, list[int]] = {}
+        for call in order.calls:
+            if (place := self.streams.get(call)) is not None:
+                streams.setdefault(place[0], []).append(place[1])
+        frame = event_frame(order.event)
+        for link, some in streams.items():
+            assert link.h2 is not None
+            link.h2.send_to_each(some, frame)
+            self._sent(link, some)
+
+    def _sent(self, link: Link, streams: Sequence[int]) -> None:
+        """Events went out on these streams of a link, or wait there for a client that does not read them."""
+        self._dirty[link] = None
+        h2 = link.h2
+        assert h2 is not None
+        if not h2.queued_bytes:
+            return
+        for stream in streams:
+            if h2.queued(stream) > MAX_QUEUED_EVENTS or h2.queued_bytes > MAX_QUEUED_BYTES:
+                h2.discard(stream)  # a status behind them would keep them for as long as nobody reads
+                calm = ResetCall(link.calls[stream], ErrorCodes.ENHANCE_YOUR_CALM)
+                self.central.command(calm, self.now(), "the client does not read its events")
 
     def _perform_on_call(self, order: EndCall | ResetCall | RespondCall | SendBytes | CutCall) -> bool:
         place = self.streams.get(order.call)

@@ -34,6 +34,7 @@ from mockcentral._core.actions import (
     ResetCall,
     SendEvents,
     SendPing,
+    SendToEach,
     StopListening,
 )
 from mockcentral._core.calls import WATCH_PATH, WatchRequest
@@ -662,6 +663,12 @@ class Network:
         if stream is not None:
             self._down(stream.wire, self._deliver, stream, order.events)
 
+    def _send_to_each(self, order: SendToEach) -> None:
+        for call in order.calls:
+            stream = self.calls.get(call)
+            if stream is not None:
+                self._down(stream.wire, self._deliver, stream, (order.event,))
+
     def _end_call(self, order: EndCall) -> None:
         stream = self.calls.pop(order.call, None)
         if stream is not None and not self._swallowed():
@@ -734,6 +741,7 @@ class Network:
 
 
 _ORDERS: dict[type[Any], Callable[[Network, Any], bool | None]] = {
+    SendToEach: Network._send_to_each,
     EndCall: Network._end_call,
     ResetCall: Network._reset_call,
     AckPing: Network._ack_ping,

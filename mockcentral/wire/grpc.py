@@ -225,6 +225,11 @@ class _Stream:
         self.ending: Headers | None = None
         """Trailers to send when the queue is empty; empty for plain HTTP, None while the call goes on."""
 
+    @property
+    def idle(self) -> bool:
+        """Whether a message may go out at once, as far as the call is concerned."""
+        return self.headers_sent and self.queue is None and self.ending is None and self.request is None
+
 
 class _H2(H2Connection):
     # h2 remembers how 65,536 streams ended, for courtesy towards late frames; that is 5 MB a connection under a flood.
@@ -405,6 +410,26 @@ class ServerConnection:
             call.queue = queue
             self._ready[stream] = None
         return True
+
+    def send_to_each(self, streams: Iterable[int], frame: bytes) -> None:
+        """Send one message on each of these streams, as `send_messages` would; calls that are over get none."""
+        h2, calls, out, size = self._h2, self._streams, self._out, len(frame)
+        self._keep(h2.data_to_send())
+        for stream in streams:
+            call = calls.get(stream)
+            fits = call is not None and call.idle and self._unasked + size <= MAX_DATA_FRAME
+            try:
+                fits = fits and size <= h2.room(stream)
+            except ProtocolError:
+                fits = False
+            if fits:
+                self._unasked += size
+                h2.spend(stream, size)
+                out += (data_header(stream, size), frame)
+                self._credit.earn()
+            else:
+                self.send_messages(stream, (frame,))
+                self._keep(h2.data_to_send())
 
     def end(
         self,

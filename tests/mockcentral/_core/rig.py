@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Any, ClassVar
 
-from mockcentral._core.actions import Action, Order, SendEvents
+from mockcentral._core.actions import Action, Order, SendEvents, SendToEach
 from mockcentral._core.calls import WATCH_PATH, WatchRequest
 from mockcentral._core.central import Central
 from mockcentral._core.events import Change, Event, Op, Scope, TopicEvent
@@ -62,6 +62,14 @@ ALL = Topic(name="all", filters=(Filter(group="*", kind="*"),))
 NONE = Topic(name="other", filters=(Filter(kind="Nothing"),))
 
 
+def _each(issue: tuple[Order, str | None]) -> list[tuple[Order, str | None]]:
+    """An order to many calls as orders to each of them."""
+    order, name = issue
+    if isinstance(order, SendToEach):
+        return [(SendEvents(call, (order.event,)), name) for call in order.calls]
+    return [issue]
+
+
 class Rig:
     """A Central, and the client that talks to it. Time stands still unless `at` moves it."""
 
@@ -80,7 +88,7 @@ class Rig:
 
     def take(self) -> list[Order]:
         """What Central ordered since last time, carried out without a flaw."""
-        issues = self.central.orders()
+        issues = [one for issue in self.central.orders() for one in _each(issue)]
         for order, name in issues:
             if name is not None:
                 self.central.performed(order, name, self.now)

@@ -889,3 +889,29 @@ def test_soups_of_frames_never_raise_and_are_answered_in_good_http_2(frames: lis
         random.choice(commands)()
     audit(b"".join(written) + server.data_to_send())
     assert server.queued_bytes >= 0
+
+
+@pytest.mark.parametrize("size", [10, 30_000])
+def test_a_message_for_each_of_many_calls_is_what_it_would_be_one_by_one(size: int) -> None:
+    """Small windows, a call without headers yet, one with a queue, one that has ended, one that never was."""
+    message = encode_message(b"x" * size)
+    bodies = []
+    for at_once in (True, False):
+        link = Link()
+        streams = [link.open() for _ in range(6)]
+        link.exchange()
+        for stream in streams[:4]:
+            link.server.send_messages(stream, (encode_message(b"hello"),))
+        link.server.send_messages(streams[1], [encode_message(b"y" * 40_000)] * 2)
+        link.server.end(streams[2], 0)
+        link.client.reset_stream(streams[3])
+        link.exchange()
+        if at_once:
+            link.server.send_to_each([*streams, 99], message)
+        else:
+            for stream in [*streams, 99]:
+                link.server.send_messages(stream, (message,))
+        link.exchange()
+        bodies.append(({stream: bytes(link.body.get(stream, b"")) for stream in streams}, link.server.queued_bytes))
+    assert bodies[0] == bodies[1]
+    assert bodies[0][0][streams[5]].startswith(message[:100])
