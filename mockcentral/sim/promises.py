@@ -91,6 +91,11 @@ class Promises:
         client.on_saved = self._saved
 
     @property
+    def hidden(self) -> bool:
+        """Whether events may be lost on a stream without a sign, so that only an audit finds them."""
+        return self._holes or self._silent
+
+    @property
     def baseline(self) -> int | None:
         """The position from which on everything is owed; None while the client has not named one."""
         return self._began_at if self._began_at is not None else self._client.first_checkpoint

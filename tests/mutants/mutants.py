@@ -294,8 +294,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a failing audit ends a live stream",
         CORE + "machine.py",
-        "            return  # the next audit will tell; the stream is not to blame",
-        "            pass",
+        "                self._timers.set(Timer.AUDIT, min(planned, soon))\n            return\n",
+        "                self._timers.set(Timer.AUDIT, min(planned, soon))\n",
         JOIN + "test_a_failing_audit_does_not_disturb_a_live_stream",
     ),
     Mutant(
@@ -340,6 +340,34 @@ MUTANTS: tuple[Mutant, ...] = (
         "            if first - 1 > expired.requested:",
         "            if True:",
         KILLS + "test_a_skip_that_meets_the_stream_goes_on_from_the_servers_newest",
+    ),
+    Mutant(
+        "the answer where the server is confirms that nothing is missing",
+        CORE + "machine.py",
+        "        if not newest:\n            # Where",
+        "        if True:\n            # Where",
+        JOIN + "test_only_a_page_asked_for_after_the_servers_word_confirms_not_the_question_where_the_server_is",
+    ),
+    Mutant(
+        "an overlap that is partly gone counts as compared",
+        CORE + "machine.py",
+        "            self._cursor = self.outbox.highest\n            self._contiguous = False",
+        "            self._cursor = self._verified = self.outbox.highest\n            self._contiguous = True",
+        PLACE + "test_what_the_stream_lost_is_found_in_the_part_of_the_overlap_that_is_still_kept",
+    ),
+    Mutant(
+        "an audit ends with a page of what is known",
+        CORE + "machine.py",
+        "if (self._cursor <= self._audit_until or news)",
+        "if (self._cursor < self._audit_until or news)",
+        JOIN + "test_an_audit_goes_on_after_a_page_of_what_is_known",
+    ),
+    Mutant(
+        "an audit without an answer waits for the next interval",
+        CORE + "machine.py",
+        "            if retryable and planned is not None:",
+        "            if False:",
+        JOIN + "test_an_audit_whose_answer_was_lost_is_made_up_for_soon",
     ),
     Mutant(
         "a lost overlap is taken for lost events",

@@ -904,8 +904,10 @@ class Machine:
         self._asked = what
         self._in_flight = True
         self._request += 1
-        self._signed = self._heard or self._graced
         newest = what in (_Asked.POSITION, _Asked.REGRESSION, _Asked.GONE)
+        if not newest:
+            # Where the server is says nothing about what lies before: only a page does.
+            self._signed = self._heard or self._graced
         self._do(
             do.FetchHistory(
                 request=self._request,
@@ -1065,7 +1067,8 @@ class Machine:
         history = self._settings.history
         if history is not None and history.audit_interval is not None:
             self._timers.set(Timer.AUDIT, now + history.audit_interval * self._random.uniform(0.9, 1.1))
-            if self.outbox.highest > self._verified and self._since_verified > history.overlap:
+            unread = not self._contiguous or self._since_verified > history.overlap
+            if unread and self.outbox.highest > self._verified:
                 self._timers.set(Timer.AUDIT, now)
 
     # ------------------------------------------------------------ audit
@@ -1115,7 +1118,8 @@ class Machine:
         if events and not (self._audit_gapped and self._owed):
             self._cursor = self._verified = max(self._verified, events[-1].sequence)
             self._since_verified = 0
-            if (self._cursor < self._audit_until or news) and self._has_room():
+            # Further until a page is empty, or ends with what the stream has brought since: then the stream is alive.
+            if (self._cursor <= self._audit_until or news) and self._has_room():
                 self._ask(_Asked.AUDIT, now)
                 return
         self._audits += 1
@@ -1177,10 +1181,9 @@ class Machine:
             )
             return
         if self._cursor < self.outbox.highest:
-            # Only the overlap is gone, not what we need.
-            self._verified = self._cursor = self.outbox.highest
-            self._since_verified = 0
-            self._contiguous = True
+            # Only the overlap is gone, not what we need. What is left of it is compared once we are LIVE.
+            self._cursor = self.outbox.highest
+            self._contiguous = False
             self._continue(now)
             return
         if gone.server_max is None:
@@ -1284,9 +1287,14 @@ class Machine:
     def _history_trouble(self, error: WatchError, now: float) -> None:
         self._last_error = error
         self._do(do.Log("history", "info", f"history: {error}"))
-        if self._asked is _Asked.AUDIT and self.state is State.LIVE:
-            return  # the next audit will tell; the stream is not to blame
         retryable = error.retryable or (error.code or "") in self._settings.transient
+        if self._asked is _Asked.AUDIT and self.state is State.LIVE:
+            # The stream is not to blame. Another audit will tell: soon, or what was missed waits two intervals.
+            planned = self._timers.at(Timer.AUDIT)
+            if retryable and planned is not None:
+                soon = now + max(self._history_pacer.failed(), error.retry_after or 0.0)
+                self._timers.set(Timer.AUDIT, min(planned, soon))
+            return
         if not retryable:
             self._give_up(error, now)
             return

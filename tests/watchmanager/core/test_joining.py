@@ -212,6 +212,44 @@ def test_a_page_under_way_is_used_even_if_the_stream_has_died() -> None:
     assert lab.sequences == [1, 2]
 
 
+def test_only_a_page_asked_for_after_the_servers_word_confirms_not_the_question_where_the_server_is() -> None:
+    lab = Lab().start(10)
+    lab.log = [10]
+    lab.history_delay = 1e9
+    lab.run(0.1)
+    page = lab.did(do.FetchHistory)[-1]
+    lab.log += [11, 12]  # 11 is published after that page was read, before the subscription; 12 after it
+    lab.push(12)
+    lab.run(0.1)
+    lab.history_delay = 0.02
+    lab.feed(happened.HistoryFetched(page.request, []))
+    assert lab.did(do.FetchHistory)[-1].newest
+    lab.run(1)
+    assert lab.is_in(State.LIVE)
+    assert lab.sequences == [11, 12]
+
+
+def test_a_question_where_the_server_is_that_outlived_its_stream_confirms_nothing_on_the_next() -> None:
+    lab = Lab().start(10)
+    lab.log = [10]
+    lab.run(0.04)
+    lab.history_delay = 1e9
+    lab.run(0.02)
+    question = lab.did(do.FetchHistory)[-1]
+    assert question.newest
+    lab.cut()
+    lab.log += [11]  # while no stream stands
+    lab.run(5)
+    lab.log += [12]
+    lab.push(12)
+    lab.run(0.1)
+    lab.history_delay = 0.02
+    lab.feed(happened.HistoryFailed(question.request, HistoryError("no answer", retryable=True)))
+    lab.run(5)
+    assert lab.is_in(State.LIVE)
+    assert lab.sequences == [11, 12]
+
+
 def test_a_rejoin_asks_from_where_history_was_last_complete() -> None:
     lab = Lab().live()
     lab.stream_loses = {2}
@@ -336,6 +374,28 @@ def test_an_audit_recovers_what_the_stream_has_lost() -> None:
     lab.run(12)
     assert lab.sequences == [1, 3, 2]
     assert lab.machine.outbox.recovered == 1
+
+
+def test_an_audit_goes_on_after_a_page_of_what_is_known() -> None:
+    lab = Lab(history=History(page_size=2, audit_interval=60)).live()
+    lab.publish(1, 2)
+    lab.run(0.1)
+    lab.stream_loses = {3}
+    lab.publish(3)
+    lab.run(70)
+    assert lab.sequences == [1, 2, 3]
+
+
+def test_an_audit_whose_answer_was_lost_is_made_up_for_soon() -> None:
+    lab = Lab(history=History(audit_interval=300)).live()
+    lab.stream_loses = {1}
+    lab.publish(1)
+    lab.history_fails = HistoryError("no answer", retryable=True)
+    lab.run(331)
+    assert lab.sequences == []
+    lab.history_fails = None
+    lab.run(61)
+    assert lab.sequences == [1]
 
 
 def test_an_audit_that_finds_nothing_changes_nothing() -> None:

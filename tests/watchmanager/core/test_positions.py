@@ -139,6 +139,18 @@ def test_when_only_the_overlap_is_gone_nothing_is_lost_and_nothing_is_raised() -
     assert lab.sequences == [1, 2, 3]
 
 
+def test_what_the_stream_lost_is_found_in_the_part_of_the_overlap_that_is_still_kept() -> None:
+    lab = Lab().live()
+    lab.stream_loses = {2}
+    lab.publish(1, 2, 3)
+    lab.run(0.1)
+    lab.purged_through = 1
+    lab.cut()
+    lab.run(5)
+    assert lab.is_in(State.LIVE)
+    assert sorted(lab.sequences) == [1, 2, 3]
+
+
 def test_events_before_the_gap_are_delivered_before_the_error() -> None:
     lab = Lab().live()
     lab.auto_take = False
