@@ -50,6 +50,9 @@ class _Piece:
 class Journal:
     """An append-only list of records, the newest `keep` of them in memory."""
 
+    keeps = True
+    """Whether records are kept: False for a journal that only counts them."""
+
     def __init__(self, world: str, keep: int = 200_000) -> None:
         self.world = world
         self._keep = keep

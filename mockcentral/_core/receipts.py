@@ -103,7 +103,7 @@ class Receipts:
             fault=rule.name,
             do=rule.do.name,
             anchor=str(rule.on),
-            settings=asdict(rule.do),
+            settings=asdict(rule.do) if self._journal.keeps else {},
             **given,
         )
 

@@ -15,6 +15,8 @@ _NOTHING: Record = {}
 class Ledger(Journal):
     """See the module. `on_published` gets the sequence and the topics of each published event."""
 
+    keeps = False
+
     def __init__(self, world: str) -> None:
         super().__init__(world, keep=1)
         self.on_published: Callable[[int, list[str]], None] | None = None
