@@ -8,9 +8,9 @@
   traffic). A quiet day without faults is what idle time costs.
 * A year (with --year): the same scenario run on for 365 days. Without it, 30 days are run and nothing is extrapolated.
 * Scenarios a second: storms as the property tests make them up (`mockcentral.sim.storms`), played and judged to the end
-  by every promise. On average one has 9 events, 2 fault rules, 1.6 scripted attempts and 2 happenings (crashes, restarts,
-  cuts) on a network with delays and losses; it takes 40 virtual seconds, 3 watch calls, 16 HTTP requests, 1.3 lives of
-  the client. Making them up, 0.2 ms each, is done before the clock runs.
+  by every promise. On average one has 9 events, 2 fault rules, 1.6 scripted attempts and 2 happenings (crashes,
+  restarts, cuts) on a network with delays and losses; it takes 40 virtual seconds, 3 watch calls, 16 HTTP requests and
+  1.3 lives of the client. Making them up, 0.2 ms each, is done before time is taken.
 
 The peer is a bare heap of timers that steps as often as the day does: what a simulator without rules would need.
 Seconds of CPU, without a journal (`lean`), as the property tests run; with a journal in a line of its own.

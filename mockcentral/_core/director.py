@@ -61,6 +61,7 @@ class Director:
         self._armed: dict[str, _Armed] = {}
         self._by_anchor: dict[str, list[_Armed]] = {}
         self._awaiting: dict[str, list[_Armed]] = {}
+        self._anchors: set[str] = set()
         self._planned: list[tuple[float, int, _Armed, Moment]] = []
         self._mortal: list[_Armed] = []
         self._tie = 0
@@ -75,6 +76,7 @@ class Director:
         self._by_anchor.setdefault(rule.on.name, []).append(armed)
         for anchor in rule.given:
             self._awaiting.setdefault(anchor.name, []).append(armed)
+        self._anchors |= {rule.on.name, *(anchor.name for anchor in rule.given)}
 
     def disarm(self, name: str) -> bool:
         """Disarm a rule; what it had planned does not happen. False when there is no such rule."""
@@ -85,6 +87,7 @@ class Director:
         for waiting in self._awaiting.values():
             if armed in waiting:
                 waiting[:] = [other for other in waiting if other is not armed]
+        self._anchors = {name for tied in (self._by_anchor, self._awaiting) for name, rules in tied.items() if rules}
         self._mortal = [other for other in self._mortal if other is not armed]
         self._planned = [entry for entry in self._planned if entry[2] is not armed]
         heapq.heapify(self._planned)
@@ -101,7 +104,7 @@ class Director:
 
     def cares_about(self, anchor: str) -> bool:
         """Whether any rule is tied to this anchor: lets hot paths skip `observe`."""
-        return bool(self._by_anchor.get(anchor) or self._awaiting.get(anchor))
+        return anchor in self._anchors
 
     def observe(
         self,

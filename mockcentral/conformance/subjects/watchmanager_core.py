@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
+from functools import cached_property
 from random import Random
 from typing import Any
 
@@ -163,8 +164,12 @@ class WatchClient:
         """Why the last life failed."""
         self.on_saved: Callable[[int], None] | None = None
         self._random = random or Random(0)  # each life draws from a stream of its own
-        self.machine: Machine = Machine(settings, self._random)
         self._forget()
+
+    @cached_property
+    def machine(self) -> Machine:
+        """Of this life; before the first one, a machine that nobody has started."""
+        return Machine(self.settings, self._random)
 
     def _forget(self) -> None:
         self._port: Port | None = None
