@@ -62,7 +62,9 @@ class Everything(grpc.GenericRpcHandler):
     def service(self, details):
         return grpc.stream_stream_rpc_method_handler(stream)
 async def main():
-    server = grpc.aio.server(handlers=[Everything()])
+    # Thousands of calls at once are more than it takes by itself: it refuses some of them.
+    limits = ("grpc.server.max_pending_requests", "grpc.server.max_pending_requests_hard_limit")
+    server = grpc.aio.server(handlers=[Everything()], options=[(limit, 100_000) for limit in limits])
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     context = {"address": f"127.0.0.1:{port}", "token": "t", "tenant": "1", "topics": ["/t"]}

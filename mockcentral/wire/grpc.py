@@ -429,7 +429,6 @@ class ServerConnection:
                 self._credit.earn()
             else:
                 self.send_messages(stream, (frame,))
-                self._keep(h2.data_to_send())
 
     def end(
         self,
