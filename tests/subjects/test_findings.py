@@ -59,13 +59,13 @@ CROWDED = replace(
     scenario="crowded",
     about="A stream ends while there is an event each 30 ms; when that is over there are more.",
     traffic=(
-        Traffic(publish=Publish(kind="APIService"), on=Anchor("stream_open"), count=100, every=Span(0.03, 0.03)),
+        Traffic(publish=Publish(kind="APIService"), on=Anchor("stream_open"), count=120, every=Span(0.03, 0.03)),
         Traffic(publish=Publish(kind="APIService"), on=Anchor("subscribe"), count=10, after=Span(0.5, 0.5)),
     ),
     faults=(
         FaultRule(name="end", on=Anchor("stream_open", 1), after=Span(0.5, 0.5), do=EndStatus(code=Code.UNAVAILABLE)),
     ),
-    expect=(Reconnects(within=Duration(2.0)),),
+    expect=(Reconnects(within=Duration(1.0)),),
 )
 
 CLOCKED = replace(SERVICES, world=WorldSettings(token=TokenSettings(life=Duration(6.0))))
