@@ -1,7 +1,7 @@
 """What of a scenario an edge can play: faults of frames, TCP and TLS, at the moments an edge sees.
 
 An edge stands in front of somebody else's server. It knows connections, streams and PINGs; it has no events, no tokens,
-no history and no topics, and it cannot speak for the server inside a stream.
+no history and no topics, and it does not speak for the server inside a stream, but to end one.
 """
 
 from __future__ import annotations
@@ -43,8 +43,10 @@ def _problems(rule: FaultRule) -> list[str]:
     possible = fault.name in ALSO or (fault.level in LEVELS and fault.name not in ELSEWHERE)
     if not possible:
         found.append(f"{where}: {fault.name} needs the fake's own world: an edge does faults of frames, TCP and TLS")
-    elif isinstance(fault, Cut) and (fault.of == "events" or fault.then in ("end", "silence")):
-        found.append(f"{where}: an edge counts no events and keeps no trailers back: cut `of: bytes`, `then: reset`")
+    elif isinstance(fault, Cut) and (fault.of == "events" or fault.then == "silence"):
+        found.append(
+            f"{where}: an edge counts no events and keeps none back: cut `of: bytes`, `then` anything but silence"
+        )
     for moment in (rule.on, *rule.given):
         if moment.name not in ANCHORS:
             found.append(f"{where}: {moment} never happens at an edge: write {one_of(ANCHORS)}")

@@ -15,7 +15,9 @@ by not feeding more. Nothing makes it raise; what cannot be followed is `Protoco
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from mockcentral.wire.frames import (
     HEADER_SIZE,
@@ -41,7 +43,8 @@ MAX_ASKED = 100_000
 _SETTINGS = 0x4
 _DATA, _HEADERS, _RST_STREAM, _PING, _GOAWAY, _WINDOW_UPDATE, _CONTINUATION = 0x0, 0x1, 0x3, 0x6, 0x7, 0x8, 0x9
 _ACK = _END_STREAM = 0x1
-_CANCEL = 0x8
+_END_HEADERS = 0x4
+_NO_ERROR, _CANCEL = 0x0, 0x8
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,12 +252,33 @@ class Relay:
 
     def reset(self, stream: int, error_code: int) -> None:
         """RST_STREAM for the client with this code, for the server with CANCEL. Nothing when the stream is over."""
+        if stream in self._open:
+            self._give_up(stream)
+            self._down(frame(_RST_STREAM, 0, stream, error_code.to_bytes(4, "big")))
+
+    def end(
+        self, stream: int, code: int, message: str = "", trailers: Iterable[tuple[str, str]] = (), *, bare: bool = False
+    ) -> None:
+        """Trailers with a gRPC status for the client, END_STREAM alone when `bare`; for the server it is a reset.
+
+        For a stream whose response headers have passed, as behind a cut: what ends it are no headers but trailers.
+        Nothing when the stream is over.
+        """
         if stream not in self._open:
             return
+        self._give_up(stream)
+        if bare:
+            self._down(frame(_DATA, _END_STREAM, stream, b""))
+        else:
+            told = [("grpc-status", str(code)), ("grpc-message", quote(message, safe=" ")), *trailers]
+            block = b"".join(_literal(name, value) for name, value in told if value)
+            self._down(frame(_HEADERS, _END_STREAM | _END_HEADERS, stream, block))
+        self._down(frame(_RST_STREAM, 0, stream, _NO_ERROR.to_bytes(4, "big")))  # RFC 9113 8.1: send no more
+
+    def _give_up(self, stream: int) -> None:
         self._open.discard(stream)
         self._cuts.pop(stream, None)
         self._dead.add(stream)
-        self._down(frame(_RST_STREAM, 0, stream, error_code.to_bytes(4, "big")))
         self._up(frame(_RST_STREAM, 0, stream, _CANCEL.to_bytes(4, "big")))
 
     def cut(self, stream: int, after_bytes: int) -> None:
@@ -303,6 +327,23 @@ class Relay:
 
 def _stream(whole: bytes) -> int:
     return int.from_bytes(whole[5:9], "big") & 0x7FFFFFFF
+
+
+def _literal(name: str, value: str) -> bytes:
+    """A header that neither reads nor changes the compression table, which is the server's (RFC 7541 6.2.2)."""
+    return b"\x00" + b"".join(_text(part.encode("latin-1")) for part in (name, value))
+
+
+def _text(data: bytes) -> bytes:
+    """RFC 7541 5.1 and 5.2: the length on seven bits and then on seven more at a time, and the bytes as they are."""
+    rest = len(data) - 127
+    if rest < 0:
+        return bytes([len(data)]) + data
+    length = bytearray([127])
+    while rest > 127:
+        length.append(rest & 127 | 128)
+        rest >>= 7
+    return bytes(length) + bytes([rest]) + data
 
 
 def _window_update(count: int) -> bytes:

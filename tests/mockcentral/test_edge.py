@@ -312,6 +312,19 @@ def test_a_cut_goes_through_the_middle_of_a_message() -> None:
     assert receipts(through(played(("stream_open(1)", Cut(after=1000))), work)) == {"f0"}
 
 
+def test_a_cut_may_end_a_stream_with_a_status_of_the_edge() -> None:
+    async def work(edge: Edge, channel: grpc.aio.Channel, server: Server) -> None:
+        echo: Any = channel.unary_unary(ECHO)
+        error = await failure(_awaited(echo(bytes(50_000))))
+        assert (error.code(), error.details()) == (grpc.StatusCode.UNAVAILABLE, "cut off")
+        # The compression table of the server's headers is as it was: the next answers are read on this connection.
+        for size in (1, 50_000):
+            assert len(await echo(bytes(size))) == size
+        assert [record["kind"] for record in edge.journal()].count("conn.open") == 1
+
+    assert receipts(through(played(("stream_open(1)", Cut(after=1000, then="end"))), work)) == {"f0"}
+
+
 async def _awaited(call: Any) -> Any:
     return await call
 
@@ -391,6 +404,7 @@ def test_what_speaks_no_http2_is_told_so() -> None:
         (played(("stream_open", EndStatus())), "fault rule `f0`: end_status needs the fake's own world"),
         (played(("event", Close())), "fault rule `f0`: event never happens at an edge: write start, connect, preface,"),
         (played(("stream_open", Cut(after=1, of="events"))), "an edge counts no events"),
+        (played(("stream_open", Cut(after=1, then="silence"))), "`then` anything but silence"),
         (
             Scenario(scenario="x", about="y", attempts=(Attempt(refuse=Code.UNAVAILABLE),)),
             "attempts: an edge cannot end a call with a status",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
+import hpack
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -98,6 +100,29 @@ def test_a_reset_of_a_stream_that_is_over_does_nothing() -> None:
     relay.reset(1, 2)
     relay.reset(3, 2)
     assert relay.data_to_send() == relay.data_for_upstream() == b""
+
+
+def test_an_end_goes_to_the_client_as_trailers_that_leave_the_compression_table_alone() -> None:
+    relay = greeted(OPEN)
+    relay.end(1, 14, "50 % off", [("x-long", "v" * 300)])
+    trailers, rest = _first(relay.data_to_send())
+    assert (trailers[3], trailers[4], trailers[8]) == (HEADERS, END_HEADERS | END_STREAM, 1)
+    assert rest == frame(RST, 0, 1, bytes(4))
+    decoder = hpack.Decoder()
+    found: Any = decoder.decode(trailers[9:])
+    assert found == [("grpc-status", "14"), ("grpc-message", "50 %25 off"), ("x-long", "v" * 300)]
+    assert not decoder.header_table.dynamic_entries
+    assert relay.data_for_upstream() == frame(RST, 0, 1, bytes([0, 0, 0, 8]))
+    relay.end(1, 14)  # it is over
+    assert relay.data_to_send() == b""
+    relay = greeted(OPEN)
+    relay.end(1, 0, bare=True)
+    assert relay.data_to_send() == frame(DATA, END_STREAM, 1, b"") + frame(RST, 0, 1, bytes(4))
+
+
+def _first(data: bytes) -> tuple[bytes, bytes]:
+    size = 9 + int.from_bytes(data[:3], "big")
+    return data[:size], data[size:]
 
 
 def test_a_cut_lets_so_many_bytes_through_and_what_follows_waits_for_the_reset() -> None:
