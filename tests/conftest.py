@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -61,3 +65,21 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
         return True if share == "each" else None
     leads_to_one = collection_path.is_dir() and any(collection_path in path.parents for path in once)
     return True if share == "once" and not leads_to_one else None
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """Say how a worker of xdist died: a fatal signal leaves a stack on stderr, SIGKILL and `os._exit` leave nothing."""
+    if error is None:
+        return
+    io = getattr(node.gateway, "_io", None)  # execnet has no public word for its process
+    process = getattr(io, "popen", None)
+    if not isinstance(process, subprocess.Popen):
+        return
+    try:
+        code = process.wait(5.0)
+    except subprocess.TimeoutExpired:
+        how = "still runs, and does not answer"
+    else:
+        how = f"exited with {code}" if code >= 0 else f"was ended by {signal.Signals(-code).name}"
+    print(f"\n{node.gateway.id}: the process {how}", file=sys.__stderr__)
