@@ -19,6 +19,8 @@ HOLD = 0.003
 """Seconds that items of a burst are held back, so that fewer and larger batches cross. A lone item crosses at once."""
 HOLD_MOST = 0.012
 """What that may grow to while batches stay large: switching threads then costs next to nothing."""
+LONGEST_NAP = 0.5
+"""Seconds a waiting thread sleeps before it looks whether a signal came."""
 MANY = 8
 """Items that make a batch worth a longer hold."""
 
@@ -36,7 +38,12 @@ class Request:
 
     def wait(self, timeout: float | None) -> bool:
         """Park until answered; False after `timeout`. A signal (Ctrl-C) interrupts it."""
-        return self._lock.acquire(timeout=-1 if timeout is None else min(max(0.0, timeout), threading.TIMEOUT_MAX))
+        if timeout is not None:
+            return self._lock.acquire(timeout=min(max(0.0, timeout), threading.TIMEOUT_MAX))
+        # A signal in the instant before the thread sleeps is seen when it wakes only, so it does not sleep for ever.
+        while not self._lock.acquire(timeout=LONGEST_NAP):
+            pass
+        return True
 
     def answer(self) -> None:
         self._lock.release()
