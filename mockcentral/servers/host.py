@@ -51,6 +51,7 @@ from mockcentral._core.keeping import Keeper
 from mockcentral._core.shapes import misshapen
 from mockcentral.scenario.schema import Scenario
 from mockcentral.servers import wsgi
+from mockcentral.servers.dates import http_date
 from mockcentral.servers.front_door import SILENT_LIMIT, Link
 from mockcentral.servers.handshake import BROKEN, shake_hands_badly
 from mockcentral.servers.listener import Listener, bind, shown
@@ -509,6 +510,8 @@ class Host:
             if decision.shape:
                 kind, body = misshapen(response.body, decision.shape)
                 response = wsgi.Response(response.status, _of_type(response.headers, kind), body)
+        date = ("date", http_date(self.central.wall(self.now())))
+        response = wsgi.Response(response.status, (*response.headers, date), response.body)
         self._write_down()
         if not decision.whole:
             facts |= {"sequences": []} if "sequences" in facts else {}  # nobody can have got these
