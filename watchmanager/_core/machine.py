@@ -82,6 +82,10 @@ Effects = Sequence[Effect]
 
 CONNECT_FAILURES_PER_CHANNEL = 3
 """After so many streams that never stood the channel is renewed: fresh DNS, proxy, sockets."""
+STUCK_AFTER = 5.0
+"""A stream whose first word could not leave for so long, and that heard nothing after it, is on a connection that
+nobody reads: the next one gets another.
+"""
 OWED_AFTER = 10.0
 """A stream gets this long to bring what history has shown."""
 REGRESSION_CHECKS = 3
@@ -171,6 +175,7 @@ class Machine:
         self._stream = _Stream.NONE
         self._heard = False
         self._opened_at: float | None = None
+        self._stuck = False
         self._alive_at: float | None = None
         self._pacer = Pacer(settings.backoff, random)
         self._connect_failures = 0
@@ -549,6 +554,7 @@ class Machine:
         self._heard = self._graced = self._awaiting_word = self._unconfirmed = False
         self._signed = self._regression_suspected = False
         self._opened_at = None
+        self._stuck = False
         self._regression_checked = self._position_is_fresh
         self._position_is_fresh = False
         self._timers.set(Timer.CONNECT, now + self._settings.connect_timeout)
@@ -578,6 +584,7 @@ class Machine:
             self._take_over(now)
         if opened.attempt != self.attempt or self._stream is not _Stream.OPENING:
             return
+        self._stuck = self._is_stuck(now)
         self._stream = _Stream.OPEN
         self._opened_at = now
         self._ping_at = None
@@ -674,6 +681,8 @@ class Machine:
         connected = self._stream is _Stream.OPEN
         lived = now - self._opened_at if self._opened_at is not None else 0.0
         heard = self._heard
+        # gRPC says that a word has left when the call it waited in is over.
+        stuck = not heard and (self._stuck or self._is_stuck(now))
         self._forget_stream()
         verdict = classify(
             ended.code,
@@ -703,16 +712,23 @@ class Machine:
             self._do(do.Log("stream", "warning", f"{verdict.error}; pinging half as often from now on"))
             self._do(do.RenewChannel(self._keepalive_factor))
         if verdict.remedy is Remedy.TOKEN:
+            if stuck:
+                self._do(do.RenewChannel(self._keepalive_factor))
             self._token_refused(verdict.error, now, lived=lived, heard=heard)
             return
         if not connected:
-            self._connect_failed()
+            self._connect_failed(stuck)
         self._suspect_history(verdict.error)
         self._back_off(self._pacer.ended(heard=heard, lived=lived), verdict.error, now)
 
-    def _connect_failed(self) -> None:
+    def _is_stuck(self, now: float) -> bool:
+        """Whether the stream has been waiting to stand for so long that another connection is the better bet."""
+        limit = self._timers.at(Timer.CONNECT)
+        return limit is not None and now - (limit - self._settings.connect_timeout) >= STUCK_AFTER
+
+    def _connect_failed(self, stuck: bool) -> None:
         self._connect_failures += 1
-        if self._connect_failures % CONNECT_FAILURES_PER_CHANNEL == 0:
+        if stuck or self._connect_failures % CONNECT_FAILURES_PER_CHANNEL == 0:
             self._do(do.RenewChannel(self._keepalive_factor))
 
     def _replace_stream(self, error: WatchError, now: float) -> None:
@@ -1437,7 +1453,7 @@ class Machine:
             if self._successor is not None:
                 self._take_over(now)
             if self._stream is _Stream.OPENING:
-                self._connect_failed()
+                self._connect_failed(self._settings.connect_timeout >= STUCK_AFTER)
                 self._replace_stream(ConnectTimeout(f"no stream within {self._settings.connect_timeout:g} s"), now)
         elif timer is Timer.GRACE:
             self._graced = True

@@ -105,6 +105,33 @@ def test_a_call_that_never_stands_is_given_up() -> None:
     assert lab.is_in(State.CATCHING_UP, State.LIVE)
 
 
+@pytest.mark.parametrize(("limit", "renewed"), [(5.0, 1), (4.0, 0)])
+def test_a_call_that_did_not_stand_for_long_costs_its_connection(limit: float, renewed: int) -> None:
+    lab = Lab(connect_timeout=limit)
+    lab.silent_open = True
+    lab.start(0).run(limit + 0.1)
+    assert len(lab.did(do.RenewChannel)) == renewed
+
+
+@pytest.mark.parametrize(
+    ("after", "word", "renewed"),
+    [(6.0, False, 1), (6.0, True, 0), (4.0, False, 0)],
+    ids=["stood too late", "and heard something", "stood in time"],
+)
+def test_a_call_that_stood_late_and_heard_nothing_costs_its_connection(after: float, word: bool, renewed: int) -> None:
+    lab = Lab()
+    lab.silent_open = True
+    lab.start(0).run(after)
+    lab.feed(happened.StreamOpened(1))
+    if word:
+        lab.feed(happened.PingReceived(1, "p"))
+    lab.silent_open = False
+    lab.feed(happened.StreamEnded(1, 16, "the token of this stream has expired"))
+    lab.run(1)
+    assert len(lab.did(do.RenewChannel)) == renewed
+    assert lab.machine.attempt == 2
+
+
 def test_a_message_that_is_no_event_costs_the_stream_not_the_event() -> None:
     lab = Lab().live()
     lab.stream_loses = {1}
