@@ -443,9 +443,16 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "the channel is never renewed",
         CORE + "machine.py",
-        "        if self._connect_failures % CONNECT_FAILURES_PER_CHANNEL == 0:",
+        "        if stuck or self._connect_failures % CONNECT_FAILURES_PER_CHANNEL == 0:",
         "        if False:",
         BACK + "test_the_channel_is_renewed_after_three_streams_that_never_stood",
+    ),
+    Mutant(
+        "a connection nobody reads is kept",
+        CORE + "machine.py",
+        "        if stuck or self._connect_failures % CONNECT_FAILURES_PER_CHANNEL == 0:",
+        "        if self._connect_failures % CONNECT_FAILURES_PER_CHANNEL == 0:",
+        BACK + "test_a_call_that_did_not_stand_for_long_costs_its_connection",
     ),
     # ------------------------------------------------------------------ liveness
     Mutant(
