@@ -34,13 +34,15 @@ class _Response:
 class Auditor:
     """Fed with the bytes of one connection, in any pieces; raises AssertionError at the first that is wrong.
 
-    `max_frame` is what the client allowed. `frames` are all there were, `responses` what each stream got.
+    `max_frame` is what the client allowed; `grpc` whether calls have to end as gRPC says, too. `frames` are all there
+    were, `responses` what each stream got.
     """
 
-    def __init__(self, max_frame: int = 16_384) -> None:
+    def __init__(self, max_frame: int = 16_384, *, grpc: bool = True) -> None:
         self.frames: list[Frame] = []
         self.responses: dict[int, _Response] = {}
         self._max_frame = max_frame
+        self._grpc = grpc
         self._held = b""
         self._decoder = Decoder()
         self._block: tuple[HeadersFrame, bytearray] | None = None
@@ -142,7 +144,7 @@ class Auditor:
         response.over = True
         assert response.headers is not None
         fields = dict(response.headers)
-        if fields.get("content-type") != "application/grpc":
+        if not self._grpc or fields.get("content-type") != "application/grpc":
             return
         assert int(fields["grpc-status"]) <= 16
         at = 0

@@ -52,12 +52,12 @@ class Tap:
                 client, _ = self._listener.accept()
                 self._relayed.append(_Relayed(client, socket.create_connection(self._upstream, timeout=PATIENCE)))
 
-    def audited(self) -> list[Auditor]:
+    def audited(self, *, grpc: bool = True) -> list[Auditor]:
         """What was written on each HTTP/2 connection, every frame of it found in order; after exit."""
         auditors = []
         for relayed in self._relayed:
             if relayed.sent.startswith(PREFACE):
-                auditor = Auditor(2**24)  # clients of many kinds allow frames of many lengths
+                auditor = Auditor(2**24, grpc=grpc)  # clients of many kinds allow frames of many lengths
                 auditor.feed(bytes(relayed.written))
                 auditors.append(auditor)
         return auditors
