@@ -230,7 +230,8 @@ LIVES: list[tuple[object, str]] = [
     ("goaway", "event"),
     ({"settings_storm": 1000}, "event"),
     ({"ping_flood": 1000}, "event"),
-    ({"reframe": {"frame_bytes": 1, "write_bytes": 1, "empty": True}}, "stream_open"),
+    # Node's nghttp2 takes no header block of more than eight CONTINUATION frames.
+    ({"reframe": {"frame_bytes": 64, "write_bytes": 1, "empty": True}}, "stream_open"),
     ({"coalesce": "50ms"}, "stream_open"),
     ({"garbage": "unknown_frame"}, "event"),
     ({"latency": {"delay": "20ms", "jitter": "10ms"}}, "connect"),
