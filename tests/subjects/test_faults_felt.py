@@ -21,7 +21,7 @@ from tests.mockcentral.tap import Tap
 from tests.subjects.subject import PATIENCE, Subject
 from watchmanager._wire import messages
 
-pytestmark = pytest.mark.go
+pytestmark = [pytest.mark.go, pytest.mark.go_all]
 
 CODES = {code.value[0]: code.name for code in grpc.StatusCode}
 UNTAPPED = {"close", "half_close", "abort", "garbage", "reframe", "coalesce", "latency"}
