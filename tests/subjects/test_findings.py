@@ -242,6 +242,7 @@ def test_the_sample_ends_with_its_first_stream(go: Builder, version: str, tmp_pa
     found(f"sample-ends-{version}", journal, SERVICES, fails={"reconnects"}, proof=came_once)
 
 
+@pytest.mark.go_all  # failed once in a run of all: its cause is not known
 @pytest.mark.parametrize("version", BOTH)
 def test_the_sample_hangs_on_the_first_event_that_it_has_to_catch_up_on(
     go: Builder, version: str, tmp_path: Path
