@@ -763,7 +763,8 @@ class Central:
         """When the next thing to do is a PING event that only its client would notice: on which call, when, how far
         apart they are, and from when on something else is due.
 
-        For a simulator that has no journal to write: it may let all of them until then pass (`pass_pings`) at once.
+        For a simulator: it may let all of them until then pass in one step, with a line each (`pass_ping`) or, where
+        nobody reads the journal, without (`pass_pings`).
         """
         timers = self._timers
         if not timers or self._issues or self.receipts.waiting:

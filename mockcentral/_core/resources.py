@@ -145,6 +145,12 @@ class Place:
     name: str = ""
     subresource: str = ""
 
+    @classmethod
+    def at(cls, link: str) -> Place:
+        """The resource of a link."""
+        collection, _, name = link.rpartition("/")
+        return cls(collection, name)
+
     @property
     def link(self) -> str:
         """The link of the resource."""

@@ -220,8 +220,7 @@ def _head(change: Change) -> Json:
 
 
 def _place_of(resource: Mapping[str, Any]) -> Place:
-    collection, _, name = unversioned(resource["metadata"]["selfLink"]).rpartition("/")
-    return Place(collection, name)
+    return Place.at(unversioned(resource["metadata"]["selfLink"]))
 
 
 def _place(target: Target, resource: Mapping[str, Any]) -> Place:
@@ -231,8 +230,8 @@ def _place(target: Target, resource: Mapping[str, Any]) -> Place:
         if text is not None and not isinstance(text, str):
             raise ValueError(f"{key} of a resource is text, not {text!r}")
     scope = parse_scope(names["scope"])
-    link = make_link(
-        names["group"], names["kind"], names["name"], scope.kind if scope else None, scope.name if scope else None
+    return Place.at(
+        make_link(
+            names["group"], names["kind"], names["name"], scope.kind if scope else None, scope.name if scope else None
+        )
     )
-    collection, _, name = link.rpartition("/")
-    return Place(collection, name)

@@ -83,11 +83,13 @@ if TYPE_CHECKING:
     """All of them, imported when somebody asks."""
 
 
-@functools.cache
 def by_name(name: str) -> type[Fault] | None:
     """The fault a scenario calls `name`, None when there is none."""
-    if name not in NAMES:
-        return None
+    return _load(name) if name in NAMES else None
+
+
+@functools.cache
+def _load(name: str) -> type[Fault]:
     module = f"mockcentral.faults.{name}"
     members = vars(import_module(module)).values()
     return next(kind for kind in members if isinstance(kind, type) and kind.__module__ == module)
@@ -95,5 +97,5 @@ def by_name(name: str) -> type[Fault] | None:
 
 def __getattr__(name: str) -> Any:
     if name == "FAULTS":
-        return tuple(by_name(one) for one in NAMES)
+        return tuple(map(_load, NAMES))
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

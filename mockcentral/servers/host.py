@@ -51,7 +51,6 @@ from mockcentral._core.keeping import Keeper
 from mockcentral._core.shapes import misshapen
 from mockcentral.scenario.schema import Scenario
 from mockcentral.servers import wsgi
-from mockcentral.servers.dates import http_date
 from mockcentral.servers.front_door import SILENT_LIMIT, Link
 from mockcentral.servers.handshake import BROKEN, shake_hands_badly
 from mockcentral.servers.listener import Listener, bind, shown
@@ -510,7 +509,9 @@ class Host:
             if decision.shape:
                 kind, body = misshapen(response.body, decision.shape)
                 response = wsgi.Response(response.status, _of_type(response.headers, kind), body)
-        date = ("date", http_date(self.central.wall(self.now())))
+        from email.utils import formatdate  # not before a request needs it
+
+        date = ("date", formatdate(self.central.wall(self.now()), usegmt=True))
         response = wsgi.Response(response.status, (*response.headers, date), response.body)
         self._write_down()
         if not decision.whole:

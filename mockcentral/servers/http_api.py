@@ -74,7 +74,7 @@ def _decision() -> AnswerHttp:
 def harvest(link: str) -> Response:
     """A page of a topic's history: an array, or 410 with the newest sequence (protocol 3.2)."""
     host, facts = of()
-    if (refused := _refused(host, facts)) is not None:
+    if (refused := _refused()) is not None:
         return refused
     self_link = "/" + link
     try:
@@ -142,8 +142,8 @@ def certs(realm: str) -> Response:
 # ------------------------------------------------------------------------------------------ resources
 def resources(group: str, version: str, rest: str) -> Response:
     """A collection, a resource or a subresource by its address, in either API version (protocol 6.0)."""
-    host, facts = of()
-    if (refused := _refused(host, facts)) is not None:
+    host, _ = of()
+    if (refused := _refused()) is not None:
         return refused
     if version not in VERSIONS:
         return problem(404, f"API version {version[:40]} is not served, only {' and '.join(VERSIONS)}")
@@ -243,8 +243,7 @@ _VIEWS: Mapping[tuple[str, int], Callable[[Host, Place, str], Response]] = {
 # ------------------------------------------------------------------------------------------ platform
 def platform_teams() -> Response:
     """The teams of the organization: an array of guid, name and default (protocol 6.1)."""
-    host, facts = of()
-    if (refused := _refused(host, facts)) is not None:
+    if (refused := _refused()) is not None:
         return refused
     try:
         wanted = rsql.parse(request.args["query"]) if request.args.get("query") else None
@@ -255,16 +254,14 @@ def platform_teams() -> Response:
 
 def organization(org: str) -> Response:
     """The organization with its entitlements (protocol 6.1)."""
-    host, facts = of()
-    if (refused := _refused(host, facts)) is not None:
+    if (refused := _refused()) is not None:
         return refused
     return _json({"success": True, "result": {"org_id": org, "entitlements": {}}})
 
 
 def usage() -> Response:
     """A usage report is taken and forgotten; 202 is what agents call success (protocol 6.4)."""
-    host, facts = of()
-    if (refused := _refused(host, facts)) is not None:
+    if (refused := _refused()) is not None:
         return refused
     return _json({"success": True}, 202)
 
@@ -287,8 +284,9 @@ def _json(body: Any, status: int = 200) -> Response:
     return Response(json.dumps(body, separators=(",", ":")), status=status, content_type="application/json")
 
 
-def _refused(host: Host, facts: dict[str, Any]) -> Response | None:
-    """401 without a good token, 403 for a foreign tenant; None when the request may go on. `facts` learn why."""
+def _refused() -> Response | None:
+    """401 without a good token, 403 for a foreign tenant; None when the request may go on. Its line says why."""
+    host, facts = of()
     verdict = host.central.judge(request.headers.get("Authorization"), host.now())
     if verdict.worth is not Worth.GOOD:
         facts["refused"] = verdict.worth.value

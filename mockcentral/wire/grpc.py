@@ -453,7 +453,7 @@ class ServerConnection:
             return self._end_bare(stream, call)
         call.ending = [(b"grpc-status", b"%d" % code)]
         if message:
-            call.ending.append((b"grpc-message", _percent_encode(message)))
+            call.ending.append((b"grpc-message", percent_encode(message)))
         call.ending += [(header_bytes(name.lower()), header_bytes(value)) for name, value in trailers]
         self._drop_inbound(call)
         if call.queue is None:
@@ -501,9 +501,7 @@ class ServerConnection:
         """Forget what waits for a stream; the next thing to do is to reset it."""
         call = self._streams.get(stream)
         if call is not None and call.queue is not None:
-            self._queued_bytes -= call.queue.size
-            call.queue = None
-            self._ready.pop(stream, None)
+            self._empty(stream, call)
 
     def reset(self, stream: int, error_code: int) -> bool:
         """RST_STREAM after whatever the windows let out now; the rest is dropped. False when it is over."""
@@ -908,11 +906,14 @@ class ServerConnection:
         call = self._streams.pop(stream, None)
         if call is None:
             return
+        self._empty(stream, call)
+        self._drop_inbound(call)
+
+    def _empty(self, stream: int, call: _Stream) -> None:
         self._ready.pop(stream, None)
         if call.queue is not None:
             self._queued_bytes -= call.queue.size
             call.queue = None
-        self._drop_inbound(call)
 
     def _emit(self, data: bytes) -> None:
         """A frame h2 does not know of, behind what h2 has made so far."""
@@ -990,7 +991,7 @@ def _text(data: bytes) -> str:
         return data.decode("latin-1")
 
 
-def _percent_encode(message: str) -> bytes:
+def percent_encode(message: str) -> bytes:
     """`grpc-message` as the gRPC specification wants it: printable ASCII but "%" as it is, other bytes as %XX."""
     encoded = message.encode("utf-8", "replace")
     return b"".join(b"%c" % byte if 0x20 <= byte <= 0x7E and byte != 0x25 else b"%%%02X" % byte for byte in encoded)

@@ -17,7 +17,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
-from urllib.parse import quote
 
 from mockcentral.wire.frames import (
     HEADER_SIZE,
@@ -26,7 +25,7 @@ from mockcentral.wire.frames import (
     goaway_frame,
     ping_frame,
 )
-from mockcentral.wire.grpc import CallOpened, CallReset, PingReceived, ProtocolBroken, WireEvent
+from mockcentral.wire.grpc import CallOpened, CallReset, PingReceived, ProtocolBroken, WireEvent, percent_encode
 
 MAX_FRAME = 4 * 1024 * 1024
 """The largest frame that is passed on: gRPC's C core takes so much when it is told it may send as much."""
@@ -270,7 +269,7 @@ class Relay:
         if bare:
             self._down(frame(_DATA, _END_STREAM, stream, b""))
         else:
-            told = [("grpc-status", str(code)), ("grpc-message", quote(message, safe=" ")), *trailers]
+            told = [("grpc-status", str(code)), ("grpc-message", percent_encode(message).decode()), *trailers]
             block = b"".join(_literal(name, value) for name, value in told if value)
             self._down(frame(_HEADERS, _END_STREAM | _END_HEADERS, stream, block))
         self._down(frame(_RST_STREAM, 0, stream, _NO_ERROR.to_bytes(4, "big")))  # RFC 9113 8.1: send no more

@@ -23,6 +23,7 @@ from urllib.parse import quote, urlencode
 import grpc
 
 from mockcentral import World
+from mockcentral.scenario.load import parse_fault
 from watchmanager._wire import messages
 
 WATCH = "/central.events.v1.watch/subscribe"
@@ -188,6 +189,13 @@ class Watch:
         self.call.cancel()
         self._requests.put(None)
         self.channel.close()
+
+
+def arm(world: World, do: object, on: str, **more: object) -> str:
+    """Arm the fault rule `fault`, which strikes once; the name of what it does."""
+    rule = parse_fault({"name": "fault", "on": on, "do": do, "times": 1, **more})
+    world.arm(rule)
+    return rule.do.name
 
 
 def subscribed(world: World, count: int = 1) -> None:

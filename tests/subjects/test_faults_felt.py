@@ -15,8 +15,7 @@ import grpc
 import pytest
 
 from mockcentral import World
-from mockcentral.scenario.load import parse_fault
-from tests.mockcentral.clients import TOPIC, service, topic
+from tests.mockcentral.clients import TOPIC, arm, service, topic
 from tests.mockcentral.tap import Tap
 from tests.subjects.subject import PATIENCE, Subject
 from watchmanager._wire import messages
@@ -43,12 +42,6 @@ def quiet(**options: Any) -> Iterator[World]:
     with World(**options) as world:
         world.put_topic(topic())
         yield world
-
-
-def arm(world: World, do: object, on: str, **more: Any) -> str:
-    rule = parse_fault({"name": "fault", "on": on, "do": do, "times": 1, **more})
-    world.arm(rule)
-    return rule.do.name
 
 
 def receipt(world: World) -> None:

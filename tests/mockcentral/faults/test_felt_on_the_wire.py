@@ -25,7 +25,7 @@ from mockcentral.servers.pipe import Pipe
 from mockcentral.servers.tls import TlsError
 from mockcentral.wire.frames import FrameSplitter, Ping, ping_frame, settings_frame
 from mockcentral.wire.grpc import PREFACE
-from tests.mockcentral.clients import PATIENCE, Watch, raw, service, subscribed, topic
+from tests.mockcentral.clients import PATIENCE, Watch, arm, raw, service, subscribed, topic
 
 
 @pytest.fixture
@@ -33,12 +33,6 @@ def world() -> Iterator[World]:
     with World() as world:
         world.put_topic(topic())
         yield world
-
-
-def arm(world: World, do: object, on: str, **more: object) -> str:
-    rule = parse_fault({"name": "fault", "on": on, "do": do, "times": 1, **more})
-    world.arm(rule)
-    return rule.do.name
 
 
 def receipt(world: World, count: int = 1) -> dict[str, Any]:
