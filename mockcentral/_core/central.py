@@ -974,19 +974,23 @@ class Central:
         self.log.append(event)
         self.published += 1
         entries = self.topics.matching(change)
-        self.journal.add(
-            now,
-            "event.published",
-            sequence=sequence,
-            id=event.id,
-            op=change.op.name,
-            topics=[entry.topic.self_link for entry in entries],
-            resource=change.self_link,
-            group=change.group,
-            resource_kind=change.kind,
-            name=change.name,
-            scope=f"{change.scope.kind}/{change.scope.name}" if change.scope else None,
-        )
+        told = [entry.topic.self_link for entry in entries]
+        if self.journal.keeps:
+            self.journal.add(
+                now,
+                "event.published",
+                sequence=sequence,
+                id=event.id,
+                op=change.op.name,
+                topics=told,
+                resource=change.self_link,
+                group=change.group,
+                resource_kind=change.kind,
+                name=change.name,
+                scope=f"{change.scope.kind}/{change.scope.name}" if change.scope else None,
+            )
+        else:
+            self.journal.add(now, "event.published", sequence=sequence, topics=told)
         watchers = 0
         for entry in entries:
             delivery = TopicEvent(event, entry.topic.id, entry.topic.self_link)
@@ -996,7 +1000,8 @@ class Central:
         if self._keeper is not None:
             self._keeper.event(event, self.wall(now), [(entry.topic.self_link, entry.topic.id) for entry in entries])
         self._acted(now)
-        self._observe("publish", self.published, now)
+        if self._cares_about("publish"):
+            self._observe("publish", self.published, now)
         if self._reactor.watches:
             resource = self.resources.get(unversioned(change.self_link))
             self._plan(self._reactor.changed(change, resource, self._cause or Cause()), now)
@@ -1032,7 +1037,7 @@ class Central:
             block = self.resources.scope_of(scope.kind, scope.name, change.group)
             scope = Scope(scope.kind, scope.name, block["id"], block["selfLink"])
         if change.op is Op.DELETED:
-            stored = self.resources.delete(link)
+            stored = self.resources.remove(link)
         else:
             stored = self.resources.touch(
                 link,
@@ -1049,8 +1054,7 @@ class Central:
             change.name,
             scope,
             change.subresource,
-            stored["metadata"]["id"] if stored else self.new_id(),
-            stored["metadata"]["selfLink"] if stored else versioned(link),
+            *(stored or (self.new_id(), versioned(link))),
             change.attributes,
             change.references,
         )

@@ -8,6 +8,7 @@ knows HTTP, events or topics: whoever changes a resource is told what it looks l
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -63,8 +64,13 @@ def kind_of(collection: str) -> str | None:
 
 def make_link(group: str, kind: str, name: str, scope_kind: str | None = None, scope_name: str | None = None) -> str:
     """The link without version of a resource."""
+    return _collection_link(group, kind, scope_kind, scope_name) + name
+
+
+@functools.lru_cache(maxsize=1024)  # asked for every event, and worlds have few collections
+def _collection_link(group: str, kind: str, scope_kind: str | None, scope_name: str | None) -> str:
     scope = f"/{plural(scope_kind)}/{scope_name}" if scope_kind else ""
-    return f"/{group}{scope}/{plural(kind)}/{name}"
+    return f"/{group}{scope}/{plural(kind)}/"
 
 
 def unversioned(self_link: str) -> str:
@@ -181,6 +187,65 @@ def nesting(value: Any, limit: int = MAX_NESTING) -> bool:
     return limit > 0 and all(type(item) is str or nesting(item, limit - 1) for item in value)
 
 
+class _Sketch:
+    """What publishers have made of a resource, until somebody looks at it: see `ResourceStore.touch`."""
+
+    __slots__ = ("attributes", "born", "id", "kind", "old", "scope", "self_link", "stamp", "subresources", "version")
+
+    def __init__(self, id: str, self_link: str, born: str, old: Json | None) -> None:
+        self.id = id
+        self.self_link = self_link
+        self.born = born
+        self.old = old
+        """What was stored before, None when there was nothing."""
+        self.attributes: Json | None = None
+        self.subresources: list[str] = []
+        self.kind = self.stamp = ""
+        self.version = 0
+        self.scope: Json | None = None
+
+    def drawn(self, group: str, name: str) -> Json:
+        """The resource itself."""
+        given: Json = {} if self.attributes is None else {"attributes": self.attributes}
+        for each in self.subresources:
+            given[each] = {}
+        audit = {
+            "createUserId": "",
+            "modifyUserId": "",
+            "createTimestamp": self.born,
+            "modifyTimestamp": self.stamp,
+        }
+        if self.old is not None:
+            metadata = {**self.old["metadata"], "resourceVersion": str(self.version)}
+            metadata["audit"] = {**metadata["audit"], "modifyTimestamp": self.stamp}
+            if self.scope is not None:
+                metadata["scope"] = self.scope
+            return {**self.old, **given, "kind": self.kind, "metadata": metadata}
+        metadata = {
+            "id": self.id,
+            "selfLink": self.self_link,
+            "resourceVersion": str(self.version),
+            "audit": audit,
+            "references": [],
+        }
+        if self.scope is not None:
+            metadata["scope"] = self.scope
+        return {
+            "group": group,
+            "apiVersion": DEFAULT_VERSION,
+            "kind": self.kind,
+            "name": name,
+            "title": name,
+            "metadata": metadata,
+            "attributes": {},
+            "tags": [],
+            "finalizers": [],
+            "owner": None,
+            "spec": {},
+            **given,
+        }
+
+
 class ResourceStore:
     """Resources by link. `new_id` makes ids; `timestamp` spells a world time as protocol 6.0 demands; `changed` is told
     what the resource at a link is now, None when it is gone.
@@ -190,12 +255,19 @@ class ResourceStore:
         self,
         new_id: Callable[[], str],
         timestamp: Callable[[float], str],
-        changed: Callable[[str, Json | None], None] = lambda link, resource: None,
+        changed: Callable[[str, Json | None], None] | None = None,
     ) -> None:
         self._changed = changed
         self._resources: dict[str, Json] = {}
         self._collections: dict[str, dict[str, Json]] = {}
         """Collection -> link -> resource. A resource in a scope is also in the collection of its kind in all scopes."""
+        self._sketches: dict[str, _Sketch] = {}
+        """Link -> what `touch` has made of it and nobody has looked at. Whoever reads or changes anything else settles
+        them first.
+        """
+        self._scopes: dict[tuple[str, str, str], Json] = {}
+        """Scope blocks that were asked for, while what `_owners` names stays what it is."""
+        self._owners: set[str] = set()
         self._kinds: dict[str, str] = {}
         """Collections of kinds that `kind_of` does not know, from what was created in them."""
         self._new_id = new_id
@@ -204,26 +276,32 @@ class ResourceStore:
 
     def get(self, link: str) -> Json | None:
         """The stored resource itself; show it through `in_version`."""
+        self._settle()
         return self._resources.get(link)
 
     def __contains__(self, link: str) -> bool:
+        self._settle()
         return link in self._resources
 
     def __len__(self) -> int:
+        self._settle()
         return len(self._resources)
 
     def collection(self, link: str) -> tuple[Json, ...]:
         """The resources of a collection, oldest first: `/management/environments/e/apiservices` holds those of one
         environment, `/management/apiservices` those of all.
         """
+        self._settle()
         return tuple(self._collections.get(link.rstrip("/"), {}).values())
 
     def inside(self, link: str) -> list[str]:
         """The links of what lives in the scope of this resource."""
+        self._settle()
         return [other for other in self._resources if other.startswith(link + "/")]
 
     def kind(self, plural: str) -> str | None:
         """The kind of a collection, None when nobody has said."""
+        self._settle()
         return kind_of(plural) or self._kinds.get(plural)
 
     def locate(self, group: str, rest: str) -> Place | None:
@@ -250,6 +328,7 @@ class ResourceStore:
                 raise ValueError(f"{key} must be {words}")
         if not nesting(body):
             raise ValueError(f"the body nests deeper than {MAX_NESTING} objects and lists")
+        self._settle()
         return self._put(link, body, kind, now)
 
     def _put(self, link: str, body: Mapping[str, Any], kind: str, now: float) -> Json:
@@ -289,20 +368,69 @@ class ResourceStore:
 
     def touch(
         self, link: str, *, kind: str, now: float, scope: Json | None, attributes: Mapping[str, str], subresource: str
-    ) -> Json:
+    ) -> tuple[str, str]:
         """Somebody has published that the resource at `link` is there now, or has changed: as `put` of what it is
         already, in `scope` (see `scope_of`), with these attributes and this subresource where they are not empty.
+        Returns its id and selfLink.
+
+        Most published resources are never looked at, and making one takes longer than the rest of publishing it: only
+        a sketch of it is kept until somebody does.
         """
-        old = self._resources.get(link)
+        sketch = self._sketches.get(link)
+        if sketch is None:
+            old = self._resources.get(link)
+            if old is not None and (kind in _REFERS or old["metadata"]["references"]):
+                return self._touch_referring(link, old, kind, now, attributes, subresource)
+            if old is None:
+                sketch = _Sketch(self._new_id(), versioned(link), self._timestamp(now), None)
+            else:
+                metadata = old["metadata"]
+                sketch = _Sketch(metadata["id"], metadata["selfLink"], metadata["audit"]["createTimestamp"], old)
+            self._sketches[link] = sketch
+        elif sketch.old is not None and kind in _REFERS:
+            self._settle()
+            return self.touch(
+                link, kind=kind, now=now, scope=scope, attributes=attributes, subresource=subresource
+            )
+        self._version += 1
+        sketch.version = self._version
+        sketch.stamp = self._timestamp(now)
+        sketch.kind = kind
+        if scope is not None:
+            sketch.scope = scope
+        if attributes:
+            sketch.attributes = dict(attributes)
+        if (
+            subresource
+            and subresource not in sketch.subresources
+            and (sketch.old is None or subresource not in sketch.old)
+        ):
+            sketch.subresources.append(subresource)
+        if self._changed is not None:
+            self._settle()
+        return sketch.id, sketch.self_link
+
+    def _touch_referring(
+        self, link: str, old: Json, kind: str, now: float, attributes: Mapping[str, str], subresource: str
+    ) -> tuple[str, str]:
+        """As `touch`, for what has references: they may have come to be, or gone."""
+        self._settle()
         given: Json = {"attributes": dict(attributes)} if attributes else {}
-        if subresource and (old is None or subresource not in old):
+        if subresource and subresource not in old:
             given[subresource] = {}
-        if old is None or kind in _REFERS or old["metadata"]["references"]:
-            return self._put(link, {**(old or {}), **given}, kind, now)
-        metadata = dict(old["metadata"]) if scope is None else {**old["metadata"], "scope": scope}
-        resource = {**old, **given, "kind": kind, "metadata": metadata}
-        self._keep(link, resource, now, old)
-        return resource
+        metadata = self._put(link, {**old, **given}, kind, now)["metadata"]
+        return metadata["id"], metadata["selfLink"]
+
+    def _settle(self) -> None:
+        """What was sketched becomes a resource like any other."""
+        if self._sketches:
+            sketches, self._sketches = self._sketches, {}
+            for link, sketch in sketches.items():
+                parts = link.split("/")
+                resource = sketch.drawn(parts[1], parts[-1])
+                self._enter(link, resource)
+                if self._changed is not None:
+                    self._changed(link, resource)
 
     def put_subresource(self, link: str, name: str, value: Any, now: float) -> Json:
         """Replace one subresource of the resource at `link`, which must exist.
@@ -313,6 +441,7 @@ class ResourceStore:
             raise ValueError(f"{name} is part of the resource itself: PUT the resource")
         if not nesting(value):
             raise ValueError(f"the body nests deeper than {MAX_NESTING} objects and lists")
+        self._settle()
         old = self._resources[link]
         resource = {**old, name: value, "metadata": dict(old["metadata"])}
         self._keep(link, resource, now, old)
@@ -320,6 +449,7 @@ class ResourceStore:
 
     def mark_deleting(self, link: str, now: float) -> Json:
         """The resource at `link`, which must exist, is to go once its finalizers are gone."""
+        self._settle()
         old = self._resources[link]
         resource = {**old, "metadata": {**old["metadata"], "state": DELETING}}
         self._keep(link, resource, now, old)
@@ -337,7 +467,8 @@ class ResourceStore:
             "modifyTimestamp": stamp,
         }
         self._enter(link, resource)
-        self._changed(link, resource)
+        if self._changed is not None:
+            self._changed(link, resource)
 
     def restore(self, link: str, resource: Json) -> None:
         """A resource as an earlier store had it; nobody is told."""
@@ -345,6 +476,7 @@ class ResourceStore:
         self._enter(link, resource)
 
     def _enter(self, link: str, resource: Json) -> None:
+        self._forget_scope(link)
         self._resources[link] = resource
         for collection in self._collections_of(link):
             members = self._collections.get(collection)
@@ -412,16 +544,40 @@ class ResourceStore:
         }
 
     def scope_of(self, kind: str, name: str, group: str) -> Json:
-        """The scope block for resources in this scope, see `_scope`."""
-        link = make_link(group, kind, name)
-        if link not in self._resources:
-            self.put(link, {"title": name}, kind=kind, now=0.0)
-        return self._scope(link)
+        """The scope block for resources in this scope, see `_scope`; nobody may change it."""
+        key = kind, name, group
+        block = self._scopes.get(key)
+        if block is None:
+            link = make_link(group, kind, name)
+            if link not in self:
+                self.put(link, {"title": name}, kind=kind, now=0.0)
+            block = self._scopes[key] = self._scope(link)
+            self._owners.add(link)
+        return block
+
+    def _forget_scope(self, link: str) -> None:
+        if link in self._owners:
+            self._scopes.clear()
+            self._owners.clear()
 
     def delete(self, link: str) -> Json | None:
         """Take a resource out; None when there is none."""
+        self._settle()
+        return self._remove(link)
+
+    def remove(self, link: str) -> tuple[str, str] | None:
+        """As `delete`, for whoever wants to know no more than its id and selfLink."""
+        sketch = self._sketches.pop(link, None)
+        if sketch is not None and sketch.old is None:
+            self._forget_scope(link)
+            return sketch.id, sketch.self_link
+        gone = self._remove(link)
+        return None if gone is None else (gone["metadata"]["id"], gone["metadata"]["selfLink"])
+
+    def _remove(self, link: str) -> Json | None:
+        self._forget_scope(link)
         for collection in self._collections_of(link):
             self._collections.get(collection, {}).pop(link, None)
-        if link in self._resources:
+        if link in self._resources and self._changed is not None:
             self._changed(link, None)
         return self._resources.pop(link, None)
