@@ -297,7 +297,7 @@ class Central:
         spent = 0
         while (line := self._due_line(now)) is not None:
             spent += 1 + self._publish(line.next_change(), now)[1]
-            while line.in_burst and (budget is None or spent < budget):
+            while line.burst_left and (budget is None or spent < budget):
                 spent += 1 + self._publish(line.next_change(), now)[1]
             if budget is not None and spent >= budget:
                 return
@@ -316,7 +316,7 @@ class Central:
             at = line.next_at
             if at is None or at > now:
                 continue
-            if line.in_burst:
+            if line.burst_left:
                 return line
             if turn is None or at < earliest:
                 turn, earliest = line, at
@@ -462,9 +462,8 @@ class Central:
         return [one for one in self.connections.values() if one.protocol == "h2" and not (one.blackholed or one.deaf)]
 
     def _cares_about(self, anchor: str) -> bool:
-        return (
-            anchor in self._traffic_by_anchor or self._director.cares_about(anchor) or self._reactor.cares_about(anchor)
-        )
+        # Asked several times an event, so it looks into the sets itself.
+        return anchor in self._traffic_by_anchor or anchor in self._director.anchors or anchor in self._reactor.moments
 
     def _settle(self) -> None:
         """Something was done: ask every connection whether it has read it, for the moment `barrier`."""
@@ -821,7 +820,8 @@ class Central:
         """What `_deliver_each` comes to when nothing can happen in between."""
         if not entries:
             return
-        self.journal.add_each(now, "stream.event", [call.line] * len(entries), [_line(entry) for entry in entries])
+        if self.journal.keeps:
+            self.journal.add_each(now, "stream.event", [call.line] * len(entries), [_line(entry) for entry in entries])
         call.sent += len(entries)
         self._send(call, entries)
 
@@ -869,7 +869,8 @@ class Central:
         """What `_deliver` comes to for calls on which nothing else can happen."""
         if not calls:
             return
-        self.journal.add_each(now, "stream.event", [call.line for call in calls], [_line(event)] * len(calls))
+        if self.journal.keeps:
+            self.journal.add_each(now, "stream.event", [call.line for call in calls], [_line(event)] * len(calls))
         for call in calls:
             call.sent += 1
             if call.connection.guard is not None:
@@ -1188,6 +1189,7 @@ class Central:
 
     def skew_clock(self, by: float, now: float) -> None:
         """The wall clock is wrong by so many seconds from now on; streams whose token it takes for expired end."""
+        self.resources.settle()
         self._skew = by
         for call in list(self.calls.values()):
             self._watch_expiry(call, now)
@@ -1415,9 +1417,9 @@ class Central:
         """A moment of the run: traffic may start; the faults that strike at it, for `_carry_out`."""
         for line in self._traffic_by_anchor.get(anchor, ()):
             line.observe(anchor, nth, now)
-        if self._reactor.cares_about(anchor):
+        if anchor in self._reactor.moments:
             self._plan(self._reactor.moment(anchor, nth, self._cause or Cause()), now)
-        if not self._director.cares_about(anchor):
+        if anchor not in self._director.anchors:
             return []
         return self._director.observe(
             anchor, nth, now, connection=connection, call=call, op=op, attempt=self._last_call

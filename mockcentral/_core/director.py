@@ -61,7 +61,8 @@ class Director:
         self._armed: dict[str, _Armed] = {}
         self._by_anchor: dict[str, list[_Armed]] = {}
         self._awaiting: dict[str, list[_Armed]] = {}
-        self._anchors: set[str] = set()
+        self.anchors: set[str] = set()
+        """The anchors that any rule is tied to: lets hot paths skip `observe`."""
         self._planned: list[tuple[float, int, _Armed, Moment]] = []
         self._mortal: list[_Armed] = []
         self._tie = 0
@@ -76,7 +77,7 @@ class Director:
         self._by_anchor.setdefault(rule.on.name, []).append(armed)
         for anchor in rule.given:
             self._awaiting.setdefault(anchor.name, []).append(armed)
-        self._anchors |= {rule.on.name, *(anchor.name for anchor in rule.given)}
+        self.anchors |= {rule.on.name, *(anchor.name for anchor in rule.given)}
 
     def disarm(self, name: str) -> bool:
         """Disarm a rule; what it had planned does not happen. False when there is no such rule."""
@@ -87,7 +88,7 @@ class Director:
         for waiting in self._awaiting.values():
             if armed in waiting:
                 waiting[:] = [other for other in waiting if other is not armed]
-        self._anchors = {name for tied in (self._by_anchor, self._awaiting) for name, rules in tied.items() if rules}
+        self.anchors = {name for tied in (self._by_anchor, self._awaiting) for name, rules in tied.items() if rules}
         self._mortal = [other for other in self._mortal if other is not armed]
         self._planned = [entry for entry in self._planned if entry[2] is not armed]
         heapq.heapify(self._planned)
@@ -101,10 +102,6 @@ class Director:
         """How often a rule struck (or is about to)."""
         armed = self._armed.get(name)
         return armed.fired if armed else 0
-
-    def cares_about(self, anchor: str) -> bool:
-        """Whether any rule is tied to this anchor: lets hot paths skip `observe`."""
-        return anchor in self._anchors
 
     def observe(
         self,

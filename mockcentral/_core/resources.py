@@ -190,34 +190,28 @@ def nesting(value: Any, limit: int = MAX_NESTING) -> bool:
 class _Sketch:
     """What publishers have made of a resource, until somebody looks at it: see `ResourceStore.touch`."""
 
-    __slots__ = ("attributes", "born", "id", "kind", "old", "scope", "self_link", "stamp", "subresources", "version")
+    __slots__ = ("attributes", "born", "changed", "id", "kind", "old", "scope", "self_link", "subresources", "version")
 
-    def __init__(self, id: str, self_link: str, born: str, old: Json | None) -> None:
+    def __init__(self, id: str, self_link: str, old: Json | None, now: float) -> None:
         self.id = id
         self.self_link = self_link
-        self.born = born
         self.old = old
         """What was stored before, None when there was nothing."""
+        self.born = self.changed = now
         self.attributes: Json | None = None
         self.subresources: list[str] = []
-        self.kind = self.stamp = ""
+        self.kind = ""
         self.version = 0
         self.scope: Json | None = None
 
-    def drawn(self, group: str, name: str) -> Json:
+    def drawn(self, group: str, name: str, timestamp: Callable[[float], str]) -> Json:
         """The resource itself."""
         given: Json = {} if self.attributes is None else {"attributes": self.attributes}
         for each in self.subresources:
             given[each] = {}
-        audit = {
-            "createUserId": "",
-            "modifyUserId": "",
-            "createTimestamp": self.born,
-            "modifyTimestamp": self.stamp,
-        }
         if self.old is not None:
             metadata = {**self.old["metadata"], "resourceVersion": str(self.version)}
-            metadata["audit"] = {**metadata["audit"], "modifyTimestamp": self.stamp}
+            metadata["audit"] = {**metadata["audit"], "modifyTimestamp": timestamp(self.changed)}
             if self.scope is not None:
                 metadata["scope"] = self.scope
             return {**self.old, **given, "kind": self.kind, "metadata": metadata}
@@ -225,7 +219,12 @@ class _Sketch:
             "id": self.id,
             "selfLink": self.self_link,
             "resourceVersion": str(self.version),
-            "audit": audit,
+            "audit": {
+                "createUserId": "",
+                "modifyUserId": "",
+                "createTimestamp": timestamp(self.born),
+                "modifyTimestamp": timestamp(self.changed),
+            },
             "references": [],
         }
         if self.scope is not None:
@@ -276,32 +275,32 @@ class ResourceStore:
 
     def get(self, link: str) -> Json | None:
         """The stored resource itself; show it through `in_version`."""
-        self._settle()
+        self.settle()
         return self._resources.get(link)
 
     def __contains__(self, link: str) -> bool:
-        self._settle()
+        self.settle()
         return link in self._resources
 
     def __len__(self) -> int:
-        self._settle()
+        self.settle()
         return len(self._resources)
 
     def collection(self, link: str) -> tuple[Json, ...]:
         """The resources of a collection, oldest first: `/management/environments/e/apiservices` holds those of one
         environment, `/management/apiservices` those of all.
         """
-        self._settle()
+        self.settle()
         return tuple(self._collections.get(link.rstrip("/"), {}).values())
 
     def inside(self, link: str) -> list[str]:
         """The links of what lives in the scope of this resource."""
-        self._settle()
+        self.settle()
         return [other for other in self._resources if other.startswith(link + "/")]
 
     def kind(self, plural: str) -> str | None:
         """The kind of a collection, None when nobody has said."""
-        self._settle()
+        self.settle()
         return kind_of(plural) or self._kinds.get(plural)
 
     def locate(self, group: str, rest: str) -> Place | None:
@@ -328,7 +327,7 @@ class ResourceStore:
                 raise ValueError(f"{key} must be {words}")
         if not nesting(body):
             raise ValueError(f"the body nests deeper than {MAX_NESTING} objects and lists")
-        self._settle()
+        self.settle()
         return self._put(link, body, kind, now)
 
     def _put(self, link: str, body: Mapping[str, Any], kind: str, now: float) -> Json:
@@ -382,19 +381,13 @@ class ResourceStore:
             if old is not None and (kind in _REFERS or old["metadata"]["references"]):
                 return self._touch_referring(link, old, kind, now, attributes, subresource)
             if old is None:
-                sketch = _Sketch(self._new_id(), versioned(link), self._timestamp(now), None)
+                sketch = _Sketch(self._new_id(), versioned(link), None, now)
             else:
-                metadata = old["metadata"]
-                sketch = _Sketch(metadata["id"], metadata["selfLink"], metadata["audit"]["createTimestamp"], old)
+                sketch = _Sketch(old["metadata"]["id"], old["metadata"]["selfLink"], old, now)
             self._sketches[link] = sketch
-        elif sketch.old is not None and kind in _REFERS:
-            self._settle()
-            return self.touch(
-                link, kind=kind, now=now, scope=scope, attributes=attributes, subresource=subresource
-            )
         self._version += 1
         sketch.version = self._version
-        sketch.stamp = self._timestamp(now)
+        sketch.changed = now
         sketch.kind = kind
         if scope is not None:
             sketch.scope = scope
@@ -407,27 +400,29 @@ class ResourceStore:
         ):
             sketch.subresources.append(subresource)
         if self._changed is not None:
-            self._settle()
+            self.settle()
         return sketch.id, sketch.self_link
 
     def _touch_referring(
         self, link: str, old: Json, kind: str, now: float, attributes: Mapping[str, str], subresource: str
     ) -> tuple[str, str]:
         """As `touch`, for what has references: they may have come to be, or gone."""
-        self._settle()
+        self.settle()
         given: Json = {"attributes": dict(attributes)} if attributes else {}
         if subresource and subresource not in old:
             given[subresource] = {}
         metadata = self._put(link, {**old, **given}, kind, now)["metadata"]
         return metadata["id"], metadata["selfLink"]
 
-    def _settle(self) -> None:
-        """What was sketched becomes a resource like any other."""
+    def settle(self) -> None:
+        """What was sketched becomes a resource like any other: before anybody looks, and before times are spelled in
+        another way.
+        """
         if self._sketches:
             sketches, self._sketches = self._sketches, {}
             for link, sketch in sketches.items():
                 parts = link.split("/")
-                resource = sketch.drawn(parts[1], parts[-1])
+                resource = sketch.drawn(parts[1], parts[-1], self._timestamp)
                 self._enter(link, resource)
                 if self._changed is not None:
                     self._changed(link, resource)
@@ -441,7 +436,7 @@ class ResourceStore:
             raise ValueError(f"{name} is part of the resource itself: PUT the resource")
         if not nesting(value):
             raise ValueError(f"the body nests deeper than {MAX_NESTING} objects and lists")
-        self._settle()
+        self.settle()
         old = self._resources[link]
         resource = {**old, name: value, "metadata": dict(old["metadata"])}
         self._keep(link, resource, now, old)
@@ -449,7 +444,7 @@ class ResourceStore:
 
     def mark_deleting(self, link: str, now: float) -> Json:
         """The resource at `link`, which must exist, is to go once its finalizers are gone."""
-        self._settle()
+        self.settle()
         old = self._resources[link]
         resource = {**old, "metadata": {**old["metadata"], "state": DELETING}}
         self._keep(link, resource, now, old)
@@ -562,7 +557,7 @@ class ResourceStore:
 
     def delete(self, link: str) -> Json | None:
         """Take a resource out; None when there is none."""
-        self._settle()
+        self.settle()
         return self._remove(link)
 
     def remove(self, link: str) -> tuple[str, str] | None:

@@ -79,16 +79,13 @@ class Reactor:
             if rule.when
         ]
         self._on_moment = [(rule, rule.on) for rule in rules if rule.on is not None]
-        self._moments = frozenset(anchor.name for _, anchor in self._on_moment)
+        self.moments = frozenset(anchor.name for _, anchor in self._on_moment)
+        """The moments that any rule waits for."""
 
     @property
     def watches(self) -> bool:
         """Whether any rule waits for a change."""
         return bool(self._on_change)
-
-    def cares_about(self, anchor: str) -> bool:
-        """Whether any rule waits for this moment."""
-        return anchor in self._moments
 
     def changed(self, change: Change, resource: Json | None, cause: Cause) -> Iterator[Firing]:
         """The rules that fire because of a change; `resource` is what it made, None when it took one away.

@@ -12,6 +12,7 @@ from mockcentral._core.events import Change, Op, parse_scope
 from mockcentral.scenario.scaling import scaled_traffic
 from mockcentral.scenario.schema import Traffic
 
+_OPS = {"created": Op.CREATED, "updated": Op.UPDATED, "deleted": Op.DELETED}
 _WORDS = ("petstore", "orders", "billing", "catalog", "inventory", "shipping", "users", "search", "payments", "reviews")
 
 
@@ -26,7 +27,8 @@ class TrafficLine:
         self._alive: list[str] = []
         self._made = 0
         self._started = False
-        self._burst_left = 0
+        self.burst_left = 0
+        """How much of a burst that was begun is to come."""
         self._scope = parse_scope(spec.publish.scope)
 
     def observe(self, anchor: str, nth: int, now: float) -> None:
@@ -45,19 +47,14 @@ class TrafficLine:
     def done(self) -> bool:
         return self.left == 0
 
-    @property
-    def in_burst(self) -> bool:
-        """Whether a burst was begun and is not complete."""
-        return self._burst_left > 0
-
     def next_change(self) -> Change:
         """The next change of the line, whose time is `next_at`; only to be called while there is one."""
-        if not self._burst_left:
-            self._burst_left = min(self.spec.burst, self.left)
+        if not self.burst_left:
+            self.burst_left = min(self.spec.burst, self.left)
         change = self._change()
         self.left -= 1
-        self._burst_left -= 1
-        if not self._burst_left:
+        self.burst_left -= 1
+        if not self.burst_left:
             # From the planned time, not from now: a late timer must not slow the traffic down.
             at = self.next_at or 0.0
             self.next_at = at + self.spec.every.pick(self._random) if self.left else None
@@ -78,7 +75,7 @@ class TrafficLine:
             name = self._alive[int(self._random.random() * len(self._alive))]
         if word == "deleted":
             self._alive.remove(name)
-        op = {"created": Op.CREATED, "updated": Op.UPDATED, "deleted": Op.DELETED}[word]
+        op = _OPS[word]
         if op is Op.UPDATED and publish.subresource:
             op = Op.SUBRESOURCEUPDATED
         return Change(

@@ -988,3 +988,13 @@ def test_topics_of_the_scenario_are_named_at_the_start() -> None:
     [start] = rig.records("world.start")
     assert start["topics"] == [TOPIC, OTHER]
     assert (start["tenant"], start["seed"], start["scenario"]) == (TENANT, 7, "test")
+
+
+def test_a_clock_that_goes_wrong_later_does_not_change_when_a_resource_was_made() -> None:
+    rig = Rig()
+    rig.publish("petstore")
+    stamp = rig.central.timestamp(rig.now)
+    rig.central.skew_clock(3600.0, rig.now)
+    found = rig.central.resources.get("/management/environments/e/apiservices/petstore")
+    assert found is not None
+    assert found["metadata"]["audit"]["createTimestamp"] == stamp

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -122,19 +123,24 @@ def test_a_replacement_keeps_id_and_birth_and_rises_in_version() -> None:
 @given(
     st.lists(
         st.tuples(
-            st.sampled_from(("APIService", "APIServiceInstance")),
+            st.sampled_from(("APIService", "APIServiceInstance", "Gadget")),
+            st.sampled_from(("petstore", "orders")),
             st.sampled_from(({}, {"a": "1"}, {"a": "2", "b": "3"})),
             st.sampled_from(("", "source", "details")),
-            st.sampled_from(("", "move", "refer", "mark", "delete")),
+            st.sampled_from(("", "", "", "move", "refer", "mark", "delete", "remove")),
+            st.booleans(),
         ),
         min_size=2,
-        max_size=6,
+        max_size=8,
     )
 )
-def test_what_is_touched_is_what_a_put_of_it_would_have_made(steps: list[tuple[str, dict[str, str], str, str]]) -> None:
+def test_what_is_touched_is_what_a_put_of_it_would_have_made(
+    steps: list[tuple[str, str, dict[str, str], str, str, bool]],
+) -> None:
+    """Whether somebody looks in between or not."""
     touched, replaced = store(), store()
-    for now, (kind, attributes, subresource, before) in enumerate(steps):
-        link = f"{ENV}/{plural(kind)}/petstore"
+    for now, (kind, name, attributes, subresource, before, look) in enumerate(steps):
+        link = f"{ENV}/{plural(kind)}/{name}"
         for each in (touched, replaced):
             if before == "move":  # its environment is another one of the same name
                 each.delete(ENV)
@@ -144,15 +150,82 @@ def test_what_is_touched_is_what_a_put_of_it_would_have_made(steps: list[tuple[s
                 each.mark_deleting(link, now)
             elif before == "delete":
                 each.delete(link)
+        if before == "remove":
+            gone = replaced.delete(link)
+            assert touched.remove(link) == (gone and (gone["metadata"]["id"], gone["metadata"]["selfLink"]))
         old = replaced.get(link) or {}
         body = {**old, "attributes": attributes or old.get("attributes", {})}
         if subresource:
             body.setdefault(subresource, {})
         scopes = [each.scope_of("Environment", "e", "management") for each in (touched, replaced)]
-        touched.touch(link, kind=kind, now=now, scope=scopes[0], attributes=attributes, subresource=subresource)
-        replaced.put(link, body, kind=kind, now=now)
-        assert touched.get(link) == replaced.get(link)
-        assert touched.collection(f"{ENV}/{plural(kind)}") == replaced.collection(f"{ENV}/{plural(kind)}")
+        known = touched.touch(link, kind=kind, now=now, scope=scopes[0], attributes=attributes, subresource=subresource)
+        metadata = replaced.put(link, body, kind=kind, now=now)["metadata"]
+        assert known == (metadata["id"], metadata["selfLink"])
+        if look:
+            assert touched.get(link) == replaced.get(link)
+    for look_at in (
+        lambda each: [each.collection(f"{ENV}/{word}") for word in ("apiservices", "apiserviceinstances", "gadgets")],
+        lambda each: each.collection("/management/apiservices"),
+        lambda each: each.collection("/management/environments"),
+        lambda each: each.inside(ENV),
+        lambda each: each.locate("management", "environments/e/gadgets"),
+        len,
+    ):
+        assert look_at(touched) == look_at(replaced)
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda each: len(each),
+        lambda each: SERVICE in each,
+        lambda each: each.get(SERVICE) is not None,
+        lambda each: len(each.collection(f"{ENV}/apiservices")),
+        lambda each: len(each.inside("/management/environments/e")),
+        lambda each: each.put_subresource(SERVICE, "x-agent", {}, 2.0) is not None,
+        lambda each: each.mark_deleting(SERVICE, 2.0) is not None,
+        lambda each: each.delete(SERVICE) is not None,
+    ],
+)
+def test_what_was_touched_is_there_for_whoever_looks_first(look: Callable[[ResourceStore], object]) -> None:
+    resources = store()
+    resources.touch(SERVICE, kind="APIService", now=1.0, scope=None, attributes={}, subresource="")
+    assert look(resources)
+
+
+def test_a_put_goes_on_from_what_was_only_touched() -> None:
+    resources = store()
+    id, _ = resources.touch(SERVICE, kind="APIService", now=1.0, scope=None, attributes={}, subresource="source")
+    put = resources.put(SERVICE, {}, kind="APIService", now=2.0)
+    assert put["metadata"]["id"] == id
+    assert put["source"] == {}
+    assert resources.get(SERVICE) is put
+
+
+def test_a_kind_that_was_only_published_is_known_to_who_asks_for_its_collection() -> None:
+    resources = store()
+    resources.touch("/management/gadgets/g", kind="Gadget", now=1.0, scope=None, attributes={}, subresource="")
+    assert resources.kind("gadgets") == "Gadget"
+
+
+def test_a_touch_finds_what_was_only_touched_before_it() -> None:
+    resources = store()
+    instance = f"{ENV}/apiserviceinstances/i"
+    resources.put(instance, {"spec": {"apiServiceRevision": "r"}}, kind="APIServiceInstance", now=1.0)
+    scope = resources.scope_of("Environment", "e", "management")
+    for kind, name in (("APIServiceRevision", "r"), ("APIServiceInstance", "i")):
+        link = f"{ENV}/{plural(kind)}/{name}"
+        resources.touch(link, kind=kind, now=2.0, scope=scope, attributes={}, subresource="")
+    found = resources.get(instance)
+    assert found is not None
+    assert [each["name"] for each in found["metadata"]["references"]] == ["r"]
+
+
+def test_whoever_is_told_of_changes_is_told_of_a_touch_at_once() -> None:
+    told: list[str] = []
+    resources = ResourceStore(lambda: "id", lambda at: "t", lambda link, resource: told.append(link))
+    resources.touch(SERVICE, kind="APIService", now=1.0, scope=None, attributes={}, subresource="")
+    assert told == [SERVICE]
 
 
 def test_an_environment_nobody_created_is_made_up_once() -> None:
