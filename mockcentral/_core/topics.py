@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
-from mockcentral._core.events import FILTER_WORD, Change
+from mockcentral._core.events import FILTER_WORD, Change, Op
 from mockcentral._core.frozen import dataclass
 from mockcentral._core.log import TopicLog
 from mockcentral._core.resources import unversioned
@@ -23,6 +23,9 @@ ANY = "*"
 Key = tuple[str, str, str, str, str]
 """group, kind, name, scope kind, scope name; `*` for any."""
 Stars = tuple[bool, bool, bool, bool, bool]
+
+MAX_FOUND = 4096
+"""Sorts of changes whose topics are remembered; publishers choose how many there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +150,12 @@ class TopicIndex:
         self._by_self_link: dict[str, TopicEntry] = {}
         self._by_key: dict[Key, dict[str, frozenset[str]]] = {}
         self._stars: dict[Stars, int] = {}
+        self._found: dict[tuple[Op, str, str, str, str], tuple[TopicEntry, ...]] = {}
+        """What `matching` has found for a change of any name, while no filter asks for one."""
 
     def add(self, topic: Topic) -> TopicEntry:
         """Register a topic. One with the same link gets the new filters; its history and its watchers stay."""
+        self._found.clear()
         old = self.remove(topic.link)
         entry = old or TopicEntry(topic)
         entry.topic = topic
@@ -165,6 +171,7 @@ class TopicIndex:
         entry = self._by_link.pop(link, None)
         if entry is None:
             return None
+        self._found.clear()
         self._by_self_link.pop(entry.topic.self_link, None)
         for key in _merged(entry.topic.filters):
             bucket = self._by_key[key]
@@ -190,15 +197,26 @@ class TopicIndex:
     def __len__(self) -> int:
         return len(self._by_link)
 
-    def matching(self, change: Change) -> list[TopicEntry]:
+    def matching(self, change: Change) -> tuple[TopicEntry, ...]:
         """Every topic that matches, each once however many of its filters do."""
-        word = FILTER_WORD.get(change.op)
-        if word is None:
-            return []
         scope = change.scope
         # Without a scope only "any scope" can match; an empty string is no value a filter may ask for.
-        group, kind, name = change.group, change.kind, change.name
         scope_kind, scope_name = (scope.kind, scope.name) if scope else ("", "")
+        alike = (change.op, change.group, change.kind, scope_kind, scope_name)
+        known = self._found.get(alike)
+        if known is None:
+            known = self._matching(change, scope_kind, scope_name)
+            if all(any_name for _, _, any_name, _, _ in self._stars):
+                if len(self._found) >= MAX_FOUND:
+                    self._found.clear()
+                self._found[alike] = known
+        return known
+
+    def _matching(self, change: Change, scope_kind: str, scope_name: str) -> tuple[TopicEntry, ...]:
+        word = FILTER_WORD.get(change.op)
+        if word is None:
+            return ()
+        group, kind, name = change.group, change.kind, change.name
         found: dict[str, None] = {}
         for stars in self._stars:
             any_group, any_kind, any_name, any_scope_kind, any_scope_name = stars
@@ -216,7 +234,7 @@ class TopicIndex:
             for link, words in bucket.items():
                 if word in words:
                     found[link] = None
-        return [self._by_link[link] for link in found]
+        return tuple([self._by_link[link] for link in found])
 
 
 def _stars(key: Key) -> Stars:

@@ -61,20 +61,22 @@ class TrafficLine:
         return change
 
     def _change(self) -> Change:
-        publish = self.spec.publish
-        word = publish.type[int(self._random.random() * len(publish.type))]
-        if word == "created" and publish.name is not None and self._alive:
+        publish, alive, random = self.spec.publish, self._alive, self._random.random
+        word = publish.type[int(random() * len(publish.type))]
+        if word == "created" and publish.name is not None and alive:
             word = next((other for other in publish.type if other != "created"), "created")
-        if word != "created" and not self._alive and "created" in publish.type:
+        if word != "created" and not alive and "created" in publish.type:
             word = "created"
-        if word == "created" or not self._alive:
+        if word == "created" or not alive:
+            place = len(alive)
             name = publish.name or self._new_name()
-            if name not in self._alive:
-                self._alive.append(name)
+            if publish.name is None or name not in alive:  # a new name is nobody else's
+                alive.append(name)
         else:
-            name = self._alive[int(self._random.random() * len(self._alive))]
+            place = int(random() * len(alive))
+            name = alive[place]
         if word == "deleted":
-            self._alive.remove(name)
+            del alive[place]
         op = _OPS[word]
         if op is Op.UPDATED and publish.subresource:
             op = Op.SUBRESOURCEUPDATED

@@ -295,17 +295,18 @@ class Network:
         until = min(until, clock.until, seat.sleeper.sleeps_until(at + down.high, every, down.high - down.low))
         if at + longest >= until or at + longest >= (until := min(until, clock.next_at_but(seat.planned, self._due))):
             return
-        down_delay, up_delay = self._down_delay, self._up_delay
-        down_width, up_width = down.high - down.low, up.high - up.low
+        down_delay, up_delay, recording = self._down_delay, self._up_delay, self.recording
+        down_low, down_width = down.low, down.high - down.low
         arrivals = []
         while at + longest < until:
-            sent, at = at, at + every
-            arrival = sent + down.low + down_width * down_delay()
-            answered = arrival + up.low + up_width * up_delay()
+            arrival = at + down_low + down_width * down_delay()
+            answered = up_delay()
             arrivals.append(arrival)
-            if self.recording:
-                self.central.pass_ping(sent, answered, at)
-        if not self.recording:
+            if recording:
+                answered = arrival + up.low + (up.high - up.low) * answered
+                self.central.pass_ping(at, answered, at + every)
+            at += every
+        if not recording:
             self.central.pass_pings(len(arrivals), at)
         clock.now = arrival
         seat.sleeper.pinged(arrivals)
