@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mockcentral._core import topics as topics_module
 from mockcentral._core.events import Change, Op, Scope
 from mockcentral._core.topics import Topic, TopicIndex, filters_of, matches
 from mockcentral.scenario.schema import Filter, FilterScope
@@ -225,3 +226,27 @@ def lookups(unrelated: int) -> int:
 
 def test_publishing_costs_what_matches_and_not_what_is_registered() -> None:
     assert lookups(10) == lookups(10_000) <= 4
+
+
+def test_what_was_found_for_one_name_is_not_taken_for_another() -> None:
+    index = TopicIndex()
+    entry = index.add(topic("/t", Filter(kind="APIService", name="petstore")))
+    assert index.matching(change("orders")) == ()
+    assert index.matching(change("petstore")) == (entry,)
+    assert index.matching(change("orders")) == ()
+
+
+def test_a_topic_that_was_found_and_then_removed_is_found_no_more() -> None:
+    index = TopicIndex()
+    entry = index.add(topic("/t", Filter(kind="APIService")))
+    assert index.matching(change()) == (entry,)
+    index.remove("/t")
+    assert index.matching(change()) == ()
+
+
+def test_what_was_found_is_remembered_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(topics_module, "MAX_FOUND", 3)
+    index = TopicIndex()
+    for number in range(20):
+        index.matching(change(kind=f"Kind{number}"))
+        assert 1 <= len(index._found) <= 3
