@@ -47,6 +47,9 @@ CLIENT_ID = "mockcentral-client"
 
 PUBLISHED_AT_ONCE = 1000
 
+IMPORTED_LATER = ("cryptography", "flask", "google.protobuf", "h11", "h2", "jsonpatch")
+"""What the first client needs and nobody before: that it is missing is to be said before anything is started."""
+
 EMPTY = Scenario(scenario="empty", about="A world in which nothing happens unless you make it happen.")
 
 
@@ -120,7 +123,7 @@ class World:
         """Listen and let the scenario begin; once. `with` does it for you."""
         if self._portal is not None or self._host is not None:
             raise RuntimeError("the world was started already: it starts once, make another one")
-        for module in ("flask", "jsonpatch", *(("jwt",) if self._assertions else ())):  # imported when first needed
+        for module in (*IMPORTED_LATER, *(("jwt",) if self._assertions else ())):
             if find_spec(module) is None:
                 raise ModuleNotFoundError(f"No module named {module!r}", name=module)
         bound = bind(self._bind_host, self._port)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from typing import Any
 
 from mockcentral._core.events import Change, Event, Op, Reference, Scope
+from mockcentral._core.frozen import dataclass
 from mockcentral._core.log import EventLog
 from mockcentral._core.resources import Json
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from mockcentral._core import rsql
+from mockcentral._core.frozen import dataclass
 from mockcentral._core.resources import Json, ResourceStore, in_version, unversioned
 
 DEFAULT_PAGE_SIZE = 100

@@ -13,9 +13,10 @@ the fault took from it. It is evidence that the fault was felt, not a verdict: a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
+from mockcentral._core.frozen import dataclass
 from mockcentral._core.journal import Journal
 from mockcentral.scenario.schema import FaultRule
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 import copy
 import functools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from mockcentral._core.frozen import dataclass
 
 VERSIONS = ("v1", "v1alpha1")
 DEFAULT_VERSION = VERSIONS[0]

@@ -13,12 +13,12 @@ bounded: all firings it causes, at any remove, draw from one `Cause`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Any
 
 from mockcentral._core import rsql, writes
 from mockcentral._core.events import Change, Op, parse_scope
+from mockcentral._core.frozen import dataclass
 from mockcentral._core.placeholders import filled
 from mockcentral._core.resources import Json, Place, make_link, unversioned
 from mockcentral._core.topics import matches

@@ -14,9 +14,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import jsonpatch
-import jsonpointer
-
 from mockcentral._core.events import Change, Op, Reference, Scope
 from mockcentral._core.resources import DELETING, MAX_NAME, Json, Place, plural
 
@@ -89,6 +86,9 @@ def patch_subresource(central: Central, place: Place, patch: Any, now: float) ->
     Raises Refused: 400 for a patch that cannot be read or leaves the subresource, 404 for a resource that does not
     exist, 409 for one that does not fit what is there.
     """
+    import jsonpatch  # few worlds ever see a patch, and all of them have to start
+    import jsonpointer
+
     resource = _there(central, place)
     if not isinstance(patch, list) or not all(isinstance(each, Mapping) for each in patch):
         raise Refused(400, "the body must be a JSON patch: a list of operations")
@@ -245,6 +245,8 @@ def _reference(given: Mapping[str, Any]) -> Reference:
 
 def _with_objects(document: Any, path: str) -> Any:
     """The document with an object at every step of `path` that is not there."""
+    import jsonpointer
+
     if not isinstance(document, dict):
         return document
     made = dict(document)

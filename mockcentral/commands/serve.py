@@ -8,6 +8,7 @@ import gc
 import json
 import os
 import tempfile
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -127,10 +128,15 @@ def run(arguments: argparse.Namespace) -> int:
     with Signals() as signals:  # first: a Ctrl-C during start must find the way out, too
         # Until all is ready modules are made and no garbage: looking for it is a tenth of the start.
         gc.disable()
+        # The address is given out with a token, so its key is needed soon; making it leaves the interpreter to others.
+        # Whatever happens here waits for it: a process must not end under a thread that is in OpenSSL.
+        key = threading.Thread(target=_make_key, name="mockcentral-key")
+        key.start()
         try:
             return _serve(arguments, signals)
         finally:
             gc.enable()
+            key.join()
 
 
 def _serve(arguments: argparse.Namespace, signals: Signals) -> int:
@@ -179,6 +185,13 @@ def _serve(arguments: argparse.Namespace, signals: Signals) -> int:
             world.close()
         if arguments.ready_file:
             withdraw(Path(arguments.ready_file))
+
+
+def _make_key() -> None:
+    with contextlib.suppress(ModuleNotFoundError):  # World says so, and what to install
+        from mockcentral.servers.signer import warm_up
+
+        warm_up()
 
 
 def withdraw(path: Path) -> None:

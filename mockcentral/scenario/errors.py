@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from mockcentral._core.frozen import strict_dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@strict_dataclass(frozen=True, slots=True)
 class Problem:
     """One thing that is wrong. `line` and `column` count from 1; 0 when the text came from no file."""
 

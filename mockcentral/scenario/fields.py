@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Mapping
-from dataclasses import Field, dataclass, field
+from dataclasses import Field, field
 from typing import Any
 
+from mockcentral._core.frozen import strict_dataclass
 
-@dataclass(frozen=True, slots=True)
+
+@strict_dataclass(frozen=True, slots=True)
 class FieldDoc:
     """What `doc()` was told.
 

@@ -6,10 +6,10 @@ Everything raises `ScenarioError`, a ValueError whose text is one line a problem
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from mockcentral._core.frozen import strict_dataclass
 from mockcentral.scenario import catalogue, nodes
 from mockcentral.scenario.errors import Problem, ScenarioError
 from mockcentral.scenario.fields import doc
@@ -84,13 +84,13 @@ def parse_topic(data: object) -> Topic:
 
 
 # ------------------------------------------------------------------------------------------------ resource files
-@dataclass(frozen=True, slots=True, kw_only=True)
+@strict_dataclass(frozen=True, slots=True, kw_only=True)
 class _TopicSpec:
     filters: tuple[Filter, ...] = doc("an event matches when any filter matches", minimum=1)
     description: str = doc("free text", "")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@strict_dataclass(frozen=True, slots=True, kw_only=True)
 class _TopicResource:
     group: Literal["management"] = doc("its API group", "management")
     apiVersion: Literal["v1", "v1alpha1"] = doc("how links to it are spelled; both mean the same object", "v1")

@@ -15,12 +15,12 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
 import yaml
 
+from mockcentral._core.frozen import strict_dataclass
 from mockcentral.scenario.errors import Problem, ScenarioError, shown
 
 MAX_BYTES = 1 << 20
@@ -42,7 +42,7 @@ _MAX_NUMBER = 100
 """Longer texts are no numbers anybody meant, and turning them into one takes time that grows with the square."""
 
 
-@dataclass(frozen=True, slots=True)
+@strict_dataclass(frozen=True, slots=True)
 class Scalar:
     """One value; `text` is what was written."""
 
@@ -53,7 +53,7 @@ class Scalar:
     size: int = 1
 
 
-@dataclass(frozen=True, slots=True)
+@strict_dataclass(frozen=True, slots=True)
 class Items:
     """A list."""
 
@@ -63,7 +63,7 @@ class Items:
     size: int = 1
 
 
-@dataclass(frozen=True, slots=True)
+@strict_dataclass(frozen=True, slots=True)
 class Entries:
     """A mapping: keys are text and differ."""
 

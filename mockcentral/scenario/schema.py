@@ -7,9 +7,9 @@ show.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from mockcentral._core.frozen import strict_dataclass
 from mockcentral.faults.base import Fault
 from mockcentral.scenario.fields import doc
 from mockcentral.scenario.types import Anchor, Code, CountSpan, Duration, Span
@@ -23,7 +23,7 @@ SCOPE = r"[^/\s*]+/[^/\s*]+"
 
 
 # ------------------------------------------------------------------------------------------------ world
-@dataclass(frozen=True, slots=True, kw_only=True)
+@strict_dataclass(frozen=True, slots=True, kw_only=True)
 class TokenSettings:
     """How tokens are issued and judged."""
 
@@ -34,7 +34,7 @@ class TokenSettings:
     on_expiry: Literal["end", "ignore"] = doc("whether a stream ends when the last token seen on it expires", "end")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@strict_dataclass(frozen=True, slots=True, kw_only=True)
 class LogSettings:
     """The event log: numbering and retention."""
 
@@ -46,14 +46,14 @@ class LogSettings:
     keep_for: Duration = doc("how long an event is kept", Duration(7 * 86400.0), minimum=0.01)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@strict_dataclass(frozen=True, slots=True, kw_only=True)
 class PingSettings:
     """Application-level PING events; only streams that offered the capability get them."""
 
     every: Duration | None = doc("pause between PING events on a stream; null sends none", Duration(30.0), minimum=0.05)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@strict_dataclass(frozen=True, slots=True, kw_only=True)
 class StatusSettings:
     """Which gRPC status refuses what: the real server's choice is not known (protocol 7.3)."""
 
@@ -63,7 +63,7 @@ class StatusSettings:
     foreign_tenant: Code = doc("x-axway-tenant-id is not the world's tenant", Code.PERMISSION_DENIED)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@strict_dataclass(frozen=True, slots=True, kw_only=True)
 class HarvesterSettings:
     """The history service."""
 
@@ -75,7 +75,7 @@ class HarvesterSettings:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@strict_dataclass(frozen=True, slots=True, kw_only=True)
 class WorldSettings:
     """The fake Central before anything happens."""
 
@@ -95,7 +95,7 @@ class WorldSettings:
 
 
 # ------------------------------------------------------------------------------------------------ topics
-@dataclass(frozen=True, slots=True, kw_only=True)
+@strict_dataclass(frozen=True, slots=True, kw_only=True)
 class FilterScope:
     """The scope a filter asks for."""
 
@@ -103,7 +103,7 @@ class FilterScope:
     name: str = doc("scope name, `*` for any", "*", minimum=1)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@strict_dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
     """An event matches when every given field matches (protocol 5.4)."""
 
@@ -114,7 +114,7 @@ class Filter:
     scope: FilterScope | None = doc("absent: any scope or none", None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@strict_dataclass(frozen=True, slots=True, kw_only=True)
 class Topic:
     """A WatchTopic that exists from the start."""
 
@@ -125,7 +125,7 @@ class Topic:
 
 
 # ------------------------------------------------------------------------------------------------ traffic
-@dataclass(frozen=True, slots=True, kw_only=True)
+@strict_dataclass(frozen=True, slots=True, kw_only=True)
 class Publish:
     """Which resource changes a traffic line makes: lives of resources, created before updated before deleted."""
 
@@ -141,7 +141,7 @@ class Publish:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@strict_dataclass(frozen=True, slots=True, kw_only=True)
 class Traffic:
     """A source of events."""
 
@@ -154,7 +154,7 @@ class Traffic:
 
 
 # ------------------------------------------------------------------------------------------------ faults
-@dataclass(frozen=True, slots=True, kw_only=True)
+@strict_dataclass(frozen=True, slots=True, kw_only=True)
 class FaultRule:
     """One fault and when it strikes."""
 
@@ -169,7 +169,7 @@ class FaultRule:
     do: Fault = doc("what happens: one key, the fault's name, with its settings")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@strict_dataclass(frozen=True, slots=True, kw_only=True)
 class AbortAfter:
     """Cut one attempt short, after so many events or so long after it was opened (whatever comes first)."""
 
@@ -178,7 +178,7 @@ class AbortAfter:
     code: Code = doc("the gRPC status it ends with", Code.UNAVAILABLE)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@strict_dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """What happens to the n-th watch call; `ok` in YAML means none of these. Attempts past the list are ok."""
 
@@ -187,7 +187,7 @@ class Attempt:
 
 
 # ------------------------------------------------------------------------------------------------ rules
-@dataclass(frozen=True, slots=True, kw_only=True)
+@strict_dataclass(frozen=True, slots=True, kw_only=True)
 class When(Filter):
     """A change of a resource, found as a topic's filter finds it, and then looked at more closely."""
 
@@ -197,7 +197,7 @@ class When(Filter):
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@strict_dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """One resource. `$(path)` in its names is what stands there in the resource of `when`."""
 
@@ -209,7 +209,7 @@ class Target:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@strict_dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """Base of what a rule does; one dataclass a step, in `mockcentral.scenario.steps`."""
 
@@ -221,7 +221,7 @@ class Step:
         return None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@strict_dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
     """What Central does by itself: steps it takes when a resource changes, or at a moment of the run."""
 
@@ -237,7 +237,7 @@ class Rule:
 
 
 # ------------------------------------------------------------------------------------------------ expectations
-@dataclass(frozen=True, slots=True, kw_only=True)
+@strict_dataclass(frozen=True, slots=True, kw_only=True)
 class Expectation:
     """Base of what a run must show; one dataclass a check, in `mockcentral.scenario.expectations`."""
 
@@ -245,7 +245,7 @@ class Expectation:
     """The word in `expect:`, and the id of the check that judges it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@strict_dataclass(frozen=True, slots=True, kw_only=True)
 class Lab:
     """A run that measures the client instead of judging it, and ends with a card of what was seen."""
 
@@ -253,7 +253,7 @@ class Lab:
 
 
 # ------------------------------------------------------------------------------------------------ the file
-@dataclass(frozen=True, slots=True, kw_only=True)
+@strict_dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
     """A whole scenario."""
 

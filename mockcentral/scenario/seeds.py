@@ -12,10 +12,10 @@ Whatever else a document holds is a subresource. A WatchTopic is read with all t
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mockcentral._core.frozen import strict_dataclass
 from mockcentral.scenario import load, nodes
 from mockcentral.scenario.errors import Problem, ScenarioError, shown
 from mockcentral.scenario.nodes import Entries, Node, Scalar
@@ -26,7 +26,7 @@ SHOWN_ONLY = ("id", "selfLink", "audit", "resourceVersion", "state")
 """What a server fills into metadata: files that were got with `get -o yaml` may be fed back."""
 
 
-@dataclass(frozen=True, slots=True)
+@strict_dataclass(frozen=True, slots=True)
 class Seed:
     """One resource of a file. `topic` is set for a WatchTopic; `body` is what to send."""
 

@@ -6,16 +6,16 @@ to `mockcentral._core.rules`, not here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
+from mockcentral._core.frozen import strict_dataclass
 from mockcentral._core.resources import is_subresource
 from mockcentral.scenario.fields import doc
 from mockcentral.scenario.schema import NAME, Step, Target
 from mockcentral.scenario.types import JsonObject, JsonValue
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@strict_dataclass(frozen=True, slots=True, kw_only=True)
 class Create(Step):
     """Create a resource."""
 
@@ -35,7 +35,7 @@ class Create(Step):
         return None if wrong is None else f"{wrong} is part of the resource itself, not one of its subresources"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@strict_dataclass(frozen=True, slots=True, kw_only=True)
 class Set(Step):
     """Replace one subresource: SubResourceUpdated."""
 
@@ -51,7 +51,7 @@ class Set(Step):
         return f"{self.subresource} is part of the resource itself, not one of its subresources: use update"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@strict_dataclass(frozen=True, slots=True, kw_only=True)
 class Update(Step):
     """Change the resource itself: ResourceUpdated. The last finalizer of one in state DELETING takes it away."""
 
@@ -68,7 +68,7 @@ class Update(Step):
         return "it changes nothing: say what" if self == Update() else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@strict_dataclass(frozen=True, slots=True, kw_only=True)
 class Delete(Step):
     """Delete the resource; one with finalizers is marked DELETING: ResourceUpdated."""
 

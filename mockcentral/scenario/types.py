@@ -6,9 +6,10 @@ Seconds are plain floats everywhere inside; only the reader knows about `250ms`.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from random import Random
 from typing import Any, NewType
+
+from mockcentral._core.frozen import strict_dataclass
 
 Duration = NewType("Duration", float)
 """Seconds. In YAML: a number with its unit, `250ms`, `5s`, `2m`, `1h`, `7d`; never a bare number (except 0)."""
@@ -20,7 +21,7 @@ JsonObject = NewType("JsonObject", dict[str, Any])
 """As `JsonValue`, and an object."""
 
 
-@dataclass(frozen=True, slots=True)
+@strict_dataclass(frozen=True, slots=True)
 class Span:
     """A duration or a range of durations, seconds. In YAML `2s` or `1s..3s`."""
 
@@ -32,7 +33,7 @@ class Span:
         return self.low + (self.high - self.low) * random.random()
 
 
-@dataclass(frozen=True, slots=True)
+@strict_dataclass(frozen=True, slots=True)
 class CountSpan:
     """A whole number or a range of them. In YAML `3` or `1..50`."""
 
@@ -113,7 +114,7 @@ ANCHORS: dict[str, str] = {
 """Every anchor with its meaning; the reader, `explain` and the JSON Schema all read this table."""
 
 
-@dataclass(frozen=True, slots=True)
+@strict_dataclass(frozen=True, slots=True)
 class Anchor:
     """A moment of the run. In YAML `ping` (each one), `ping(3)` (the third), `ping(3+)` (the third and all later)."""
 

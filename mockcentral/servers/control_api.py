@@ -72,6 +72,11 @@ def application() -> Flask:
     return app
 
 
+def warm_up() -> None:
+    """See `portal.import_ahead`."""
+    application()
+
+
 # ------------------------------------------------------------------------------------------ the process
 def healthz() -> Response:
     """Whether the process answers."""

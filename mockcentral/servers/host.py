@@ -17,8 +17,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote
 
-from h2.errors import ErrorCodes
-
 from mockcentral._core.actions import (
     AckPing,
     AnswerHttp,
@@ -51,18 +49,20 @@ from mockcentral._core.keeping import Keeper
 from mockcentral._core.shapes import misshapen
 from mockcentral.scenario.schema import Scenario
 from mockcentral.servers import wsgi
-from mockcentral.servers.front_door import SILENT_LIMIT, Link
 from mockcentral.servers.handshake import BROKEN, shake_hands_badly
 from mockcentral.servers.listener import Listener, bind, shown
 from mockcentral.servers.portal import import_ahead
 from mockcentral.servers.signer import Assertions, signer
 from mockcentral.servers.stalls import StallMeter
 from mockcentral.servers.tls import Tls
-from mockcentral.wire.codec import event_frame
-from mockcentral.wire.grpc import HttpRequest
 
 if TYPE_CHECKING:
+    from mockcentral.servers.front_door import Link
     from mockcentral.servers.store import Store
+    from mockcentral.wire.grpc import HttpRequest
+
+ENHANCE_YOUR_CALM = 0xB
+"""HTTP/2 error code (RFC 9113 section 7)."""
 
 MAX_QUEUED_EVENTS = 1_000_000
 """Events waiting for one slow reader; beyond that its stream is reset, which gRPC calls RESOURCE_EXHAUSTED. They are
@@ -157,8 +157,10 @@ class Host:
         self.clock = WorldClock(time.monotonic())
         self.central.start(0.0, **about)
         self._listener.start()
-        # Importing Flask takes longer than anything a world does: not while a client's PING waits on this loop.
-        import_ahead("mockcentral.servers.http_api")
+        # What only clients need is made when nobody waits for the world any more, and not while a client's PING waits
+        # on this loop: a key for tokens, h2, protobuf, Flask.
+        for module in ("signer", "front_door", "http_api"):
+            import_ahead(f"mockcentral.servers.{module}")
         if self._stall_meter is not None:
             self._end_of_measuring = self._stall_meter.listen(self._lost_time)
         self.flush()
@@ -281,6 +283,8 @@ class Host:
         """Carry out an order; False when nothing of it reaches the wire now."""
         if isinstance(order, SendEvents):
             if (place := self.streams.get(order.call)) is not None:
+                from mockcentral.wire.codec import event_frame
+
                 link, stream = place
                 assert link.h2 is not None
                 link.h2.send_messages(stream, [entry.frame or event_frame(entry) for entry in order.events])
@@ -304,6 +308,8 @@ class Host:
         return link_ is not None and self._perform_on(link_, order, rule)
 
     def _send_to_each(self, order: SendToEach) -> None:
+        from mockcentral.wire.codec import event_frame
+
         streams: dict[Link, list[int]] = {}
         for call in order.calls:
             if (place := self.streams.get(call)) is not None:
@@ -324,7 +330,7 @@ class Host:
         for stream in streams:
             if h2.queued(stream) > MAX_QUEUED_EVENTS or h2.queued_bytes > MAX_QUEUED_BYTES:
                 h2.discard(stream)  # a status behind them would keep them for as long as nobody reads
-                calm = ResetCall(link.calls[stream], ErrorCodes.ENHANCE_YOUR_CALM)
+                calm = ResetCall(link.calls[stream], ENHANCE_YOUR_CALM)
                 self.central.command(calm, self.now(), "the client does not read its events")
 
     def _perform_on_call(self, order: EndCall | ResetCall | RespondCall | SendBytes | CutCall) -> bool:
@@ -430,9 +436,13 @@ class Host:
         return Listener(bound, self._new_link, self.loop, welcome=welcome)
 
     def _new_link(self) -> Link:
+        from mockcentral.servers.front_door import Link  # h2 and protobuf are not needed before somebody comes
+
         return Link(self)
 
     async def _shake_hands(self, raw: socket.socket) -> None:
+        from mockcentral.servers.front_door import SILENT_LIMIT
+
         assert self.tls is not None
         link = self._new_link()
         link.accepted(raw)

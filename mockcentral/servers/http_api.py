@@ -60,6 +60,11 @@ def application() -> Flask:
     return app
 
 
+def warm_up() -> None:
+    """See `portal.import_ahead`."""
+    application()
+
+
 def of() -> tuple[Host, dict[str, Any]]:
     """The host this request is for, and the facts for its journal line."""
     return request.environ[HOST], request.environ[FACTS]

@@ -106,7 +106,8 @@ class _Ahead:
             if self._held is not None:
                 self._held.append(module)
                 return
-        threading.Thread(target=_import, args=(module,), name="mockcentral-import", daemon=True).start()
+        # No daemon: a process that ends under a thread that makes a key, in Rust and OpenSSL, may crash.
+        threading.Thread(target=_import, args=(module,), name="mockcentral-import").start()
 
     @contextmanager
     def later(self) -> Iterator[None]:
@@ -125,7 +126,8 @@ _ahead = _Ahead()
 
 
 def import_ahead(module: str) -> None:
-    """Import a module with a Flask `application` before the first request needs it, on nobody's time.
+    """Import a module before the first client needs it, on nobody's time, and let it make ready what it can
+    (`warm_up`, where it has one).
 
     Under pytest here and now: its import hook parses with `ast`, and two threads that do that at once, this one and
     Hypothesis's for instance, end in a SystemError on Python 3.11 (CPython gh-106905).
@@ -142,4 +144,8 @@ def import_later() -> AbstractContextManager[None]:
 
 
 def _import(module: str) -> None:
-    importlib.import_module(module).application()
+    getattr(importlib.import_module(module), "warm_up", _nothing)()
+
+
+def _nothing() -> None:
+    pass

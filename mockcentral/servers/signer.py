@@ -1,5 +1,8 @@
 """The key tokens are signed with, and the check of client assertions (protocol 6.2).
 
+`cryptography` is imported, and the key made, when the first token needs it: together they take as long as the rest of a
+fake's start, and nobody who starts one has a token yet.
+
 Signing is ten lines on `cryptography` rather than PyJWT: importing PyJWT costs 140 ms, a third of the time a fake may
 take to start. Checking assertions does use PyJWT, and only a world that knows a client's public key pays for it.
 """
@@ -10,13 +13,14 @@ import base64
 import functools
 import hashlib
 import json
+import threading
 from collections.abc import Mapping
-from typing import Any
-
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from typing import TYPE_CHECKING, Any
 
 from mockcentral._core.tokens import MAX_TOKEN, numeric, unverified_claims
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric import rsa
 
 LEEWAY = 30.0
 """Seconds a client's clock may be off."""
@@ -33,18 +37,33 @@ class Signer:
     """An RSA key of our own: signs claims as RS256 JWTs and shows its public half as a JWKS."""
 
     def __init__(self) -> None:
-        self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-        self._kid = key_id(self._key.public_key())
-        self._header = _b64(json.dumps({"alg": "RS256", "typ": "JWT", "kid": self._kid}).encode())
+        self._lock = threading.Lock()
+        self._made: tuple[rsa.RSAPrivateKey, str, str] | None = None
+
+    def _parts(self) -> tuple[rsa.RSAPrivateKey, str, str]:
+        """The key, its id, and the header of its tokens."""
+        with self._lock:  # a world's loop and whoever warms up may ask at once
+            if self._made is None:
+                from cryptography.hazmat.primitives.asymmetric import rsa
+
+                key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+                kid = key_id(key.public_key())
+                self._made = key, kid, _b64(json.dumps({"alg": "RS256", "typ": "JWT", "kid": kid}).encode())
+            return self._made
 
     def sign(self, claims: Mapping[str, Any]) -> str:
         """A compact JWT of these claims."""
-        signed = f"{self._header}.{_b64(json.dumps(dict(claims)).encode())}"
-        return f"{signed}.{_b64(self._key.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256()))}"
+        from cryptography.hazmat.primitives import hashes
+        from cryptography.hazmat.primitives.asymmetric import padding
+
+        key, _, header = self._parts()
+        signed = f"{header}.{_b64(json.dumps(dict(claims)).encode())}"
+        return f"{signed}.{_b64(key.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256()))}"
 
     def jwks(self) -> dict[str, Any]:
         """The public key in RFC 7517 form."""
-        numbers = self._key.public_key().public_numbers()
+        private, kid, _ = self._parts()
+        numbers = private.public_key().public_numbers()
 
         def number(value: int) -> str:
             return _b64(value.to_bytes((value.bit_length() + 7) // 8, "big"))
@@ -53,7 +72,7 @@ class Signer:
             "kty": "RSA",
             "use": "sig",
             "alg": "RS256",
-            "kid": self._kid,
+            "kid": kid,
             "n": number(numbers.n),
             "e": number(numbers.e),
         }
@@ -66,8 +85,15 @@ def signer() -> Signer:
     return Signer()
 
 
+def warm_up() -> None:
+    """See `portal.import_ahead`."""
+    signer().jwks()
+
+
 def key_id(key: rsa.RSAPublicKey) -> str:
     """`kid` as agents compute it: base64url of the SHA-256 of the DER public key (protocol 6.2)."""
+    from cryptography.hazmat.primitives import serialization
+
     der = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     return _b64(hashlib.sha256(der).digest())
 
@@ -153,6 +179,9 @@ def _judge_claims(claims: Mapping[str, Any], client_id: str, audiences: tuple[st
 
 def load_public_key(pem: bytes) -> rsa.RSAPublicKey:
     """An RSA public key out of PEM bytes. Raises ValueError when it is none."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
     try:
         key = serialization.load_pem_public_key(pem)
     except (ValueError, TypeError) as error:

@@ -18,6 +18,7 @@ import pytest
 import yaml
 
 from mockcentral import World, __version__
+from mockcentral import world as world_module
 from mockcentral.cli import COMMANDS, main
 from tests.mockcentral.clients import (
     MOCKCENTRAL,
@@ -200,6 +201,30 @@ sys.exit(f"imported {heavy}" if heavy else 0)
 """
     done = run(code=code)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_fake_that_nobody_has_come_to_has_imported_nothing_that_only_clients_need() -> None:
+    code = """
+import sys
+from mockcentral.servers.control import ControlServer
+from mockcentral.servers.portal import import_later
+from mockcentral.world import World
+from mockcentral.worlds import Worlds
+with import_later(), World("calm") as world:
+    ControlServer(Worlds.holding(world)).close()
+    heavy = {"flask", "grpc", "h2", "h11", "google.protobuf", "cryptography", "jsonpatch"} & set(sys.modules)
+sys.exit(f"imported {heavy}" if heavy else 0)
+"""
+    done = run(code=code)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_what_the_first_client_will_need_is_missed_before_anybody_may_come(capsys: pytest.CaptureFixture[str]) -> None:
+    for module in world_module.IMPORTED_LATER:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(world_module, "find_spec", lambda name, gone=module: None if name == gone else object())
+            assert main(["serve", "--scenario", "calm"]) == 2
+        assert f"{module} is not installed: pip install" in capsys.readouterr().err
 
 
 def test_a_process_that_ends_does_not_look_for_garbage_in_all_it_remembers() -> None:

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from mockcentral import World
-from mockcentral.servers.control import _Connection
 from mockcentral.servers.control_api import METRICS
+from mockcentral.servers.control_connection import ControlConnection
 from tests.mockcentral.clients import (
     ONE_FILTER,
     PATIENCE,
@@ -396,7 +396,7 @@ def test_the_journal_can_be_followed_as_server_sent_events(world: World) -> None
 
 def test_a_follower_that_does_not_read_is_cut_off(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     assert world.control_url is not None
-    monkeypatch.setattr("mockcentral.servers.control.MAX_BEHIND", 100_000)
+    monkeypatch.setattr("mockcentral.servers.control_connection.MAX_BEHIND", 100_000)
     with raw(world.control_url.removeprefix("http://")) as connection:
         connection.sendall(f"GET {W}/journal HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n".encode())
         assert connection.recv(12) == b"HTTP/1.1 200"
@@ -508,13 +508,13 @@ def test_a_client_that_does_not_read_its_answers_is_not_answered_further(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answered: list[int] = []
-    respond = _Connection._respond
+    respond = ControlConnection._respond
 
-    def counting(self: _Connection, response: Any) -> None:
+    def counting(self: ControlConnection, response: Any) -> None:
         respond(self, response)
         answered.append(len(response.body))
 
-    monkeypatch.setattr(_Connection, "_respond", counting)
+    monkeypatch.setattr(ControlConnection, "_respond", counting)
     assert world.control_url is not None
     world.record("note", text="x" * 8_000_000)  # more than the buffers of a socket
     with raw(world.control_url.removeprefix("http://")) as connection:
@@ -528,7 +528,7 @@ def test_a_client_that_does_not_read_its_answers_is_not_answered_further(
 
 
 def test_half_a_request_is_not_waited_for_for_ever(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mockcentral.servers.control.SILENT_LIMIT", 0.05)
+    monkeypatch.setattr("mockcentral.servers.control_connection.SILENT_LIMIT", 0.05)
     assert world.control_url is not None
     health = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
     for said in (b"", health[:-1], b"PO", health + health[:-1]):

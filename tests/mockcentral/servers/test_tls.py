@@ -159,7 +159,7 @@ def test_a_handshake_that_never_ends_is_ended_with_the_world(down: bool) -> None
 
 
 def test_a_handshake_that_takes_for_ever_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mockcentral.servers.host.SILENT_LIMIT", 0.05)
+    monkeypatch.setattr("mockcentral.servers.front_door.SILENT_LIMIT", 0.05)
     with World(tls=True) as world:
         for said in (b"", b"\x16\x03\x01\x02\x00", b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00"):
             with raw(world.address) as slow:
