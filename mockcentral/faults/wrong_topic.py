@@ -17,7 +17,8 @@ from mockcentral.scenario.fields import doc
 class WrongTopic(Fault):
     """Send the event with another topic's name and id in its metadata.
 
-    The client should feel an event that is not for it, and not hand it to whoever watches this topic.
+    The client should feel an event that is not for it. A watch library hands it on as it is, `topic` and all (protocol
+    1.7), so whoever trusts it unread acts on a resource it never asked for.
 
     It stands for a fan-out that mixed two subscribers up.
     """

@@ -13,8 +13,6 @@ from mockcentral.scenario.errors import Problem, ScenarioError, one_of, shown
 from mockcentral.scenario.schema import FaultRule, Scenario
 
 LEVELS = ("http2", "tcp", "tls")
-ELSEWHERE = ("window",)
-"""Faults of these levels that only the end of a connection can do: flow control is between the two."""
 ALSO = ("noop", "cut", "restart")
 """Faults of other levels that an edge can do."""
 ANCHORS = ("start", "connect", "preface", "stream_open", "stream_end", "ping", "ping_acked")
@@ -40,12 +38,13 @@ def left_out(scenario: Scenario) -> list[str]:
 def _problems(rule: FaultRule) -> list[str]:
     fault, found = rule.do, []
     where = f"fault rule {shown(rule.name)}"
-    possible = fault.name in ALSO or (fault.level in LEVELS and fault.name not in ELSEWHERE)
+    possible = fault.name in ALSO or (fault.level in LEVELS)
     if not possible:
         found.append(f"{where}: {fault.name} needs the fake's own world: an edge does faults of frames, TCP and TLS")
     elif isinstance(fault, Cut) and (fault.of == "events" or fault.then == "silence"):
         found.append(
-            f"{where}: an edge counts no events and keeps none back: cut `of: bytes`, `then` anything but silence"
+            f"{where}: an edge counts no events and keeps none back: cut `of: bytes`, `then` anything but silence, or "
+            "let `blackhole: to_client` make it silent"
         )
     for moment in (rule.on, *rule.given):
         if moment.name not in ANCHORS:

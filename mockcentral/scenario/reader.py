@@ -222,7 +222,7 @@ class _Reader:
             names = [field.name for field in dataclasses.fields(kind)]
             wanted = f"settings go by name: {one_of(names)}" if names else "it has no settings"
             raise self.wrong(node, f"the {noun} {kind.name} takes no bare value, {wanted}")
-        if isinstance(node, Entries) and node.entries and not dataclasses.fields(kind):
+        if not dataclasses.fields(kind) and (not isinstance(node, Entries) or node.entries):
             raise self.wrong(node, f"the {noun} {kind.name} has no settings: write {kind.name} alone")
         return self._dataclass(node, kind, f"the {noun} {kind.name}")
 

@@ -24,8 +24,10 @@ from mockcentral.wire.frames import (
     frame,
     goaway_frame,
     ping_frame,
+    settings_frame,
 )
 from mockcentral.wire.grpc import CallOpened, CallReset, PingReceived, ProtocolBroken, WireEvent, percent_encode
+from mockcentral.wire.windows import INITIAL_WINDOW_SIZE, Windows
 
 MAX_FRAME = 4 * 1024 * 1024
 """The largest frame that is passed on: gRPC's C core takes so much when it is told it may send as much."""
@@ -114,6 +116,7 @@ class Relay:
         """Stream -> bytes of DATA that still go to the client."""
         self._later: deque[bytes] = deque()
         """Frames of the server behind a cut."""
+        self._windows = Windows()
         self._last_stream = 0
         self._pings: deque[bytes] = deque()
         """Payloads of the client's PINGs that were neither passed on nor dropped."""
@@ -159,14 +162,16 @@ class Relay:
             if kind != _HEADERS:
                 return
         self._up(whole)
-        if kind == _HEADERS and stream > self._last_stream:
+        if kind == _DATA:
+            self._give(stream, self._windows.sent(stream, len(whole) - HEADER_SIZE))
+        elif kind == _HEADERS and stream > self._last_stream:
             self._last_stream = stream
             if len(self._open) < MAX_STREAMS:
                 self._open.add(stream)
+                self._windows.opened(stream)
                 events.append(CallOpened(stream, "", ()))
         elif kind == _RST_STREAM and stream in self._open:
-            self._open.discard(stream)
-            self._cuts.pop(stream, None)
+            self._is_over(stream)
             events.append(CallReset(stream, int.from_bytes(whole[HEADER_SIZE : HEADER_SIZE + 4], "big")))
 
     def _is_for_server(self, kind: int, whole: bytes) -> bool:
@@ -219,6 +224,13 @@ class Relay:
                 events.append(CutReached(stream))
                 return
             self._cuts[stream] = left - size
+        if kind == _WINDOW_UPDATE and size == 4:
+            more = self._windows.granted(stream, int.from_bytes(whole[HEADER_SIZE:], "big") & 0x7FFFFFFF)
+            if more is not None:
+                self._give(stream, more)
+                return
+        elif kind == _SETTINGS and not flags & _ACK:
+            whole = whole[:HEADER_SIZE] + self._windows.configured(whole[HEADER_SIZE:])
         self._down(whole)
         if kind == _SETTINGS and not flags & _ACK:
             self._settings_of.append(True)
@@ -226,9 +238,8 @@ class Relay:
             self._server_pings.append(whole[HEADER_SIZE:])
         if ended:
             self._dead.discard(stream)
-            self._cuts.pop(stream, None)
             if stream in self._open:
-                self._open.discard(stream)
+                self._is_over(stream)
                 code = int.from_bytes(whole[HEADER_SIZE : HEADER_SIZE + 4], "big") if kind == _RST_STREAM else None
                 events.append(StreamEnded(stream, code))
 
@@ -275,8 +286,7 @@ class Relay:
         self._down(frame(_RST_STREAM, 0, stream, _NO_ERROR.to_bytes(4, "big")))  # RFC 9113 8.1: send no more
 
     def _give_up(self, stream: int) -> None:
-        self._open.discard(stream)
-        self._cuts.pop(stream, None)
+        self._is_over(stream)
         self._dead.add(stream)
         self._up(frame(_RST_STREAM, 0, stream, _CANCEL.to_bytes(4, "big")))
 
@@ -286,6 +296,15 @@ class Relay:
         """
         if stream in self._open:
             self._cuts[stream] = after_bytes
+
+    def shrink_window(self, size: int) -> None:
+        """Let the client send `size` bytes on a stream before it waits for leave to send as many; 0: for ever. The
+        server knows nothing of it, and never gets more than it granted.
+        """
+        raised = list(self._windows.shrink(size))
+        self.send_frames(settings_frame({INITIAL_WINDOW_SIZE: self._windows.client_initial}))
+        for stream, more in raised:
+            self._give(stream, more)
 
     def send_frames(self, data: bytes) -> None:
         """These bytes for the client, between two frames, whatever they are."""
@@ -308,6 +327,15 @@ class Relay:
         return data
 
     # ------------------------------------------------------------------------------------------ inside
+    def _is_over(self, stream: int) -> None:
+        self._open.discard(stream)
+        self._cuts.pop(stream, None)
+        self._windows.closed(stream)
+
+    def _give(self, stream: int, more: int) -> None:
+        if more:
+            self._down(_window_update(more, stream))
+
     def _down(self, data: bytes) -> None:
         if not self.broken:
             self._to_client.append(data)
@@ -345,8 +373,8 @@ def _text(data: bytes) -> bytes:
     return bytes(length) + bytes([rest]) + data
 
 
-def _window_update(count: int) -> bytes:
-    return frame(_WINDOW_UPDATE, 0, 0, count.to_bytes(4, "big"))
+def _window_update(count: int, stream: int = 0) -> bytes:
+    return frame(_WINDOW_UPDATE, 0, stream, count.to_bytes(4, "big"))
 
 
 def _take(queue: deque[bytes], limit: int | None) -> bytes:

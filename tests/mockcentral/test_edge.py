@@ -32,6 +32,7 @@ from mockcentral.faults.reframe import ReframeConnection
 from mockcentral.faults.reset import Reset
 from mockcentral.faults.settings_storm import SettingsStorm
 from mockcentral.faults.tls_expired import TlsExpired
+from mockcentral.faults.window import Window
 from mockcentral.scenario.errors import ScenarioError
 from mockcentral.scenario.load import load
 from mockcentral.scenario.schema import Attempt, FaultRule, Scenario
@@ -303,6 +304,29 @@ def test_storms_and_odd_frames_hurt_neither_side() -> None:
     assert [line["kind"] for line in journal].count("conn.open") == 1
 
 
+def test_a_small_window_lets_a_large_message_through_piece_by_piece() -> None:
+    async def work(edge: Edge, channel: grpc.aio.Channel, server: Server) -> None:
+        echo: Any = channel.unary_unary(ECHO)
+        for size in (100_000, 10, 200_000):
+            assert await echo(b"x" * size) == b"x" * size
+
+    journal = through(played(("connect", Window(size=1000))), work)
+    assert receipts(journal) == {"f0"}
+
+
+def test_who_may_not_send_still_hears_and_is_never_answered() -> None:
+    async def work(edge: Edge, channel: grpc.aio.Channel, server: Server) -> None:
+        call = stream(channel)
+        assert [await call.read() for _ in range(MESSAGES)] == [b"message %d" % number for number in range(MESSAGES)]
+        await journaled(edge, kind="fault.on_wire")
+        echo: Any = channel.unary_unary(ECHO)
+        # More than the window it had before, so it does not matter when it heard of the new one.
+        error = await failure(echo(b"x" * 100_000, timeout=0.5))
+        assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+
+    through(played(("connect", Window(size=0))), work)
+
+
 def test_a_cut_goes_through_the_middle_of_a_message() -> None:
     async def work(edge: Edge, channel: grpc.aio.Channel, server: Server) -> None:
         echo: Any = channel.unary_unary(ECHO)
@@ -404,7 +428,7 @@ def test_what_speaks_no_http2_is_told_so() -> None:
         (played(("stream_open", EndStatus())), "fault rule `f0`: end_status needs the fake's own world"),
         (played(("event", Close())), "fault rule `f0`: event never happens at an edge: write start, connect, preface,"),
         (played(("stream_open", Cut(after=1, of="events"))), "an edge counts no events"),
-        (played(("stream_open", Cut(after=1, then="silence"))), "`then` anything but silence"),
+        (played(("stream_open", Cut(after=1, then="silence"))), "or let `blackhole: to_client` make it silent"),
         (
             Scenario(scenario="x", about="y", attempts=(Attempt(refuse=Code.UNAVAILABLE),)),
             "attempts: an edge cannot end a call with a status",

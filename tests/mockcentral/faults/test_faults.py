@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
+import yaml
 
 from mockcentral import faults
 from mockcentral._core.actions import (
@@ -276,6 +279,57 @@ def test_settings_out_of_range_are_refused_with_what_to_write(do: object, on: st
         _fault(do, on)
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+JUNK: tuple[Any, ...] = (
+    -1,
+    -(2**63),
+    2**64,
+    10**30,
+    0.5,
+    -0.5,
+    float("nan"),
+    float("inf"),
+    True,
+    None,
+    "",
+    "-1s",
+    "1e400s",
+    "9" * 400 + "s",
+    "nan",
+    "inf",
+    "9..1",
+    "\x00",
+    "x" * 100_000,
+    [],
+    [1],
+    {},
+    {"a": 1},
+)
+
+
+@pytest.mark.parametrize("kind", FAULTS, ids=lambda kind: kind.name)
+def test_whatever_a_setting_is_given_is_taken_or_refused_in_lines_with_a_place(kind: type[Fault]) -> None:
+    """Of every setting, named and as the bare value: no value ends in anything but a fault or a ScenarioError."""
+    anchor = min(kind.anchors) if kind.anchors else "start"
+    required = {field.name: "1s" for field in dataclasses.fields(kind) if is_required(field)}
+    given: list[Any] = [{**required, field.name: value} for field in dataclasses.fields(kind) for value in JUNK]
+    refused = 0
+    for settings in (*given, *JUNK):
+        scenario = {
+            "scenario": "x",
+            "about": "y",
+            "needs": ["wire"],
+            "faults": [{"name": "a", "on": anchor, "do": {kind.name: settings}}],
+        }
+        try:
+            loads(yaml.safe_dump(scenario, allow_unicode=True), "x.yaml")
+        except ScenarioError as error:
+            refused += 1
+            for line in str(error).splitlines():
+                assert re.match(r"x\.yaml:\d+: ", line), line
+                assert len(line) < 1000
+    assert refused > len(JUNK) // 2
 
 
 def test_what_only_the_wire_can_do_makes_a_scenario_say_so() -> None:

@@ -229,3 +229,36 @@ def test_however_bytes_come_they_leave_in_order_and_whole(up: bytes, down: bytes
     sent_up += relay.data_for_upstream()
     sent_down += relay.data_to_send()
     assert (sent_up, sent_down) == (up, down)
+
+
+# ------------------------------------------------------------------------------------------ smaller windows
+def update(stream: int, count: int) -> bytes:
+    return frame(WINDOW, 0, stream, count.to_bytes(4, "big"))
+
+
+def test_a_shrunk_window_is_the_relays_to_give_and_the_server_hears_nothing_of_it() -> None:
+    relay = greeted(OPEN)
+    relay.shrink_window(10)
+    assert relay.data_to_send() == settings_frame({4: 10})
+    relay.receive(frame(SETTINGS, ACK, 0, b""))
+    assert relay.data_for_upstream() == b""
+    relay.receive(EVENT)
+    assert relay.data_for_upstream() == EVENT
+    assert relay.data_to_send() == update(1, 5)
+    relay.receive_upstream(update(1, 5) + update(0, 5) + settings_frame({4: 100_000}))
+    assert relay.data_to_send() == update(0, 5) + settings_frame({4: 10})
+
+
+def test_grants_pass_while_no_window_was_shrunk() -> None:
+    relay = greeted(OPEN, EVENT)
+    for leave in (update(1, 5), update(0, 5), update(3, 5), settings_frame({4: 100_000})):
+        relay.receive_upstream(leave)
+        assert relay.data_to_send() == leave
+
+
+def test_the_window_of_a_stream_that_is_over_is_forgotten() -> None:
+    relay = greeted(OPEN)
+    relay.reset(1, 8)
+    relay.shrink_window(10)
+    relay.receive(EVENT)
+    assert update(1, 5) not in relay.data_to_send()
