@@ -168,7 +168,7 @@ class Relay:
             self._last_stream = stream
             if len(self._open) < MAX_STREAMS:
                 self._open.add(stream)
-                self._windows.opened(stream)
+                self._give(stream, self._windows.opened(stream))
                 events.append(CallOpened(stream, "", ()))
         elif kind == _RST_STREAM and stream in self._open:
             self._is_over(stream)

@@ -39,8 +39,10 @@ class Windows:
         self._server_initial = self._client_initial = INITIAL
         self._streams: dict[int, _Window] = {}
 
-    def opened(self, stream: int) -> None:
-        self._streams[stream] = _Window(self._client_initial, self._server_initial)
+    def opened(self, stream: int) -> int:
+        """A stream begins; by how many to raise the client's window on it."""
+        window = self._streams[stream] = _Window(self._client_initial, self._server_initial)
+        return self._leave(window)
 
     def closed(self, stream: int) -> None:
         self._streams.pop(stream, None)
@@ -78,8 +80,10 @@ class Windows:
         """From now on a stream has at most `size` bytes, renewed as they are used; 0 is never renewed. The client has
         to be told of `client_initial` first, then to be given this: streams, and by how many to raise them.
         """
+        # Never up again: streams that got leave from here would have it twice.
+        initial = self._server_initial if self.size is None else self._client_initial
         self.size = size
-        self._client_said(min(size, self._server_initial))
+        self._client_said(min(size, initial))
         for stream, window in self._streams.items():
             if more := self._leave(window):
                 yield stream, more
@@ -92,8 +96,10 @@ class Windows:
     def _server_said(self, initial: int) -> None:
         for window in self._streams.values():
             window.server += initial - self._server_initial
-        self._server_initial = initial
-        self._client_said(initial if self.size is None else min(self.size, initial))
+        raised, self._server_initial = initial - self._server_initial, initial
+        self._client_said(
+            initial if self.size is None else min(self.size, initial, self._client_initial + max(0, raised))
+        )
 
     def _client_said(self, initial: int) -> None:
         for window in self._streams.values():

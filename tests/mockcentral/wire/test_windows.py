@@ -61,6 +61,16 @@ def test_what_was_sent_before_is_missing_from_the_window_and_given_back_at_once(
     assert list(windows.shrink(10)) == [(1, 1000)]  # 10 less 1000 is what the new setting leaves
 
 
+def test_a_window_that_is_made_larger_again_is_not_given_twice() -> None:
+    windows = Windows()
+    windows.opened(1)
+    windows.sent(1, 1000)
+    assert list(windows.shrink(1)) == [(1, 1000)]
+    assert list(windows.shrink(100)) == [(1, 99)]
+    assert windows.client_initial == 1
+    assert windows.opened(3) == 99
+
+
 steps = st.one_of(
     st.tuples(st.just("send"), st.integers(1, 40_000)),
     st.tuples(st.just("grant"), st.integers(1, 40_000)),
