@@ -1,17 +1,17 @@
 """What a watch delivers: events, and gaps where events are known to be missing. Knows no wire format.
 
-`Event` reads like a frozen dataclass and works with `match`; what is behind the head of the resource is decoded when it
-is first asked for, because most handlers look at the type and the kind and move on.
+`Event` is a frozen, slotted dataclass to whoever reads it, with `match`, `fields` and `asdict`; what is behind the head
+of the resource is decoded when it is first asked for, because most handlers look at the type and the kind and move on.
 """
 
 from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import Field, dataclass, field, make_dataclass
 from datetime import datetime
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol, TypeAlias
 
 from watchmanager._core.record import Record
 
@@ -140,6 +140,7 @@ class Event:
         self._details: Details | None = None
 
     if TYPE_CHECKING:
+        __dataclass_fields__: ClassVar[dict[str, Field[Any]]]  # see _become_dataclass
 
         @property
         def type(self) -> EventType:
@@ -270,6 +271,40 @@ class Event:
         mark = ", recovered=True" if self._recovered else ""
         head = f"type={self._type!r}, sequence={self._sequence}, kind={self.kind!r}, name={self.name!r}"
         return f"Event({head}, id={self._id!r}{mark})"
+
+
+def _become_dataclass(kind: Any, *names: str) -> None:
+    """Let `dataclasses` see these properties as fields. Only a server makes events, so no field is for a constructor,
+    and `dataclasses.replace` does not apply.
+    """
+    shadow: Any = make_dataclass(
+        kind.__name__, [(name, Any, field(init=False)) for name in names], init=False, repr=False, eq=False
+    )
+    kind.__dataclass_fields__ = shadow.__dataclass_fields__
+    kind.__dataclass_params__ = shadow.__dataclass_params__
+    for each in kind.__dataclass_fields__.values():
+        each.type = getattr(vars(kind)[each.name].fget, "__annotations__", {}).get("return", _QUICK.get(each.name))
+
+
+_QUICK = {"type": "EventType", "id": "str", "sequence": "int", "recovered": "bool"}
+"""Types of the properties that no Python function stands behind."""
+
+_become_dataclass(
+    Event,
+    "type",
+    "sequence",
+    "id",
+    "recovered",
+    "resource",
+    "subresource",
+    "time",
+    "topic",
+    "organization",
+    "correlation_id",
+    "product",
+    "version",
+    "action",
+)
 
 
 class GapReason(enum.Enum):

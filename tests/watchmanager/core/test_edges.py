@@ -238,6 +238,19 @@ def test_an_event_can_be_copied_and_sent_to_another_process(again: Callable[[wm.
         assert (twin.raw, twin.recovered, twin.size) == (event.raw, event.recovered, event.size)
 
 
+def test_an_event_is_a_dataclass_to_whoever_looks() -> None:
+    for event in events_of_both_kinds():
+        assert dataclasses.is_dataclass(event)
+        assert not hasattr(event, "__dict__")
+        shown = dataclasses.asdict(event)
+        assert list(shown) == [each.name for each in dataclasses.fields(wm.Event)]
+        assert shown["sequence"] == event.sequence
+        assert shown["recovered"] is event.recovered
+        assert wm.Resource(**{**shown["resource"], "scope": event.scope, "references": ()}).name == event.name
+        assert not any(each.init for each in dataclasses.fields(event))  # servers make events
+    assert {each.name: each.type for each in dataclasses.fields(wm.Event)}["resource"] == "Resource"
+
+
 def test_attributes_are_a_dict_that_cannot_be_changed() -> None:
     resource = events_of_both_kinds()[0].resource
     assert resource.attributes == {"a": "b"}
