@@ -315,7 +315,7 @@ class Relay:
 
     # ------------------------------------------------------------------------------------------ bytes out
     def data_to_send(self, limit: int | None = None) -> bytes:
-        """Whole frames for the client, at least one and beyond that at most `limit` bytes."""
+        """Whole frames for the client, as many as reach `limit` bytes: fewer bytes mean that nothing is left."""
         data = _take(self._to_client, limit)
         self.to_client_bytes -= len(data)
         return data
@@ -380,7 +380,7 @@ def _window_update(count: int, stream: int = 0) -> bytes:
 def _take(queue: deque[bytes], limit: int | None) -> bytes:
     parts: list[bytes] = []
     size = 0
-    while queue and (limit is None or not parts or size + len(queue[0]) <= limit):
+    while queue and (limit is None or size < limit):
         parts.append(queue.popleft())
         size += len(parts[-1])
     return b"".join(parts)

@@ -202,6 +202,17 @@ def test_what_is_taken_is_bounded_but_for_one_frame() -> None:
     assert relay.data_to_send(len(EVENT) * 2) == EVENT * 2
 
 
+def test_less_than_was_asked_for_is_all_there_is() -> None:
+    """Whoever got less waits for the next event of its peers, and there may be none before what is left has arrived."""
+    for limit in range(1, 40):
+        relay = greeted(EVENT * 3)
+        relay.receive_upstream(EVENT * 3)
+        for take in (relay.data_to_send, relay.data_for_upstream):
+            while len(take(limit)) >= limit:
+                pass
+            assert take(None) == b""
+
+
 FRAMES = st.lists(
     st.builds(
         frame,
