@@ -37,6 +37,7 @@ from mockcentral.scenario.schema import (
     LogSettings,
     PingSettings,
     Publish,
+    RestSettings,
     Rule,
     Scenario,
     StatusSettings,
@@ -370,6 +371,7 @@ def world_settings() -> st.SearchStrategy[WorldSettings]:
             life=durations(0.05, 3600.0),
             accept=st.sampled_from(("issued", "expired", "any")),
             on_expiry=st.sampled_from(("end", "ignore")),
+            first_message=st.sampled_from(("any", "same")),
         ),
         log=st.builds(
             LogSettings,
@@ -378,10 +380,23 @@ def world_settings() -> st.SearchStrategy[WorldSettings]:
             keep=st.integers(1, 10_000),
             keep_for=durations(0.01, 86400.0),
         ),
-        ping=st.builds(PingSettings, every=st.one_of(st.none(), durations(0.05, 60.0))),
-        status=st.builds(
-            StatusSettings, bad_token=codes(), expired_token=codes(), unknown_topic=codes(), foreign_tenant=codes()
+        ping=st.builds(
+            PingSettings,
+            every=st.one_of(st.none(), durations(0.05, 60.0)),
+            unanswered=st.one_of(st.none(), st.integers(1, 1000)),
         ),
+        status=st.builds(
+            StatusSettings,
+            bad_token=codes(),
+            expired_token=codes(),
+            unknown_topic=codes(),
+            foreign_tenant=codes(),
+            unanswered_pings=codes(),
+            replaced=codes(),
+        ),
+        same_topic=st.sampled_from(("both", "newest")),
+        agent_status=st.sampled_from(("store", "ignore")),
+        rest=st.builds(RestSettings, unknown_parameters=st.sampled_from(("ignore", "refuse"))),
         harvester=st.builds(HarvesterSettings, page_size=st.integers(1, 200)),
     )
 

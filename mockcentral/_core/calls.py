@@ -98,6 +98,7 @@ class Call:
         "stream",
         "token",
         "token_expires",
+        "unanswered",
         "wants_pings",
     )
 
@@ -129,6 +130,8 @@ class Call:
         """Events that later ones overtake: until which event of the call, how it goes out, for which rules."""
         self.ping_marks: dict[str, int] = {}
         """PING events without an answer: what had reached the wire before each."""
+        self.unanswered = 0
+        """PING events in a row without an answer."""
         self.sent = 0
         self.pings = 0
         self.refreshes = 0

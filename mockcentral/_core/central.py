@@ -80,12 +80,13 @@ from mockcentral._core.journal import Journal
 from mockcentral._core.keeping import Keeper, Restored, Rows, read_event
 from mockcentral._core.log import EventLog, Gone, TopicLog
 from mockcentral._core.receipts import ASKED, TTL, Pending, Receipts
-from mockcentral._core.resources import ResourceStore, make_link, unversioned, versioned
+from mockcentral._core.resources import Place, ResourceStore, make_link, unversioned, versioned
 from mockcentral._core.rules import Cause, EndlessRules, Firing, Reactor, fire
 from mockcentral._core.tokens import TokenBook, Worth, bearer
 from mockcentral._core.tokens import Verdict as TokenVerdict
 from mockcentral._core.topics import Topic, TopicEntry, TopicIndex, filters_of, topic_of
 from mockcentral._core.traffic import TrafficLine
+from mockcentral._core.writes import put_subresource
 from mockcentral.scenario.scaling import scaled
 from mockcentral.scenario.schema import FaultRule, Filter, Scenario
 from mockcentral.scenario.types import Code
@@ -574,7 +575,10 @@ class Central:
             self._journal_request(
                 call, "agent_status", request, True, now, state=request.state, message=request.message
             )
+            if call.entry is not None and self.settings.agent_status == "store":
+                self._keep_status(call.entry.topic, request, now)
         elif request.request_type == PING_RESPONSE:
+            call.unanswered = 0
             self._journal_request(call, "ping_response", request, True, now, id=request.ping_id)
         elif call.entry is None:
             self._subscribe(call, request, now)
@@ -639,18 +643,27 @@ class Central:
     def _subscribe(self, call: Call, request: WatchRequest, now: float) -> None:
         verdict = self.tokens.judge(request.token, self.wall(now))
         entry = self.topics.find(request.self_link)
+        mixed = self.settings.token.first_message == "same" and verdict.fingerprint != call.token
         strikes: list[Strike] = []
-        if verdict.worth is Worth.GOOD and entry is not None:
+        if verdict.worth is Worth.GOOD and entry is not None and not mixed:
             nth = self._count("subscribe")
             strikes = self._strikes("subscribe", nth, now, connection=call.connection.id, call=call.id)
         # Told before anything a fault does about it, and yet it has to say what will come of the request.
         refused = any(isinstance(action, AnswerCall) for strike in strikes for action in strike.actions)
-        accepted = verdict.worth is Worth.GOOD and entry is not None and not refused
+        accepted = verdict.worth is Worth.GOOD and entry is not None and not refused and not mixed
         self._journal_request(
             call, "subscribe", request, accepted, now, verdict=verdict, capabilities=list(request.capabilities)
         )
         if verdict.worth is not Worth.GOOD:
             self._refuse_token(call, verdict, now)
+            return
+        if mixed:
+            self._end(
+                call,
+                self.settings.status.bad_token,
+                "the first message has another token than the call's metadata",
+                now,
+            )
             return
         if entry is None:
             self._end(call, self.settings.status.unknown_topic, f"no watch topic {request.self_link[:200]!r}", now)
@@ -661,6 +674,10 @@ class Central:
                     self._end(call, found.code, found.message, now, rule)
         if call.id not in self.calls:
             return
+        if self.settings.same_topic == "newest":
+            for number in tuple(entry.calls):
+                if (other := self.calls.get(number)) is not None:
+                    self._end(other, self.settings.status.replaced, f"stream {call.id} watches the topic now", now)
         call.entry = entry
         entry.calls[call.id] = None
         call.token, call.token_expires = verdict.fingerprint, verdict.expires
@@ -690,6 +707,28 @@ class Central:
             call.refreshes += 1
             self._watch_expiry(call, now)
             self._observe("token_refresh", call.refreshes, now, connection=call.connection.id, call=call.id)
+
+    def _keep_status(self, topic: Topic, request: WatchRequest, now: float) -> None:
+        """What an agent says of itself becomes the `status` of its resource: the one its topic names (protocol 4.8)."""
+        for one in topic.filters:
+            if not one.kind.endswith("Agent") or "*" in (one.name, one.group):
+                continue
+            scope = (
+                (one.scope.kind, one.scope.name) if one.scope is not None and one.scope.kind != "*" else (None, None)
+            )
+            link = make_link(one.group, one.kind, one.name, *scope)
+            if (resource := self.resources.get(link)) is None:
+                continue
+            before = resource.get("status")
+            known = dict(before) if isinstance(before, Mapping) else {}
+            status = known | {
+                "state": request.state[:400],
+                "previousState": known.get("state", ""),
+                "message": request.message[:4000],
+                "lastActivityTime": self.timestamp(now),
+            }
+            collection, _, name = link.rpartition("/")
+            put_subresource(self, Place(collection, name, "status"), {"status": status}, now)
 
     def _journal_request(
         self,
@@ -743,7 +782,12 @@ class Central:
     def _ping(self, call: Call, now: float) -> None:
         if call.id not in self.calls or call.entry is None or call.quiet:
             return
+        most = self.settings.ping.unanswered
+        if most is not None and call.unanswered >= most:
+            self._end(call, self.settings.status.unanswered_pings, f"{most} PINGs without an answer", now)
+            return
         call.pings += 1
+        call.unanswered += 1
         entry = self._ping_event(call, now)
         call.ping_marks[entry.event.id] = self.receipts.sent
         if len(call.ping_marks) > MAX_PING_MARKS:

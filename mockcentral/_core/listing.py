@@ -29,8 +29,20 @@ class Asked:
     embeds: bool = False
 
 
+PARAMETERS = ("page", "pageSize", "query", "sort", "fields", "embed")
+"""Of a list; a single resource takes `fields` alone."""
+
+
+def check(parameters: Mapping[str, str], known: Iterable[str] = PARAMETERS) -> None:
+    """Raises ValueError for a parameter that is not known (`world.rest.unknown_parameters: refuse`)."""
+    known = tuple(known)
+    for name in parameters:
+        if name not in known:
+            raise ValueError(f"there is no parameter {name[:40]!r}: write {', '.join(known)}")
+
+
 def parse(parameters: Mapping[str, str]) -> Asked:
-    """The parameters of a request. A page size above the limit is cut; unknown parameters are ignored.
+    """The parameters of a request. A page size above the limit is cut; unknown parameters are passed over (`check`).
 
     Raises ValueError with the parameter, its value and what may stand there.
     """

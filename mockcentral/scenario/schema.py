@@ -32,6 +32,10 @@ class TokenSettings:
         "`expired` takes issued tokens past their exp, too; `any` every JWT whose exp lies in the future", "issued"
     )
     on_expiry: Literal["end", "ignore"] = doc("whether a stream ends when the last token seen on it expires", "end")
+    first_message: Literal["any", "same"] = doc(
+        "whether the token of a stream's first message may be any good one, or has to be that of the call's metadata",
+        "any",
+    )
 
 
 @strict_dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +55,12 @@ class PingSettings:
     """Application-level PING events; only streams that offered the capability get them."""
 
     every: Duration | None = doc("pause between PING events on a stream; null sends none", Duration(30.0), minimum=0.05)
+    unanswered: int | None = doc(
+        "a stream ends after so many PING events in a row without an answer; null: it never does",
+        None,
+        minimum=1,
+        maximum=1000,
+    )
 
 
 @strict_dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +71,8 @@ class StatusSettings:
     expired_token: Code = doc("token past its exp, at subscribe and on the stream", Code.UNAUTHENTICATED)
     unknown_topic: Code = doc("the first message names a topic that does not exist", Code.NOT_FOUND)
     foreign_tenant: Code = doc("x-axway-tenant-id is not the world's tenant", Code.PERMISSION_DENIED)
+    unanswered_pings: Code = doc("the client left `ping.unanswered` PING events without an answer", Code.UNAVAILABLE)
+    replaced: Code = doc("with `same_topic: newest`, a newer stream watches the topic", Code.ABORTED)
 
 
 @strict_dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +88,15 @@ class HarvesterSettings:
 
 
 @strict_dataclass(frozen=True, slots=True, kw_only=True)
+class RestSettings:
+    """The REST API."""
+
+    unknown_parameters: Literal["ignore", "refuse"] = doc(
+        "a parameter of a list or a read that is not known is passed over, or answered with 400", "ignore"
+    )
+
+
+@strict_dataclass(frozen=True, slots=True, kw_only=True)
 class WorldSettings:
     """The fake Central before anything happens."""
 
@@ -84,11 +105,18 @@ class WorldSettings:
         "from when on a stream receives events: everything published since the call was opened, or its first message",
         "stream_open",
     )
+    same_topic: Literal["both", "newest"] = doc(
+        "what two streams on one topic come to: both get every event, or the newest ends the others", "both"
+    )
     token: TokenSettings = doc("tokens", TokenSettings)
     log: LogSettings = doc("event log", LogSettings)
     ping: PingSettings = doc("PING events", PingSettings)
     status: StatusSettings = doc("gRPC statuses of refusals", StatusSettings)
     harvester: HarvesterSettings = doc("history", HarvesterSettings)
+    rest: RestSettings = doc("REST API", RestSettings)
+    agent_status: Literal["store", "ignore"] = doc(
+        "whether a status an agent reports on its stream becomes the `status` of the agent its topic names", "store"
+    )
     barrier_timeout: Duration = doc(
         "how long the moment `barrier` is waited for after each action", Duration(10.0), minimum=0.01
     )

@@ -49,6 +49,8 @@ class Target:
 class EdgeHost(Host):
     """The sockets, clock and connections of one edge."""
 
+    needed_by_clients = ()
+
     def __init__(
         self,
         scenario: Scenario,

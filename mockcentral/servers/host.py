@@ -14,7 +14,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import parse_qsl, unquote
 
 from mockcentral._core.actions import (
@@ -90,6 +90,9 @@ def _of_type(headers: tuple[tuple[str, str], ...], kind: str) -> tuple[tuple[str
 class Host:
     """One world's sockets, clock and connections."""
 
+    needed_by_clients: ClassVar[tuple[str, ...]] = ("signer", "front_door", "http_api")
+    """Modules beside this one that nobody needs before a client comes."""
+
     def __init__(
         self,
         scenario: Scenario,
@@ -159,7 +162,7 @@ class Host:
         self._listener.start()
         # What only clients need is made when nobody waits for the world any more, and not while a client's PING waits
         # on this loop: a key for tokens, h2, protobuf, Flask.
-        for module in ("signer", "front_door", "http_api"):
+        for module in self.needed_by_clients:
             import_ahead(f"mockcentral.servers.{module}")
         if self._stall_meter is not None:
             self._end_of_measuring = self._stall_meter.listen(self._lost_time)

@@ -7,7 +7,7 @@ view reads the request, asks `_core`, renders the answer. Views run on the world
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -172,6 +172,10 @@ def _read(host: Host, place: Place, version: str) -> Response:
     resource = host.central.resources.get(place.link)
     if resource is None:
         return problem(404, f"there is no resource {request.path[:200]}")
+    try:
+        _check_parameters(host, ("fields",))
+    except ValueError as error:
+        return problem(400, str(error))
     return _json(listing.project(in_version(resource, version), request.args.get("fields", "")))
 
 
@@ -182,9 +186,15 @@ def _read_subresource(host: Host, place: Place, version: str) -> Response:
     return _json({place.subresource: resource[place.subresource]})
 
 
+def _check_parameters(host: Host, known: Iterable[str]) -> None:
+    if host.central.settings.rest.unknown_parameters == "refuse":
+        listing.check(request.args, known)
+
+
 def _list(host: Host, place: Place, version: str) -> Response:
     store = host.central.resources
     try:
+        _check_parameters(host, listing.PARAMETERS)
         asked = listing.parse(request.args)
     except ValueError as error:
         return problem(400, str(error))

@@ -106,8 +106,9 @@ class _Ahead:
             if self._held is not None:
                 self._held.append(module)
                 return
-        # No daemon: a process that ends under a thread that makes a key, in Rust and OpenSSL, may crash.
-        threading.Thread(target=_import, args=(module,), name="mockcentral-import").start()
+        # No daemon, although who asks may be one: a process that ends under a thread that makes a key, in Rust and
+        # OpenSSL, is aborted.
+        threading.Thread(target=_import, args=(module,), name="mockcentral-import", daemon=False).start()
 
     @contextmanager
     def later(self) -> Iterator[None]:

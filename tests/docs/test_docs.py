@@ -13,6 +13,9 @@ from typing import Any
 
 import pytest
 
+from mockcentral.scenario.fields import hints_of
+from mockcentral.scenario.schema import Scenario
+
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(path for folder in (ROOT, ROOT / "docs", ROOT / "scenarios") for path in folder.glob("*.md"))
 EXAMPLES = sorted((ROOT / "docs" / "examples").glob("*.py"))
@@ -116,3 +119,36 @@ def test_the_sample_topic_is_created_read_back_and_its_events_told_apart() -> No
         expected = world.publish(matching)
         published = [record for record in world.journal() if record["kind"] == "event.published"]
         assert [record["sequence"] for record in published if record["topics"]] == expected
+
+
+def test_every_switch_for_what_is_unknown_of_the_real_service_exists_and_every_row_says_what_there_is() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    table = text.partition("| question | here | switch |\n|---|---|---|\n")[2].partition("\n\n")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
+    assert len(rows) >= 15
+    for question, _, switch in rows:
+        named = re.findall(r"`(world[.\w]*)`", switch)
+        assert named or switch.startswith("none: "), f"{question}: say which switch, or why there is none"
+        for path in named:
+            kind: Any = Scenario
+            for word in path.split("."):
+                assert word in hints_of(kind), f"{path}: there is no {word}"
+                kind = hints_of(kind)[word]
+
+
+def test_what_the_protocol_page_leaves_open_has_a_switch() -> None:
+    """Its section 7.3, in its order: each of them a setting, tried in tests/mockcentral/_core and servers."""
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    for path in (
+        "world.status",
+        "world.token.first_message",
+        "world.token.on_expiry",
+        "world.status.expired_token",
+        "world.ping.every",
+        "world.ping.unanswered",
+        "world.same_topic",
+        "world.log.step",
+        "world.delivery",
+        "world.rest.unknown_parameters",
+    ):
+        assert f"`{path}`" in text, path

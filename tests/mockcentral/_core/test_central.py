@@ -37,6 +37,7 @@ from mockcentral.scenario.schema import (
     AbortAfter,
     Attempt,
     Filter,
+    FilterScope,
     LogSettings,
     PingSettings,
     Publish,
@@ -178,6 +179,81 @@ def test_an_agent_status_may_come_first_with_or_without_a_link(link: str) -> Non
     rig.ask(call)
     rig.publish()
     assert rig.sent(call) == [100001]
+
+
+AGENT = Filter(kind="DiscoveryAgent", name="d", scope=FilterScope(kind="Environment", name="e"))
+STATUS = "/management/environments/e/discoveryagents/d"
+
+
+def reporting(**world: Any) -> tuple[Rig, int]:
+    """An agent on its own topic."""
+    rig = Rig(Scenario(scenario="x", about="y", topics=(Topic(name="all", filters=(AGENT,)),)), **world)
+    rig.publish("d", kind="DiscoveryAgent")
+    return rig, rig.watch()
+
+
+def report(rig: Rig, call: int, state: str) -> Any:
+    said = WatchRequest(self_link=TOPIC, request_type=AGENT_STATUS, state=state, message=f"is {state}")
+    rig.central.request_received(call, said, rig.now)
+    stored = rig.central.resources.get(STATUS)
+    assert stored is not None
+    return stored.get("status")
+
+
+def test_what_an_agent_says_on_its_stream_becomes_its_status_and_an_event() -> None:
+    rig, call = reporting()
+    assert report(rig, call, "unhealthy")["state"] == "unhealthy"
+    status = report(rig, call, "running")
+    assert (status["state"], status["previousState"], status["message"]) == ("running", "unhealthy", "is running")
+    assert status["lastActivityTime"] == rig.central.timestamp(rig.now)
+    assert [record["op"] for record in rig.records("stream.event")] == ["SUBRESOURCEUPDATED"] * 2
+
+
+def test_a_status_may_be_for_the_journal_alone() -> None:
+    rig, call = reporting(agent_status="ignore")
+    assert report(rig, call, "running") is None
+    assert rig.last("stream.request")["state"] == "running"
+
+
+def test_a_status_of_an_agent_that_is_not_there_changes_nothing() -> None:
+    rig, call = reporting()
+    rig.central.resources.delete(STATUS)
+    said = WatchRequest(self_link=TOPIC, request_type=AGENT_STATUS, state="running")
+    rig.central.request_received(call, said, rig.now)
+    assert STATUS not in rig.central.resources
+    assert call in rig.central.calls
+
+
+# ------------------------------------------------------------------------- where the real service is unknown
+def test_the_first_message_may_have_to_bring_the_token_of_the_call() -> None:
+    rig = Rig(token=TokenSettings(first_message="same"))
+    token = rig.token()
+    assert rig.watch(token=token) in rig.central.calls
+    call = rig.open(token=token)
+    rig.ask(call, token=rig.token())
+    assert rig.take() == [EndCall(call, 16, "the first message has another token than the call's metadata")]
+    assert not rig.last("stream.request")["accepted"]
+    assert not rig.records("subscribe")
+
+
+def test_a_second_stream_on_a_topic_may_end_the_first() -> None:
+    rig = Rig(same_topic="newest")
+    first, elsewhere = rig.watch(), rig.watch(OTHER)
+    second = rig.watch()
+    assert rig.take() == [EndCall(first, 10, f"stream {second} watches the topic now")]
+    assert {second, elsewhere} <= rig.central.calls.keys()
+
+
+def test_a_client_that_does_not_answer_pings_may_lose_its_stream() -> None:
+    rig = Rig(ping=PingSettings(every=Duration(10.0), unanswered=2), token=TokenSettings(life=Duration(1e6)))
+    call = rig.watch(capabilities=("ping",))
+    for at in (10.0, 20.0):
+        pings = [order for order in rig.at(at) if isinstance(order, SendEvents)]
+        assert len(pings) == 1
+    answer = WatchRequest(request_type=PING_RESPONSE, ping_id=pings[0].events[0].event.id)
+    rig.central.request_received(call, answer, rig.now)
+    assert len(rig.at(40.0)) == 2
+    assert rig.at(50.0) == [EndCall(call, 14, "2 PINGs without an answer")]
 
 
 def test_a_ping_response_is_recorded_with_its_id_whenever_it_comes() -> None:

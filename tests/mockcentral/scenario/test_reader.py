@@ -99,7 +99,8 @@ def test_what_is_not_said_has_its_documented_default() -> None:
         ("world: {tenant: ''}", "tenant: the text is empty"),
         (
             "world: wide",
-            "world: a mapping is needed here, with tenant, delivery, token, log, ping, status, harvester or barrier_t",
+            "world: a mapping is needed here, with tenant, delivery, same_topic, token, log, ping, status, harvester, "
+            "rest, agent_status or barrier_t",
         ),
         ("world: {delivery: early}", "delivery: `early` is not known: write stream_open or first_request"),
         ("world: {delivery: stream-open}", "delivery: `stream-open` is not known: did you mean `stream_open`?"),

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from mockcentral import World
+from mockcentral.scenario.schema import RestSettings, Scenario, WorldSettings
 from tests.mockcentral.clients import ONE_FILTER, TOPIC, ask, harvest, request, topic
 
 ENV = "/apis/management/v1/environments/e"
@@ -174,3 +175,18 @@ def test_the_front_door_describes_itself_to_anybody(world: World) -> None:
     assert len(set(operations)) == len(operations) > 15
     trace = ask(world, "TRACE", ENV)
     assert (trace.status, trace.headers["allow"]) == (405, "DELETE, GET, HEAD, PATCH, POST, PUT")
+
+
+def test_a_parameter_nobody_knows_is_passed_over_or_refused() -> None:
+    strict = Scenario(scenario="x", about="y", world=WorldSettings(rest=RestSettings(unknown_parameters="refuse")))
+    for scenario, status in ((None, 200), (strict, 400)):
+        with World(scenario) as world:
+            assert ask(world, "POST", "/apis/management/v1/environments", {"name": "e"}).status == 201
+            for path in ("environments?colour=red", "environments/e?page=1"):
+                answer = ask(world, "GET", f"/apis/management/v1/{path}")
+                assert answer.status == status
+            if status == 400:
+                assert error(answer) == "there is no parameter 'page': write fields"
+            known = "environments?fields=name&query=name==e&page=1&pageSize=5&sort=name,ASC&embed=metadata.references"
+            for path in (known, "environments/e?fields=name"):
+                assert ask(world, "GET", f"/apis/management/v1/{path}").status == 200
