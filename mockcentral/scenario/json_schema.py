@@ -17,7 +17,7 @@ from mockcentral.faults.base import Fault
 from mockcentral.scenario import scalars
 from mockcentral.scenario.fields import FieldDoc
 from mockcentral.scenario.reader import CHOICES, is_required
-from mockcentral.scenario.schema import Attempt, FaultRule, Scenario
+from mockcentral.scenario.schema import AbortAfter, Attempt, FaultRule, Scenario
 from mockcentral.scenario.types import (
     ERROR_CODES,
     Anchor,
@@ -110,6 +110,10 @@ SHAPES: Mapping[Any, Callable[[FieldDoc], Json]] = {
 }
 
 
+ONE_OF: Mapping[type[Any], tuple[str, ...]] = {AbortAfter: ("events", "time")}
+"""Of these fields, each of which may be absent, one has to say something."""
+
+
 class _Maker:
     """Collects a definition for every dataclass it meets."""
 
@@ -147,6 +151,10 @@ class _Maker:
             properties[field.name] = shape
         required = [field.name for field in dataclasses.fields(kind) if is_required(field)]
         made: Json = {"type": "object", "description": _sentence(kind), "properties": properties}
+        if kind in ONE_OF:
+            made["anyOf"] = [
+                {"required": [name], "properties": {name: {"not": {"type": "null"}}}} for name in ONE_OF[kind]
+            ]
         return {**made, "additionalProperties": False, **({"required": required} if required else {})}
 
     def _define(self, kind: Any, make: Callable[[Any], Json]) -> Json:

@@ -150,6 +150,8 @@ def test_a_missing_key_is_refused_by_both_or_by_neither(scenario: Scenario, draw
         {"rules": [{"name": "x", "when": {"kind": "X"}, "then": [{"update": {"spec": []}}]}]},
         {"attempts": ["fine"]},
         {"attempts": [{}]},
+        {"attempts": [{"abort_after": {"code": "OK"}}]},
+        {"attempts": [{"abort_after": {"events": None}}]},
         {"expect": ["orderd"]},
         {"expect": [{"reconnects": {"within": 5}}]},
     ],
