@@ -103,7 +103,7 @@ def _values(hint: Any, about: FieldDoc) -> str:
         return f"{_values(inner[0], about)}, or null"
     if typing.get_origin(hint) is tuple:
         return f"list of {_values(inner[0], FieldDoc())}"
-    say = scalars.write_duration if hint in (Duration, Span) else lambda number: f"{number:,g}"
+    say = scalars.write_duration if hint in (Duration, Span) else _number
     if hint is str:
         bounds = "" if about.maximum is None else f", at most {about.maximum:g} characters"
     elif about.minimum is not None and about.maximum is not None:
@@ -113,6 +113,10 @@ def _values(hint: Any, about: FieldDoc) -> str:
     else:
         bounds = "" if about.maximum is None else f", at most {say(about.maximum)}"
     return _TYPES[hint] + bounds
+
+
+def _number(number: float) -> str:
+    return f"{number:,g}" if abs(number) < 1e6 or number != int(number) else f"{int(number):,}"
 
 
 def _shown(value: Any) -> str:

@@ -171,7 +171,9 @@ class Link(asyncio.Protocol):
             return True
         while self._unheard:  # over TLS the end may come with the same read
             self._listen(self._next_unheard())
-        return False
+        if self.pipe is None or self._transport.get_extra_info("sslcontext") is not None:  # TLS ends both ways at once
+            return False
+        return self.pipe.ended(self._transport.close)  # what a slow line holds is not lost with the end behind it
 
     def connection_lost(self, error: Exception | None) -> None:
         if not self.id:  # it was never ours

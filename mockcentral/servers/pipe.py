@@ -46,6 +46,7 @@ class Pipe:
         self._in: Shaper | None = None
         self._timers: dict[bool, asyncio.TimerHandle] = {}
         self._last: Callable[[], None] | None = None
+        self._end: Callable[[], None] | None = None
         self._over = False
         self.mangler: Mangler | None = None
         """Cuts up what goes out; made by whoever needs it."""
@@ -119,6 +120,19 @@ class Pipe:
         else:
             self._last = last
 
+    def ended(self, end: Callable[[], None]) -> bool:
+        """The client will send no more: do this when nothing is under way in either direction. False when nothing is
+        now, and it is not done.
+        """
+        if self._still:
+            return False
+        self._end = end
+        return True
+
+    @property
+    def _still(self) -> bool:
+        return not any(shaper is not None and shaper.size for shaper in (self._in, self._out))
+
     def close(self) -> None:
         """Nothing comes or goes any more; what is under way is lost."""
         self._over = True
@@ -144,6 +158,7 @@ class Pipe:
             self._choke()
             if data and not self.deaf:
                 self._deliver(data)
+            self._end_if_still()
             return
         if data and not self.mute and not self._transport.is_closing():
             self._transport.write(data)
@@ -151,6 +166,12 @@ class Pipe:
             last, self._last = self._last, None
             last()
         self._wrote()
+        self._end_if_still()
+
+    def _end_if_still(self) -> None:
+        if self._end is not None and self._still:
+            end, self._end = self._end, None
+            end()
 
 
 def half_close(transport: asyncio.Transport) -> None:

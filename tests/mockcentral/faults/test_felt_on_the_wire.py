@@ -609,6 +609,34 @@ def test_a_tls_fault_on_a_plain_port_has_no_receipt(world: World) -> None:
     assert no_receipt(world)
 
 
+@pytest.mark.parametrize("direction", ["from_client", "to_client", "both"])
+@pytest.mark.parametrize("what", [{"delay": "100ms"}, {"rate": 4000}])
+def test_a_slow_line_loses_nothing_of_who_has_said_all_he_has_to_say(
+    world: World, what: dict[str, object], direction: str
+) -> None:
+    name = "latency" if "delay" in what else "bandwidth"
+    arm(world, {name: {**what, "direction": direction}}, "connect")
+    host, _, port = world.address.rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=PATIENCE) as client:
+        client.sendall(b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n")
+        client.shutdown(socket.SHUT_WR)
+        answer = b""
+        while data := client.recv(65536):
+            answer += data
+    assert answer.startswith(b"HTTP/1.1 404 ")
+    assert answer.rstrip().endswith(b"}")
+
+
+def test_a_slow_line_that_falls_silent_ends_all_the_same(world: World) -> None:
+    arm(world, {"latency": {"delay": "100ms", "direction": "both"}}, "connect")
+    arm(world, "blackhole", "http", name="silence")
+    host, _, port = world.address.rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=PATIENCE) as client:
+        client.sendall(b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n")
+        client.shutdown(socket.SHUT_WR)
+        assert client.recv(65536) == b""
+
+
 # ------------------------------------------------------------------------------------------ nobody is forgotten
 ELSEWHERE = {
     "ping_ack": test_a_client_without_its_ack_gives_the_connection_up,
