@@ -92,6 +92,7 @@ class Link(asyncio.Protocol):
         """An HTTP/1 answer is being sent in pieces: nothing else may be answered in between."""
         self._closing = False
         self._lingering = False
+        self._half_read = 0
         self._impatience: asyncio.TimerHandle | None = None
 
     # ------------------------------------------------------------------------------------------ asyncio calls these
@@ -182,6 +183,7 @@ class Link(asyncio.Protocol):
         self._transport.close()  # Python 3.10 warns of a TLS transport that ended by itself and was not closed
         self._unheard.clear()
         self._be_patient()
+        self._weigh(0)
         if self.pipe is not None:
             self.pipe.close()
         reason = "closed" if error is None else type(error).__name__
@@ -441,6 +443,23 @@ class Link(asyncio.Protocol):
         self.host.central.connection_closed(self.id, self.host.now(), by="server", reason=reason)
         self.close(linger=linger)
 
+    def _weigh(self, half_read: int) -> None:
+        if half_read != self._half_read:
+            self._half_read = half_read
+            self.host.weigh(self, half_read)
+
+    def too_much(self) -> None:
+        """All connections together hold too much of what has not ended, and this one holds most."""
+        if self.h2 is not None:
+            self.h2.goaway(ErrorCodes.ENHANCE_YOUR_CALM, 0)
+        else:
+            self._transport.write(error_response(503, "Too much is being sent at once."))
+        self._refuse("too much half-sent at once", linger=True)
+        spoken = self.h2 or self.http1
+        assert spoken is not None  # it has to have said something to hold anything
+        spoken.drop_half_read()
+        self._weigh(0)
+
     # ------------------------------------------------------------------------------------------ patience
     def _be_patient(self) -> None:
         if self._impatience is not None:
@@ -483,6 +502,7 @@ class Link(asyncio.Protocol):
     def _hear_h2(self, data: bytes) -> None:
         assert self.h2 is not None
         self._understand(self.h2.receive(data, self.host.now()))
+        self._weigh(self.h2.half_read)
         if self._impatience is not None and self.h2.greeted and not self._closing:
             self._be_patient()
 
@@ -553,6 +573,7 @@ class Link(asyncio.Protocol):
             if interim := self.http1.data_to_send():
                 self._transport.write(interim)
             self.host.answer(self, event)
+        self._weigh(self.http1.half_read)
         if self._closing:
             return
         if not self.http1.unfinished:

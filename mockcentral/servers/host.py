@@ -49,6 +49,7 @@ from mockcentral._core.keeping import Keeper
 from mockcentral._core.shapes import misshapen
 from mockcentral.scenario.schema import Scenario
 from mockcentral.servers import wsgi
+from mockcentral.servers.half_read import HalfRead
 from mockcentral.servers.handshake import BROKEN, shake_hands_badly
 from mockcentral.servers.listener import Listener, bind, shown
 from mockcentral.servers.portal import import_ahead
@@ -114,6 +115,7 @@ class Host:
         self.signer = signer()
         self.assertions = assertions or Assertions()
         self.links: dict[int, Link] = {}
+        self._half_read: HalfRead[Link] = HalfRead()
         self.streams: dict[int, tuple[Link, int]] = {}
         """Call -> where it lives."""
         self.tls = tls
@@ -192,6 +194,11 @@ class Host:
                 link.abort()
         for future in self._barriers:
             future.cancel()
+
+    def weigh(self, link: Link, half_read: int) -> None:
+        """A link holds so many bytes of what has not ended. When all together hold too much, the heaviest has to go."""
+        if (heaviest := self._half_read.weigh(link, half_read)) is not None:
+            heaviest.too_much()
 
     def link_gone(self) -> None:
         """A link reported its end."""

@@ -362,6 +362,16 @@ class ServerConnection:
         return events
 
     @property
+    def half_read(self) -> int:
+        """Bytes of messages and request bodies that have not ended."""
+        return self._held
+
+    def drop_half_read(self) -> None:
+        """Let go of them; for a connection that is about to end."""
+        for call in self._streams.values():
+            self._drop_inbound(call)
+
+    @property
     def broken(self) -> bool:
         """True once `ProtocolBroken` was reported."""
         return self._broken

@@ -118,6 +118,15 @@ class Http1Connection:
             return False
         return self._h11.their_state is h11.SEND_BODY or bool(self._ahead) or bool(self._h11.trailing_data[0])
 
+    @property
+    def half_read(self) -> int:
+        """Bytes of a request body that has not ended."""
+        return len(self._body)
+
+    def drop_half_read(self) -> None:
+        """Let go of it; for a connection that is about to end."""
+        self._body.clear()
+
     def receive(self, data: bytes) -> list[HttpRequest | Http1Error]:
         """The request completed by `data`, or the reason there will be none. Never raises.
 

@@ -106,3 +106,40 @@ def split(frame: bytes) -> bytes:
     first = HeadersFrame(1, pieces[0]).serialize()
     rest = [ContinuationFrame(1, piece).serialize() for piece in pieces[1:-1]]
     return first + b"".join(rest) + ContinuationFrame(1, pieces[-1], flags=["END_HEADERS"]).serialize()
+
+
+@pytest.mark.parametrize("heaviest", ["http/1.1", "http/2"])
+def test_what_all_began_to_send_is_bounded_and_who_holds_most_has_to_go(
+    world: World, heaviest: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mockcentral.servers.half_read.MAX_HALF_READ", 20_000)
+    more, less = (15_000, 7_000) if heaviest == "http/1.1" else (7_000, 15_000)
+    credentials = [("authorization", f"Bearer {world.token}"), ("x-axway-tenant-id", world.tenant)]
+    with Watch(world) as watch, raw(world.address) as first, raw(world.address) as second:
+        subscribed(world)
+        first.sendall(f"POST /auth/x HTTP/1.1\r\nhost: x\r\ncontent-length: 30000\r\n\r\n{'x' * more}".encode())
+        second.sendall(HELLO + headers(1, [*CALL, *credentials]))
+        second.sendall(DataFrame(1, b"\0" + (30_000).to_bytes(4, "big") + bytes(less)).serialize())
+        if heaviest == "http/1.1":
+            assert read_all(first).startswith(b"HTTP/1.1 503 ")
+        else:
+            assert goaway_code(read_all(second)) == 11  # ENHANCE_YOUR_CALM
+        closed = world.wait_for(lambda record: record["kind"] == "conn.close", PATIENCE)
+        assert closed["reason"] == "too much half-sent at once"
+        published = world.publish(service())
+        assert watch.sequences(1) == published
+        assert {link["protocol"] for link in world.connections()} == {"h2", "http/1.1"} - {heaviest} | {"h2"}
+        assert sum(world._live_host()._half_read._held.values()) < 20_000
+
+
+def test_what_ended_is_not_counted_as_half_read(world: World) -> None:
+    with raw(world.address) as first, raw(world.address) as second:
+        for size in (1, 9_999):
+            first.sendall(b"POST /auth/x HTTP/1.1\r\nhost: x\r\ncontent-length: 10000\r\n\r\n" * (size == 1))
+            first.sendall(b"x" * size)
+        assert first.recv(100).startswith(b"HTTP/1.1 ")
+        second.sendall(b"POST /auth/x HTTP/1.1\r\nhost: x\r\ncontent-length: 10000\r\n\r\nxxx")
+    for connection in (1, 2):
+        closed = {"kind": "conn.close", "conn": connection}
+        world.wait_for(lambda record, closed=closed: closed.items() <= record.items(), PATIENCE)  # type: ignore[misc]
+    assert world._live_host()._half_read._held == {}
