@@ -38,7 +38,8 @@ def find(name: str) -> Path:
     """The file of a built-in scenario. Raises ScenarioError with the nearest name when there is none."""
     known = files()
     if name not in known:
-        message = f"there is no scenario {shown(name)}{nearest(name, known)}"
+        hint = nearest(name, known) or ": `python -m mockcentral list` shows all"
+        message = f"there is no scenario {shown(name)}{hint}"
         raise ScenarioError([Problem("", 0, 0, message)])
     return known[name]
 

@@ -47,7 +47,7 @@ def test_a_word_that_only_a_file_is_called_is_a_path(tmp_path: Path, monkeypatch
     [
         ("flakey", "there is no scenario `flakey`: did you mean `flaky`?"),
         ("slow_ack", "there is no scenario `slow_ack`: did you mean `slow-ack`?"),
-        ("zzzz", "there is no scenario `zzzz`: write burst, calm,"),
+        ("zzzz", "there is no scenario `zzzz`: `python -m mockcentral list` shows all"),
         ("no.yaml", "no.yaml: no such file or directory"),
         ("/", "/: this is a directory, not a file"),
         ("a\0b", "there is no scenario"),
