@@ -82,12 +82,12 @@ class Subject:
             self._lines.put(line)
         self._lines.put(None)
 
-    def wait_until(self, satisfied: Callable[[], bool]) -> None:
+    def wait_until(self, satisfied: Callable[[], bool], *, patience: float = PATIENCE) -> None:
         """Take the client's lines until `satisfied()`.
 
-        AssertionError with the client's stderr when it or PATIENCE ends first.
+        AssertionError with the client's stderr when it or `patience` (seconds) ends first.
         """
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + patience
         while not satisfied():
             try:
                 # Wakes up now and then: what `satisfied` looks at may come from the world.
