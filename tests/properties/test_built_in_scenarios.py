@@ -1,7 +1,7 @@
 """Our client in built-in scenarios, over sockets: whatever breaks, every event once and in order, and no check fails.
 
-The fault reached the wire each time: a scenario that breaks nothing tells nothing. What needs no wire is compared with the
-simulator in test_sim_agrees_with_sockets as well.
+The fault reached the wire each time: a scenario that breaks nothing tells nothing. What needs no wire is compared with
+the simulator in test_sim_agrees_with_sockets as well.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ async def passes(name: str) -> None:
 
 
 def over(world: mockcentral.World, collected: list[int]) -> bool:
-    """Whether everything was published, every fault has struck, and the client is there and has all that it can have."""
+    """Whether all was published, every fault has struck, and the client is there and has all that it can have."""
     if not world.traffic_done or any(rule["state"] == "armed" and not rule["triggered"] for rule in world.faults()):
         return False
     journal = world.journal()
