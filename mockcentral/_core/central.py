@@ -709,26 +709,41 @@ class Central:
             self._observe("token_refresh", call.refreshes, now, connection=call.connection.id, call=call.id)
 
     def _keep_status(self, topic: Topic, request: WatchRequest, now: float) -> None:
-        """What an agent says of itself becomes the `status` of its resource: the one its topic names (protocol 4.8)."""
+        """What is said of an agent becomes the `status` of the one its topic is about (protocol 4.8).
+
+        Nobody's, when that is none or more than one.
+        """
+        links = self._agents(topic)
+        if len(links) != 1:
+            return
+        (link,) = links
+        resource = self.resources.get(link)
+        assert resource is not None
+        before = resource.get("status")
+        known = dict(before) if isinstance(before, Mapping) else {}
+        status = known | {
+            "state": request.state[:400],
+            "previousState": known.get("state", ""),
+            "message": request.message[:4000],
+            "lastActivityTime": self.timestamp(now),
+        }
+        collection, _, name = link.rpartition("/")
+        put_subresource(self, Place(collection, name, "status"), {"status": status}, now)
+
+    def _agents(self, topic: Topic) -> set[str]:
+        """The links of the agent resources that a topic's filters let through; agents' own topics name a kind and an
+        environment, and not the agent.
+        """
+        found: set[str] = set()
         for one in topic.filters:
-            if not one.kind.endswith("Agent") or "*" in (one.name, one.group):
+            if not one.kind.endswith("Agent") or one.group == "*":
                 continue
-            scope = (
-                (one.scope.kind, one.scope.name) if one.scope is not None and one.scope.kind != "*" else (None, None)
-            )
-            link = make_link(one.group, one.kind, one.name, *scope)
-            if (resource := self.resources.get(link)) is None:
-                continue
-            before = resource.get("status")
-            known = dict(before) if isinstance(before, Mapping) else {}
-            status = known | {
-                "state": request.state[:400],
-                "previousState": known.get("state", ""),
-                "message": request.message[:4000],
-                "lastActivityTime": self.timestamp(now),
-            }
-            collection, _, name = link.rpartition("/")
-            put_subresource(self, Place(collection, name, "status"), {"status": status}, now)
+            scope = one.scope if one.scope is not None and "*" not in (one.scope.kind, one.scope.name) else None
+            somewhere = make_link(one.group, one.kind, "", *((scope.kind, scope.name) if scope else ()))
+            for resource in self.resources.collection(somewhere):
+                if one.name in ("*", resource["name"]):
+                    found.add(unversioned(resource["metadata"]["selfLink"]))
+        return found
 
     def _journal_request(
         self,

@@ -115,7 +115,7 @@ class WorldSettings:
     harvester: HarvesterSettings = doc("history", HarvesterSettings)
     rest: RestSettings = doc("REST API", RestSettings)
     agent_status: Literal["store", "ignore"] = doc(
-        "whether a status an agent reports on its stream becomes the `status` of the agent its topic names", "store"
+        "whether a status an agent reports on its stream becomes the `status` of the agent its topic is about", "store"
     )
     barrier_timeout: Duration = doc(
         "how long the moment `barrier` is waited for after each action", Duration(10.0), minimum=0.01

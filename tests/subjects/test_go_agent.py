@@ -15,8 +15,9 @@ import pytest
 
 from mockcentral import World
 from mockcentral.conformance.verdict import Outcome
-from mockcentral.scenario.schema import Filter, FilterScope, Scenario, TokenSettings, Topic, WorldSettings
-from mockcentral.scenario.types import Duration
+from mockcentral.faults.refuse import Refuse
+from mockcentral.scenario.schema import FaultRule, Filter, FilterScope, Scenario, TokenSettings, Topic, WorldSettings
+from mockcentral.scenario.types import Anchor, Code, Duration
 from tests.mockcentral.clients import ask, service
 from tests.subjects.agent import ENVIRONMENT, Agent, free_port
 from tests.subjects.building import NEWEST, Builder
@@ -154,6 +155,20 @@ def test_an_agent_provisions_an_application_that_is_pending(go_agent: str, tmp_p
         done = ask(world, "GET", f"{place}/shop").json()
         assert done["status"]["level"] == "Success"
         assert done["finalizers"] != []
+
+
+@pytest.mark.go_all
+def test_an_agent_that_was_away_tells_over_the_stream_that_it_runs(go_agent: str, tmp_path: Path) -> None:
+    with running(go_agent, tmp_path) as (world, _):
+        # It looks at itself now and then, and cannot say how it is before it is back (protocol 4.8).
+        world.arm(FaultRule(name="shut", on=Anchor("stream_open"), times=4, do=Refuse(code=Code.UNAVAILABLE)))
+        world.close_connections()
+        told = {"kind": "stream.request", "request": "agent_status", "accepted": True, "state": "running"}
+        record = world.wait_for(lambda record: told.items() <= record.items(), timeout=3 * PATIENCE)
+        event = {"kind": "event.published", "op": "SUBRESOURCEUPDATED", "name": f"{ENVIRONMENT}-da"}
+        world.wait_for(lambda record: event.items() <= record.items(), timeout=PATIENCE, since=record["n"])
+        link = f"/apis/management/v1/environments/{ENVIRONMENT}/discoveryagents/{ENVIRONMENT}-da"
+        assert ask(world, "GET", link).json()["status"]["state"] == "running"
 
 
 @pytest.mark.go_all

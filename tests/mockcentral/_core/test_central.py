@@ -209,6 +209,23 @@ def test_what_an_agent_says_on_its_stream_becomes_its_status_and_an_event() -> N
     assert [record["op"] for record in rig.records("stream.event")] == ["SUBRESOURCEUPDATED"] * 2
 
 
+@pytest.mark.parametrize("scope", [AGENT.scope, None, FilterScope(kind="*"), FilterScope(kind="Environment")])
+def test_a_topic_that_names_no_agent_is_about_the_only_one_of_its_kind(scope: FilterScope | None) -> None:
+    """As the topics are that agents make for themselves."""
+    topic = Topic(name="all", filters=(replace(AGENT, name="*", scope=scope),))
+    rig = Rig(Scenario(scenario="x", about="y", topics=(topic,)))
+    rig.publish("d", kind="DiscoveryAgent")
+    assert report(rig, rig.watch(), "running")["state"] == "running"
+
+
+def test_whose_status_it_is_cannot_be_told_of_two_agents_on_one_topic() -> None:
+    rig, call = reporting()
+    agents = {"group": "management", "kind": "DiscoveryAgent", "name": "*", "type": ["updated"]}
+    rig.central.put_topic("all", {"spec": {"filters": [agents]}}, rig.now)
+    rig.publish("other", kind="DiscoveryAgent")
+    assert report(rig, call, "running") is None
+
+
 def test_a_status_may_be_for_the_journal_alone() -> None:
     rig, call = reporting(agent_status="ignore")
     assert report(rig, call, "running") is None
