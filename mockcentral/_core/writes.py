@@ -45,7 +45,7 @@ def create(central: Central, place: Place, body: Mapping[str, Any], now: float) 
         raise Refused(400, f"name must be text without a slash, {MAX_NAME} characters at most")
     place = Place(place.collection, name)
     if place.link in central.resources:
-        raise Refused(409, f"there is a {kind} {name} already")
+        raise Refused(409, f"{kind} {name} is there already")
     return _put(central, place, body, kind, Op.CREATED, now)
 
 

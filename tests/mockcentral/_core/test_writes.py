@@ -174,7 +174,7 @@ def test_a_scope_takes_all_that_lives_in_it_along(rest: Rest) -> None:
 @pytest.mark.parametrize(
     ("do", "status", "words"),
     [
-        (lambda rest: rest.create(SERVICES, name="s"), 409, "there is a APIService s already"),
+        (lambda rest: rest.create(SERVICES, name="s"), 409, "APIService s is there already"),
         (lambda rest: rest.create(SERVICES, name="a/b"), 400, "without a slash"),
         (lambda rest: rest.create(SERVICES, name=7), 400, "name must be text"),
         (lambda rest: rest.create(SERVICES, name="x" * 300), 400, "253"),
