@@ -41,6 +41,10 @@ time; or what they tell is how the newest grpcio feels a fault. `--share once` r
 others.
 """
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # Started by a shell in the background: programs that inherit that do not hear the Ctrl-C that tests send them.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 try:
     from hypothesis import HealthCheck, settings
 except ImportError:  # the environments that try only the generated messages
