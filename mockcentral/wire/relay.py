@@ -97,6 +97,8 @@ class Relay:
 
     waiting_answers = 0
     """No HTTP answers of our own wait here."""
+    half_read = 0
+    """Nothing waits until it is whole: what is read goes on, and who is read from waits for room."""
 
     def __init__(self) -> None:
         self.broken = False
