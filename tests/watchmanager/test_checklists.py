@@ -15,7 +15,7 @@ TESTS = {
 }
 
 
-@pytest.mark.parametrize("page", ["pitfalls.md", "go-tests.md"])
+@pytest.mark.parametrize("page", ["features.md", "pitfalls.md", "go-tests.md"])
 def test_the_tests_a_checklist_names_exist(page: str) -> None:
     named = re.findall(r"`(test_\w+)`", (ROOT / "docs" / page).read_text())
     assert len(named) > 20
