@@ -10,7 +10,8 @@ from mockcentral.scenario.expectations import Complete
 def judge(evidence: Evidence, settings: Complete) -> Finding:
     """Everything published for a topic since the client began to watch it has to be had in the end.
 
-    Excused is only what was purged (or lies before the newest sequence of a 410) if the client was told so by a 410.
+    Excused is only what was purged (or lies before the newest sequence of a 410) if the client was told so by a 410,
+    and what was purged while a fault kept it back on a stream that went on.
     """
     if not evidence.subscriptions:
         return unknown("The client never subscribed to a topic.")
@@ -18,6 +19,7 @@ def judge(evidence: Evidence, settings: Complete) -> Finding:
     missing: list[Record] = []
     doubtful: list[Record] = []
     excused: dict[int, Record] = {}
+    unreachable: set[int] = set()
     told: list[Record] = []
     for topic in evidence.subscriptions:
         wanted = evidence.owed(topic)
@@ -29,11 +31,15 @@ def judge(evidence: Evidence, settings: Complete) -> Finding:
             if (gone := evidence.told_gone(topic, line)) is not None:
                 excused[sequence] = line
                 told.append(gone)
+            elif evidence.out_of_reach(line):
+                unreachable.add(sequence)
             elif sequence in holdings.unknown:
                 doubtful.append(line)
             else:
                 missing.append(line)
     note = f" Not counted: {len(excused)} events purged before it could get them, as a 410 told it." if excused else ""
+    if unreachable:
+        note += f" Not counted: {len(unreachable)} that a fault kept back on a stream, and history forgot."
     if missing:
         what = "applied" if evidence.says else "received"
         return failed(
@@ -48,7 +54,8 @@ def judge(evidence: Evidence, settings: Complete) -> Finding:
         )
     if not owed:
         return unknown("Nothing was published while the client watched.")
-    return passed(f"All {owed - len(excused)} of {owed} events.{note}" if excused else f"All {owed} events.", *told)
+    counted = owed - len(excused) - len(unreachable)
+    return passed(f"All {counted} of {owed} events.{note}" if note else f"All {owed} events.", *told)
 
 
 def _sequences(lines: list[Record]) -> str:

@@ -219,6 +219,34 @@ class Evidence:
             if record["n"] > start and topic in topics_of(record)
         }
 
+    @cached_property
+    def kept_back(self) -> set[int]:
+        """Sequences that a fault left out of a stream, or let later ones overtake there.
+
+        They may come late: nobody can put in its place what was not sent.
+        """
+        struck: dict[int, set[int]] = defaultdict(set)
+        for record in self.faults:
+            if record["kind"] == "fault.on_wire" and "sequence" in record and "attempt" in record:
+                struck[record["attempt"]].add(record["sequence"])
+        found: set[int] = set()
+        for number, sequences in struck.items():
+            attempt = self._by_number.get(number)
+            highest, in_place = 0, set()
+            for event in attempt.events if attempt is not None else ():
+                if event.get("op") != "PING" and event["sequence"] >= highest:
+                    highest = event["sequence"]
+                    in_place.add(highest)
+            found |= sequences - in_place
+        return found
+
+    def out_of_reach(self, published: Record) -> bool:
+        """Whether a fault kept an event back on a stream, and history forgot it, too."""
+        sequence = published["sequence"]
+        return sequence in self.kept_back and any(
+            purge["n"] > published["n"] and purge["through"] >= sequence for purge in self.purges
+        )
+
     # ------------------------------------------------------------------------------------------ what it has
     @cached_property
     def applied(self) -> list[Applied]:

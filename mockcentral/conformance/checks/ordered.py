@@ -14,7 +14,8 @@ HIDDEN = "what the client made of them shows only when it prints L1 lines."
 def judge(evidence: Evidence, settings: Ordered) -> Finding:
     """Only the first time a process applies an event counts: a repeated one is `unique`'s business.
 
-    A new process may begin again from where its predecessor had got to. Without L1 lines the order is certain only when
+    A new process may begin again from where its predecessor had got to. What a fault kept back on a stream that went on
+    may come late. Without L1 lines the order is certain only when
     the wire never offered another one.
     """
     if not evidence.says:
@@ -24,6 +25,7 @@ def judge(evidence: Evidence, settings: Ordered) -> Finding:
     seen: set[tuple[int, str, int]] = set()
     highest: dict[tuple[int, str], Record] = {}
     wrong: list[tuple[Record, Record]] = []
+    late: set[int] = set()
     for one in evidence.applied:
         if len(one.topics) > 1:
             continue  # it may belong to either stream
@@ -33,11 +35,15 @@ def judge(evidence: Evidence, settings: Ordered) -> Finding:
         seen.add((*lane, one.sequence))
         before = highest.get(lane)
         if before is not None and one.sequence < before["sequence"]:
-            wrong.append((before, one.record))
+            if one.sequence in evidence.kept_back:
+                late.add(one.sequence)
+            else:
+                wrong.append((before, one.record))
         else:
             highest[lane] = one.record
     if not wrong:
-        return passed(f"{len(evidence.applied)} events, in order.")
+        note = f" Not counted: {len(late)} that a fault had kept back, and that came late." if late else ""
+        return passed(f"{len(evidence.applied)} events, in order.{note}")
     before, after = wrong[0]
     more = f", and {len(wrong) - 1} more like it" if len(wrong) > 1 else ""
     return failed(

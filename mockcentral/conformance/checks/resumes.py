@@ -13,6 +13,7 @@ def judge(evidence: Evidence, settings: Resumes) -> Finding:
     """For each stream after one that ended: ask history from before the first event missed, or get it all otherwise.
 
     Asking is enough here even if the answer was an error; whether everything came in the end is `complete`'s business.
+    What a 410 told the client it cannot get need not be asked for again.
     """
     reconnects = 0
     asked = 0
@@ -27,7 +28,13 @@ def judge(evidence: Evidence, settings: Resumes) -> Finding:
         ended = ended or any(call.end is not None and call.end["n"] < evidence.stop_n for call in calls)
         owed = evidence.owed(topic)
         holdings = evidence.holdings(topic)
-        absent = {sequence: line for sequence, line in owed.items() if sequence not in holdings.had}
+        absent = {
+            sequence: line
+            for sequence, line in owed.items()
+            if sequence not in holdings.had
+            and evidence.told_gone(topic, line) is None
+            and not evidence.out_of_reach(line)
+        }
         for old, new in pairwise(calls):
             if old.end is None:
                 continue

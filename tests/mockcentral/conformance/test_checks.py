@@ -32,6 +32,12 @@ def broken() -> Tape:
     return Tape().watch(1).publish(1, 2).send(1, 1, 2).end(1).publish(3).watch(2)
 
 
+def kept_back(*sent: int) -> Tape:
+    """A fault struck the second event of a stream that went on with `sent`."""
+    tape = Tape().watch(1).publish(1, 2, 3).send(1, 1)
+    return tape.fault("x", "lose", "armed", "triggered", "on_wire", attempt=1, sequence=2).send(1, *sent)
+
+
 CASES: list[Case] = [
     # ------------------------------------------------------------------------------------ ordered
     ("ordered", "events applied in order", PASS, lambda: calm().apply(1, 2, 3)),
@@ -41,6 +47,10 @@ CASES: list[Case] = [
     ("ordered", "a repeated event is not out of order", PASS, lambda: calm().apply(1, 2, 1, 3)),
     ("ordered", "a new process may begin again", PASS, lambda: calm().apply(1, 2).exit().apply(1, 2, 3)),
     ("ordered", "a new process is judged too", FAIL, lambda: calm().apply(1).exit().apply(1, 3, 2)),
+    ("ordered", "what the stream left out comes late", PASS, lambda: kept_back(3).apply(1, 3, 2)),
+    ("ordered", "what was overtaken on the stream comes late", PASS, lambda: kept_back(3, 2).apply(1, 3, 2)),
+    ("ordered", "what a fault touched and left in its place does not", FAIL, lambda: kept_back(2, 2, 3).apply(1, 3, 2)),
+    ("ordered", "another one that comes late than the one left out", FAIL, lambda: kept_back(3).apply(2, 3, 1)),
     ("ordered", "nothing applied", UNKNOWN, lambda: calm().status()),
     ("ordered", "a silent client the wire served in order", PASS, calm),
     (
@@ -222,6 +232,10 @@ CASES: list[Case] = [
         PASS,
         lambda: calm().apply(1).end(1).purge(3).watch(2).harvest(1, status=410, max_sequence=3),
     ),
+    ("complete", "kept back and purged", PASS, lambda: kept_back(3).purge(2).apply(1, 3)),
+    ("complete", "kept back and still in the history", FAIL, lambda: kept_back(3).purge(1).apply(1, 3)),
+    ("resumes", "kept back and purged", PASS, lambda: kept_back(3).purge(2).apply(1, 3).end(1).watch(2)),
+    ("resumes", "kept back and still in the history", FAIL, lambda: kept_back(3).apply(1, 3).end(1).watch(2)),
     ("complete", "purged and never told", FAIL, lambda: calm().apply(1).end(1).purge(3).watch(2).harvest(None)),
     (
         "complete",
@@ -572,6 +586,12 @@ CASES: list[Case] = [
         lambda: Tape().watch(1).publish(1).end(1).publish(2).harvest(0, 1, 2).watch(2).apply(1, 2),
     ),
     ("resumes", "it asked from beyond what it missed", FAIL, lambda: broken().apply(1).harvest(2, 3).apply(3)),
+    (
+        "resumes",
+        "what a 410 said is gone need not be asked for after the next stream",
+        PASS,
+        lambda: broken().apply(1, 2).harvest(2, status=410, max_sequence=3).end(2).watch(3).harvest(3),
+    ),
     ("resumes", "it never asked", FAIL, lambda: broken().apply(1, 2)),
     (
         "resumes",
