@@ -414,8 +414,10 @@ class World:
     # ------------------------------------------------------------------------------------------ looking
     @property
     def listening(self) -> bool:
-        """Whether the front door takes connections: not while the scenario lets it be down."""
-        return self._act(lambda central, now: central.listening)
+        """Whether the front door takes connections: not while the scenario lets it be down, nor once it could not write
+        to its store.
+        """
+        return self._act(lambda central, now: central.listening and not self._live_host().broken)
 
     def stats(self) -> dict[str, float]:
         """Counters and gauges, see `servers.control_api.METRICS`."""

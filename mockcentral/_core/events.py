@@ -190,6 +190,10 @@ def parse_change(given: object) -> Change:
         isinstance(text, str) for pair in attributes.items() for text in pair
     ):
         raise ValueError("attributes must be an object of texts")
+    try:
+        "".join((group, given["kind"], given["name"], subresource, *attributes, *attributes.values())).encode()
+    except UnicodeEncodeError:
+        raise ValueError("a change holds half a character (\\ud800 to \\udfff), which nobody could send") from None
     return Change(
         op=op,
         group=group,
@@ -213,4 +217,6 @@ def parse_scope(given: object) -> Scope | None:
         kind = name = None
     if not (isinstance(kind, str) and isinstance(name, str)) or not kind or not name or "/" in name:
         raise ValueError(f"scope is {given!r}: write Kind/name, such as Environment/sample-env")
+    if not name.isprintable():
+        raise ValueError(f"scope is {given!r}: a name is printable text")
     return Scope(kind, name)

@@ -21,33 +21,88 @@ MAX_NAME = 253
 Json = dict[str, Any]
 
 _PLURALS = {
+    "AssistedSearch": "assistedsearch",
     "AuthorizationProfile": "authprofiles",
     "Category": "categories",
+    "CategoryVisibility": "categoryvisibility",
+    "CommandLineInterface": "commandlines",
+    "ConsumerProductPlanVisibility": "consumerproductplanvisibility",
+    "ConsumerProductVisibility": "consumerproductvisibility",
+    "ConsumerStageVisibility": "consumerstagevisibility",
     "IdentityProviderMetadata": "idpmetadatas",
     "IdentityProviderSecret": "idpsecrets",
+    "ProductPlanVisibility": "productplanvisibility",
+    "ProductVisibility": "productvisibility",
+    "ResourceDefinition": "resources",
+    "ResourceDefinitionVersion": "resourceversions",
+    "ResourceGroup": "groups",
+    "StageVisibility": "stagevisibility",
 }
 """Kinds whose collection is not simply the lower-case kind with an s (protocol 6.1)."""
 _KINDS = {
     kind.lower() + "s": kind
     for kind in [
         "APIService",
-        "APIServiceRevision",
         "APIServiceInstance",
+        "APIServiceRevision",
+        "APISpecLintingJob",
+        "APISpecLintingRuleset",
         "AccessControlList",
         "AccessRequest",
         "AccessRequestDefinition",
+        "Application",
+        "ApplicationProfile",
         "ApplicationProfileDefinition",
+        "Asset",
+        "AssetMapping",
+        "AssetMappingTemplate",
+        "AssetRelease",
+        "AssetRequest",
+        "AssetRequestDefinition",
+        "AssetResource",
+        "BatchJob",
         "ComplianceAgent",
         "ComplianceRuntimeResult",
+        "Component",
         "Credential",
         "CredentialRequestDefinition",
+        "Dataplane",
+        "DataplaneSecret",
         "DiscoveryAgent",
+        "Document",
+        "DocumentCollection",
+        "DocumentResource",
+        "DocumentTemplate",
         "Environment",
         "IdentityProvider",
+        "Integration",
+        "MCPClient",
         "ManagedApplication",
         "ManagedApplicationProfile",
+        "Marketplace",
+        "Product",
+        "ProductOverview",
+        "ProductPlan",
+        "ProductPlanJob",
+        "ProductPlanUnit",
+        "ProductRelease",
+        "ProductReview",
+        "PublishedDocumentResource",
+        "PublishedProduct",
+        "PublishedStage",
+        "Quota",
+        "ReleaseTag",
+        "ResourceHook",
+        "Secret",
+        "Stage",
+        "Subscription",
+        "SubscriptionInvoice",
+        "SubscriptionJob",
+        "SubscriptionRequestDefinition",
+        "SupportContact",
         "TraceabilityAgent",
         "WatchTopic",
+        "Webhook",
     ]
 } | {plural: kind for kind, plural in _PLURALS.items()}
 """Collections of known kinds, for resources that are created through REST; others learn their kind from the body."""
@@ -304,16 +359,17 @@ class ResourceStore:
         self.settle()
         return kind_of(plural) or self._kinds.get(plural)
 
-    def locate(self, group: str, rest: str) -> Place | None:
+    def locate(self, group: str, rest: str, *, creating: bool = False) -> Place | None:
         """What `/apis/{group}/{version}/{rest}` names; None when it can name nothing.
 
-        Three words are a collection in a scope when the third is known to hold a kind, and a subresource otherwise.
+        Three words are a collection in a scope when the third is known to hold a kind, or something is to be created
+        there, and a subresource otherwise.
         """
         parts = rest.strip("/").split("/")
         if not all(parts) or len(parts) > 5:
             return None
         inside, last = f"/{group}", parts
-        if len(parts) > 3 or (len(parts) == 3 and self.kind(parts[2]) is not None):
+        if len(parts) > 3 or (len(parts) == 3 and (creating or self.kind(parts[2]) is not None)):
             inside, last = f"/{group}/{parts[0]}/{parts[1]}", parts[2:]
         return Place(f"{inside}/{last[0]}", *last[1:])
 

@@ -11,11 +11,12 @@ A WatchTopic is a resource like any other, and also what streams watch.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from mockcentral._core.events import Change, Op, Reference, Scope
-from mockcentral._core.resources import DELETING, MAX_NAME, Json, Place, plural
+from mockcentral._core.resources import DELETING, MAX_NAME, MAX_NESTING, Json, Place, nesting, plural
 
 if TYPE_CHECKING:
     from mockcentral._core.central import Central
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 BUILD_OBJECT_TREE = "x-build-object-tree"
 """The Go SDK's own patch operation, the first of each of its patches: make the objects on the way to `path`."""
 MAX_OPERATIONS = 1000
+MAX_COPIED = 100_000
+"""Values that the copies of one patch may make: each copy may double what is there."""
 
 
 class Refused(Exception):
@@ -41,8 +44,8 @@ def create(central: Central, place: Place, body: Mapping[str, Any], now: float) 
     kind = _kind(central, place, body)
     _check_scope(central, place)
     name = body.get("name") or f"{kind.lower()}-{central.new_id()}"
-    if not isinstance(name, str) or "/" in name or len(name) > MAX_NAME:
-        raise Refused(400, f"name must be text without a slash, {MAX_NAME} characters at most")
+    if not isinstance(name, str) or "/" in name or len(name) > MAX_NAME or not name.isprintable():
+        raise Refused(400, f"name must be printable text without a slash, {MAX_NAME} characters at most")
     place = Place(place.collection, name)
     if place.link in central.resources:
         raise Refused(409, f"{kind} {name} is there already")
@@ -94,21 +97,36 @@ def patch_subresource(central: Central, place: Place, patch: Any, now: float) ->
         raise Refused(400, "the body must be a JSON patch: a list of operations")
     if len(patch) > MAX_OPERATIONS:
         raise Refused(400, f"a patch has at most {MAX_OPERATIONS} operations")
+    if not nesting(patch):
+        raise Refused(400, f"the patch nests deeper than {MAX_NESTING} objects and lists")
     name = place.subresource
     root = f"/{name.replace('~', '~0').replace('/', '~1')}"
-    document: Any = {name: resource[name]} if name in resource else {}
+    document: Any = copy.deepcopy({name: resource[name]}) if name in resource else {}
     operations = []
     for each in patch:
         for key in ("path", "from"):
             path = each.get(key, root)
             if not isinstance(path, str) or not (path == root or path.startswith(root + "/")):
                 raise Refused(400, f"{key} is {str(path)[:80]!r}: in this place it begins with {root}")
+            if path.count("/") > MAX_NESTING:
+                raise Refused(400, f"{key} has more than {MAX_NESTING} steps")
         if each.get("op") == BUILD_OBJECT_TREE:
-            document = _with_objects(document, each.get("path", root))
+            try:
+                document = _with_objects(document, each.get("path", root))
+            except jsonpointer.JsonPointerException as error:
+                raise Refused(400, f"the patch cannot be read: {str(error)[:200]}") from None
         else:
             operations.append(dict(each))
+    left = MAX_COPIED
     try:
-        document = jsonpatch.apply_patch(document, operations)
+        for operation in operations:
+            if operation.get("op") == "copy":
+                left -= _size(jsonpointer.resolve_pointer(document, operation["from"], None))
+                if left < 0:
+                    raise Refused(400, f"the copies of a patch make at most {MAX_COPIED:,} values")
+            document = jsonpatch.apply_patch(document, [operation], in_place=True)
+    except RecursionError:
+        raise Refused(400, f"the patch nests deeper than {MAX_NESTING} objects and lists") from None
     except (jsonpatch.InvalidJsonPatch, TypeError, KeyError, AttributeError, ValueError) as error:
         raise Refused(400, f"the patch cannot be read: {str(error)[:200]}") from None
     except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException) as error:
@@ -241,6 +259,19 @@ def _reference(given: Mapping[str, Any]) -> Reference:
         text("selfLink"),
         "SOFT" if text("type").upper() == "SOFT" else "HARD",
     )
+
+
+def _size(value: Any) -> int:
+    """How many values a JSON value is made of."""
+    count, rest = 0, [value]
+    while rest:
+        count += 1
+        each = rest.pop()
+        if isinstance(each, Mapping):
+            rest += each.values()
+        elif isinstance(each, list):
+            rest += each
+    return count
 
 
 def _with_objects(document: Any, path: str) -> Any:

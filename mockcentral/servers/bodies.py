@@ -2,14 +2,36 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from flask import request
+from werkzeug.exceptions import BadRequest
 
 
 def json_body(*, force: bool = False) -> Any:
-    """The JSON of the request being answered, None when it is none; `force` looks past the content type."""
+    """The JSON of the request being answered, None when it is none; `force` looks past the content type.
+
+    Raises BadRequest for what Python takes for JSON and nobody else can read: NaN, infinities, half characters.
+    """
+    if not (force or request.is_json):
+        return None
     try:
-        return request.get_json(silent=True, force=force)
+        value = json.loads(request.get_data(), parse_constant=_refuse)
+        # Whatever is kept is written again: into answers, a store, protobuf messages.
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except UnicodeEncodeError:
+        raise BadRequest("the body holds half a character: \\ud800 to \\udfff stand only in pairs") from None
+    except OverflowError:
+        raise BadRequest("the body holds a number that is too large") from None
+    except ValueError as error:
+        if str(error).startswith("Out of range"):
+            raise BadRequest("the body holds a number that is too large") from None
+        return None
     except RecursionError:  # ten thousand brackets are no reason to fall over
         return None
+    return value
+
+
+def _refuse(word: str) -> None:
+    raise BadRequest(f"the body holds {word}, which is no JSON")

@@ -115,6 +115,8 @@ class Host:
         self.signer = signer()
         self.assertions = assertions or Assertions()
         self.links: dict[int, Link] = {}
+        self.broken = False
+        """Whether it could not write to its store, and so serves nobody any more."""
         self._half_read: HalfRead[Link] = HalfRead()
         self.streams: dict[int, tuple[Link, int]] = {}
         """Call -> where it lives."""
@@ -283,6 +285,7 @@ class Host:
             self._store.write(rows)
         except ValueError as error:
             self._store = None
+            self.broken = True
             self.journal.add(self.now(), "store.failed", reason=str(error))
             print(f"mockcentral: {error}: this world serves nobody any more", file=sys.stderr)
             self._listener.stop()

@@ -152,7 +152,7 @@ def resources(group: str, version: str, rest: str) -> Response:
         return refused
     if version not in VERSIONS:
         return problem(404, f"API version {version[:40]} is not served, only {' and '.join(VERSIONS)}")
-    place = host.central.resources.locate(group, rest)
+    place = host.central.resources.locate(group, rest, creating=request.method == "POST")
     if place is None:
         return problem(404, f"{request.path[:200]} is no resource's address")
     level = 2 if place.subresource else 1 if place.name else 0

@@ -13,6 +13,20 @@ def test_a_change_needs_only_a_kind_and_a_name() -> None:
     assert parse_change({"kind": "APIService", "name": "x"}) == Change(Op.CREATED, "management", "APIService", "x")
 
 
+@pytest.mark.parametrize(
+    "half",
+    [
+        {"name": "\ud800"},
+        {"attributes": {"a": "\udfff"}},
+        {"attributes": {"\ud800": "a"}},
+        {"scope": "Environment/\ud800"},
+    ],
+)
+def test_half_a_character_is_refused_before_it_is_published(half: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"half a character|printable"):
+        parse_change({"kind": "APIService", "name": "x"} | half)
+
+
 def test_a_change_may_say_everything() -> None:
     given = {
         "group": "catalog",

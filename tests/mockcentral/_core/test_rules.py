@@ -262,7 +262,10 @@ def test_a_rule_whose_steps_multiply_is_bounded_as_well() -> None:
 @pytest.mark.parametrize(
     ("then", "reason"),
     [
-        ("{create: {resource: {kind: Credential, name: a, scope: Environment/e}}}", "create: there is a Credential a"),
+        (
+            "{create: {resource: {kind: Credential, name: a, scope: Environment/e}}}",
+            "create: Credential a is there already",
+        ),
         (
             "{create: {resource: {kind: Credential, name: n, scope: Environment/no}}}",
             "create: there is no /management/",

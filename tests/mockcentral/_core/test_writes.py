@@ -176,7 +176,7 @@ def test_a_scope_takes_all_that_lives_in_it_along(rest: Rest) -> None:
     [
         (lambda rest: rest.create(SERVICES, name="s"), 409, "APIService s is there already"),
         (lambda rest: rest.create(SERVICES, name="a/b"), 400, "without a slash"),
-        (lambda rest: rest.create(SERVICES, name=7), 400, "name must be text"),
+        (lambda rest: rest.create(SERVICES, name=7), 400, "name must be printable text"),
         (lambda rest: rest.create(SERVICES, name="x" * 300), 400, "253"),
         (lambda rest: rest.create(SERVICES, name="x", kind="Credential"), 400, "does not live in apiservices"),
         (lambda rest: rest.create(SERVICES, name="x", tags="t"), 400, "tags must be a list"),
@@ -187,6 +187,7 @@ def test_a_scope_takes_all_that_lives_in_it_along(rest: Rest) -> None:
             "there is no /management/environments/no",
         ),
         (lambda rest: rest.create("gadgets", name="x"), 400, "it is not known what gadgets holds"),
+        (lambda rest: rest.create(SERVICES, name="x\ny"), 400, "name must be printable text"),
         (lambda rest: rest.create("watchtopics", name="x"), 400, "filter"),
         (lambda rest: rest.create("environments/e/watchtopics", name="x"), 404, "watch topics live under"),
         (lambda rest: rest.replace(f"{SERVICES}/no"), 404, "there is no no"),

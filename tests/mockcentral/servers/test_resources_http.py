@@ -122,8 +122,8 @@ def test_replacing_what_is_not_there_is_404(world: World) -> None:
             {"spec": {"filters": [{**ONE_FILTER, "type": ["create"]}]}},
             "'create': it may hold created, updated, deleted",
         ),
-        ({"name": "a/b"}, "name must be text without a slash"),
-        ({"name": 5}, "name must be text"),
+        ({"name": "a/b"}, "name must be printable text without a slash"),
+        ({"name": 5}, "name must be printable text"),
         ({"name": "x" * 300}, "253 characters"),
         ({"attributes": 5}, "attributes must be an object"),
         ({"tags": "abc"}, "tags must be a list"),
@@ -146,6 +146,55 @@ def test_a_body_that_is_no_json_object_is_400(world: World, method: str, body: b
     answer = ask(world, method, target, body, Content_Type="application/json")
     assert answer.status == 400
     assert "must be a JSON object" in detail(answer)
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (rb'{"kind": "Environment", "name": "\ud800"}', "half a character"),
+        (b'{"kind": "Environment", "name": "\xed\xa0\x80"}', "half a character"),
+        (rb'{"kind": "Environment", "attributes": {"\udfff": "x"}}', "half a character"),
+        (b'{"kind": "Environment", "spec": {"a": NaN}}', "NaN, which is no JSON"),
+        (b'{"kind": "Environment", "spec": {"a": -Infinity}}', "-Infinity, which is no JSON"),
+        (b'{"kind": "Environment", "spec": {"a": 1e999}}', "too large"),
+    ],
+)
+def test_what_nobody_could_read_again_is_400(world: World, body: bytes, says: str) -> None:
+    answer = ask(world, "POST", "/apis/management/v1/environments", body, Content_Type="application/json")
+    assert answer.status == 400
+    assert says in detail(answer)
+
+
+def test_whatever_a_patch_is_the_fake_answers_it_as_a_mistake(world: World) -> None:
+    link = "/apis/management/v1/environments/e"
+    assert ask(world, "POST", "/apis/management/v1/environments", {"name": "e"}).status == 201
+    assert ask(world, "PUT", f"{link}/status", {"status": {"a": 1}}).status == 200
+    deep: Any = 1
+    for _ in range(400):
+        deep = {"x": deep}
+    patches: list[Any] = [
+        [{"op": "x-build-object-tree", "path": "/status/~9"}],
+        [{"op": "x-build-object-tree", "path": "/status" + "/x" * 1000}],
+        [{"op": "add", "path": "/status/b", "value": deep}],
+        [{"op": "test", "path": "/status", "value": deep}],
+        [{"op": "copy", "from": "/status", "path": f"/status/k{number}"} for number in range(1000)],
+        [{"op": "copy", "from": "/status/~9", "path": "/status/k"}],
+        [{"op": "copy", "path": "/status/k"}],
+    ]
+    for patch in patches:
+        answer = ask(world, "PATCH", f"{link}/status", patch, Content_Type="application/json-patch+json")
+        assert (answer.status, bool(detail(answer))) in ((400, True), (409, True))
+    assert ask(world, "GET", link).json()["status"] == {"a": 1}
+
+
+def test_a_kind_that_nobody_has_heard_of_may_be_created_in_a_scope(world: World) -> None:
+    ask(world, "POST", "/apis/management/v1/environments", {"name": "e"})
+    place = "/apis/management/v1/environments/e"
+    assert ask(world, "GET", f"{place}/secrets").json() == []
+    assert ask(world, "POST", f"{place}/gadgets", {"name": "g"}).status == 400
+    assert ask(world, "POST", f"{place}/gadgets", {"name": "g", "kind": "Gadget"}).status == 201
+    assert [each["name"] for each in ask(world, "GET", f"{place}/gadgets").json()] == ["g"]
+    assert ask(world, "POST", f"{place}/commandlines", {"name": "c"}).json()["kind"] == "CommandLineInterface"
 
 
 def test_a_replacement_that_names_another_topic_is_400(world: World) -> None:

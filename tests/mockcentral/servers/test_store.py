@@ -113,6 +113,7 @@ def test_a_world_that_cannot_write_serves_nobody_any_more(
         with pytest.raises(ConnectionRefusedError):
             ask(world, "GET", "/apis/management/v1/environments")
         assert [record for record in world.journal() if record["kind"] == "store.failed"]
+        assert not world.listening
     assert "disk is full: this world serves nobody any more" in capfd.readouterr().err
 
 
