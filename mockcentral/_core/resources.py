@@ -155,6 +155,10 @@ def in_version(resource: Mapping[str, Any], version: str) -> Json:
     scope = metadata.get("scope")
     if scope and scope.get("selfLink"):
         scope["selfLink"] = versioned(unversioned(scope["selfLink"]), version)
+    for reference in metadata.get("references", ()):
+        link = reference.get("selfLink") if isinstance(reference, Mapping) else None
+        if isinstance(link, str) and link.startswith("/") and link.count("/") > 1:
+            reference["selfLink"] = versioned(unversioned(link), version)
     return shown
 
 

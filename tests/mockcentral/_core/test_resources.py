@@ -271,6 +271,19 @@ def test_a_version_is_a_way_to_show_a_resource_and_leaves_it_alone() -> None:
     assert in_version(shown, "v1")["metadata"] == stored["metadata"]
 
 
+def test_references_are_spelled_in_the_version_too_and_what_is_no_link_stays() -> None:
+    resources = store()
+    stored = resources.put(SERVICE, {}, kind="APIService", now=0.0)
+    links = ["/management/v1/environments/e", "/x", "", None, 5]
+    given = {
+        **stored,
+        "metadata": {**stored["metadata"], "references": [*({"selfLink": link} for link in links), "odd"]},
+    }
+    shown = in_version(given, "v1alpha1")["metadata"]["references"]
+    assert [each["selfLink"] for each in shown[:-1]] == ["/management/v1alpha1/environments/e", *links[1:]]
+    assert shown[-1] == "odd"
+
+
 @pytest.mark.parametrize(
     ("body", "word"),
     [
