@@ -11,6 +11,7 @@ Whatever else a document holds is a subresource. A WatchTopic is read with all t
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,12 @@ def _seed(node: Node, file: str) -> Seed:
     group = _word(node, "group", file) or "management"
     name = _word(node, "name", file, required=True)
     body: Any = nodes.plain(node)
+    try:
+        json.dumps(body, allow_nan=False, default=str)
+    except ValueError:
+        raise _wrong(
+            node, file, "there is a number that JSON does not have, such as .nan or .inf: write a text"
+        ) from None
     scope = _scope(node, file)
     for key, kinds, what in (
         ("spec", Entries, "a mapping"),
@@ -120,7 +127,7 @@ def _word(node: Entries, key: str, file: str, *, required: bool = False) -> str:
         if required:
             raise _wrong(node, file, f"{key} is missing: a resource has a kind and a name")
         return ""
-    if not isinstance(value, Scalar) or not value.text or "/" in value.text:
+    if not isinstance(value, Scalar) or not value.text or "/" in value.text or not value.text.isprintable():
         written = shown(value.text) if isinstance(value, Scalar) else "something else"
         raise _wrong(value, file, f"{key} is a word without a slash, not {written}")
     return value.text

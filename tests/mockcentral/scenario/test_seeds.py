@@ -67,6 +67,8 @@ def test_null_is_as_good_as_nothing() -> None:
         ("name: x", 1, "kind is missing"),
         ("kind: Environment", 1, "name is missing"),
         ("kind: Environment\nname: a/b", 2, "name is a word without a slash, not `a/b`"),
+        ('kind: Environment\nname: "a\\nb"', 2, "name is a word without a slash"),
+        ("kind: Environment\nname: a\nspec: {x: .nan}", 1, "a number that JSON does not have"),
         ("kind: Environment\nname: {a: 1}", 2, "not something else"),
         ("kind: Environment\nname: e\nscope: Environment/x", 3, "scope stands in metadata"),
         ("kind: Environment\nname: e\nspec: 7", 3, "spec is a mapping"),
