@@ -128,7 +128,7 @@ def failure(answer: Answer) -> Refused:
 def collection(kind: str) -> str:
     """The collection a user means by `watchtopic`, `WatchTopic` or `watchtopics`."""
     word = kind.lower()
-    return word if word.endswith("s") else plural(word)
+    return urllib.parse.quote(word if word.endswith("s") else plural(word), safe="")
 
 
 def scope_path(scope: str | None) -> str:
@@ -144,7 +144,7 @@ def scope_path(scope: str | None) -> str:
 def path_of(kind: str, name: str | None = None, *, group: str = "management", scope: str | None = None) -> str:
     """The REST path of a resource or a collection, version v1."""
     tail = f"/{urllib.parse.quote(name, safe='')}" if name else ""
-    return f"/apis/{group}/v1{scope_path(scope)}/{collection(kind)}{tail}"
+    return f"/apis/{urllib.parse.quote(group, safe='')}/v1{scope_path(scope)}/{collection(kind)}{tail}"
 
 
 def read_ready_file(path: str) -> dict[str, Any]:
@@ -157,6 +157,9 @@ def read_ready_file(path: str) -> dict[str, Any]:
         raise Refused(f"{path}: not a ready file: no JSON") from None
     if not isinstance(ready, dict) or "http_url" not in ready:
         raise Refused(f"{path}: not a ready file: it names no http_url")
+    for name in ("address", "http_url", "auth_url", "tenant", "client_id", "token", "ca_file"):
+        if not isinstance(ready.get(name, ""), (str, type(None))):
+            raise Refused(f"{path}: not a ready file: {name} is {ready[name]!r:.80}, not a text")
     return ready
 
 

@@ -77,7 +77,7 @@ from mockcentral._core.director import Director, Strike
 from mockcentral._core.events import Change, Event, Op, Scope, TopicEvent, altered
 from mockcentral._core.frozen import dataclass
 from mockcentral._core.journal import Journal
-from mockcentral._core.keeping import Keeper, Restored, Rows, read_event
+from mockcentral._core.keeping import Keeper, Restored, Rows, Unreadable, read_event
 from mockcentral._core.log import EventLog, Gone, TopicLog
 from mockcentral._core.receipts import ASKED, TTL, Pending, Receipts
 from mockcentral._core.resources import Place, ResourceStore, make_link, unversioned, versioned
@@ -1407,6 +1407,12 @@ class Central:
         return None if self._keeper is None else self._keeper.take(self.log)
 
     def _restore(self, restored: Restored) -> None:
+        try:
+            self._take_up(restored)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise Unreadable(f"a row cannot be read: {type(error).__name__}: {str(error)[:200]}") from None
+
+    def _take_up(self, restored: Restored) -> None:
         for link, text in restored.resources:
             resource = json.loads(text)
             self.resources.restore(link, resource)

@@ -17,6 +17,10 @@ from mockcentral._core.log import EventLog
 from mockcentral._core.resources import Json
 
 
+class Unreadable(ValueError):
+    """A row is not what was written down."""
+
+
 @dataclass(frozen=True, slots=True)
 class EventRow:
     """An event that is kept. `wall` is its time in seconds since the epoch, `topics` JSON of `[[link, id], ...]`."""

@@ -64,7 +64,7 @@ def replace(central: Central, place: Place, body: Mapping[str, Any], now: float)
         raise Refused(400, f"the body names {str(body['name'])[:80]!r}, the address {place.name!r}")
     metadata = body.get("metadata")
     version = metadata.get("resourceVersion") if isinstance(metadata, Mapping) else None
-    if version not in (None, "", old["metadata"]["resourceVersion"]):
+    if version not in (None, "") and str(version) != old["metadata"]["resourceVersion"]:
         raise Refused(409, f"resourceVersion is {old['metadata']['resourceVersion']}, not {str(version)[:40]}")
     resource = _put(central, place, body, kind, Op.UPDATED, now)
     if resource["metadata"].get("state") == DELETING and not resource["finalizers"]:

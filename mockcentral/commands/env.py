@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import time
 from pathlib import Path
 
 from mockcentral import remote
@@ -21,6 +22,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--environment", default="sample-env", metavar="NAME", help="the agent's environment (default sample-env)"
     )
+    parser.add_argument(
+        "--wait",
+        type=_seconds,
+        default=0.0,
+        metavar="SECONDS",
+        help="so long for the ready file to be there (default 0)",
+    )
     parser.add_argument("--agent-name", metavar="NAME", help="CENTRAL_AGENTNAME; agents make one up otherwise")
     parser.add_argument(
         "--directory",
@@ -37,17 +45,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 3600:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time to wait: write seconds, such as 10")
+    return value
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Make the key pair unless it is there, and print."""
     from mockcentral.conformance import key_files
     from mockcentral.conformance.environment import environment
 
+    until = time.monotonic() + arguments.wait
+    while not Path(arguments.ready_file).exists() and time.monotonic() < until:
+        time.sleep(0.05)
     context = remote.read_ready_file(arguments.ready_file)
     directory = Path(arguments.directory).absolute()
     try:
         directory.mkdir(parents=True, exist_ok=True)
         paths = (str(directory / key_files.PRIVATE), str(directory / key_files.PUBLIC))
-        if not all(Path(path).is_file() for path in paths):
+        there = [path for path in paths if Path(path).exists()]
+        if len(there) == 1:
+            raise Refused(f"{there[0]}: half of a key pair: put the other half beside it, or take it away")
+        if not there:
             paths = key_files.write_keys(str(directory), key_files.new_keys())
     except OSError as error:
         raise Refused(f"{error.filename or directory}: cannot be written: {error.strerror}") from None

@@ -8,6 +8,9 @@ from typing import Any
 
 from mockcentral import remote
 
+PAGE = 1000
+"""The most that a list answers with."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What to show, and how."""
@@ -23,7 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Fetch and print; a resource that does not exist is exit code 1."""
     fake = remote.Remote(arguments)
     path = remote.path_of(arguments.kind, arguments.name, group=arguments.group, scope=arguments.scope)
-    answer = fake.call("GET", path if arguments.name else path + "?pageSize=1000")
+    answer = fake.call("GET", path if arguments.name else f"{path}?pageSize={PAGE}")
     if answer.status == 404 and arguments.name:
         import sys
 
@@ -31,15 +34,23 @@ def run(arguments: argparse.Namespace) -> int:
         return 1
     if answer.status != 200:
         raise remote.failure(answer)
+    found = answer.body
+    page = 1
+    while not arguments.name and len(answer.body) == PAGE:
+        page += 1
+        answer = fake.call("GET", f"{path}?pageSize={PAGE}&page={page}")
+        if answer.status != 200:
+            raise remote.failure(answer)
+        found += answer.body
     if arguments.output == "json":
-        print(json.dumps(answer.body, indent=2))
+        print(json.dumps(found, indent=2))
     elif arguments.output == "yaml":
         import yaml
 
-        documents = [answer.body] if arguments.name else answer.body
+        documents = [found] if arguments.name else found
         print(yaml.safe_dump_all(documents, sort_keys=False, allow_unicode=True), end="")
     else:
-        _table([answer.body] if arguments.name else answer.body)
+        _table([found] if arguments.name else found)
     return 0
 
 

@@ -26,5 +26,6 @@ def write_keys(directory: str, keys: tuple[bytes, bytes]) -> tuple[str, str]:
     paths = (str(Path(directory) / PRIVATE), str(Path(directory) / PUBLIC))
     for path, pem, mode in zip(paths, keys, (0o600, 0o644), strict=True):
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
+            os.fchmod(file.fileno(), mode)  # it may have been there, for everybody
             file.write(pem)
     return paths

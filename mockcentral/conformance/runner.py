@@ -131,8 +131,12 @@ class Runner:
         def one(plan: Plan) -> Run:
             if self.stop.is_set():
                 raise Interrupted
-            run = self.run(plan)
-            done(run)
+            try:
+                run = self.run(plan)
+                done(run)
+            except BaseException:
+                self.stop.set()  # here, before this thread takes up the next plan
+                raise
             return run
 
         with ThreadPoolExecutor(max_workers=parallel, thread_name_prefix="mockcentral-run") as pool:

@@ -27,6 +27,10 @@ SHOWN_ONLY = ("id", "selfLink", "audit", "resourceVersion", "state")
 """What a server fills into metadata: files that were got with `get -o yaml` may be fed back."""
 
 
+Key = tuple[str, str, "tuple[str, str] | None", str]
+"""Group, kind, scope and name."""
+
+
 @strict_dataclass(frozen=True, slots=True)
 class Seed:
     """One resource of a file. `topic` is set for a WatchTopic; `body` is what to send."""
@@ -49,7 +53,8 @@ def load_seeds(path: str | Path) -> list[Seed]:
     files = sorted(_files(path)) if path.is_dir() else [path]
     if not files:
         raise ScenarioError([Problem(str(path), 0, 0, f"the folder has no file that ends in {', '.join(SUFFIXES)}")])
-    return in_order(seed for file in files for seed in loads_seeds(nodes.read_text(file), str(file)))
+    seen: dict[Key, str] = {}
+    return in_order(seed for file in files for seed in loads_seeds(nodes.read_text(file), str(file), seen))
 
 
 def in_order(seeds: Iterable[Seed]) -> list[Seed]:
@@ -57,14 +62,20 @@ def in_order(seeds: Iterable[Seed]) -> list[Seed]:
     return sorted(seeds, key=lambda seed: seed.scope is not None)
 
 
-def loads_seeds(text: str, file: str = "<string>") -> Iterator[Seed]:
-    """The resources of a text, see `load_seeds`; at least one."""
+def loads_seeds(text: str, file: str = "<string>", seen: dict[Key, str] | None = None) -> Iterator[Seed]:
+    """The resources of a text, see `load_seeds`; at least one. `seen` holds where those before it stand: none comes
+    twice.
+    """
     found = 0
     for node in nodes.documents(text, file):
         if isinstance(node, Scalar) and node.value is None:
             continue  # an empty document: `---` at the end of a file
         found += 1
-        yield _seed(node, file)
+        seed = _seed(node, file)
+        key = (seed.group, seed.kind, seed.scope, seed.name)
+        if seen is not None and (place := seen.setdefault(key, f"{file}:{node.line}")) != f"{file}:{node.line}":
+            raise _wrong(node, file, f"{seed.kind} {seed.name} is in {place} already")
+        yield seed
     if not found:
         raise ScenarioError([Problem(file, 1, 1, "the file is empty")])
 
@@ -97,6 +108,7 @@ def _seed(node: Node, file: str) -> Seed:
     for key, kinds, what in (
         ("spec", Entries, "a mapping"),
         ("attributes", Entries, "a mapping"),
+        ("owner", Entries, "a mapping"),
         ("tags", nodes.Items, "a list"),
         ("finalizers", nodes.Items, "a list"),
     ):

@@ -45,7 +45,7 @@ from mockcentral._core.actions import (
 from mockcentral._core.central import Central
 from mockcentral._core.clock import WorldClock
 from mockcentral._core.journal import Journal
-from mockcentral._core.keeping import Keeper
+from mockcentral._core.keeping import Keeper, Unreadable
 from mockcentral._core.shapes import misshapen
 from mockcentral.scenario.schema import Scenario
 from mockcentral.servers import wsgi
@@ -130,16 +130,20 @@ class Host:
         restored = None if store is None else store.restore()
         self.clock = WorldClock(time.monotonic())
         self.scale = scale
-        self.central = Central(
-            scenario,
-            journal=journal,
-            sign=self.signer.sign,
-            wall_start=time.time(),
-            seed=seed,
-            issuer=f"{self.auth_url}/realms/Broker",
-            keeper=None if store is None else Keeper(),
-            restored=restored,
-        )
+        try:
+            self.central = Central(
+                scenario,
+                journal=journal,
+                sign=self.signer.sign,
+                wall_start=time.time(),
+                seed=seed,
+                issuer=f"{self.auth_url}/realms/Broker",
+                keeper=None if store is None else Keeper(),
+                restored=restored,
+            )
+        except Unreadable as error:
+            assert store is not None
+            raise store.damaged(error) from None
         self._store = store
         if restored is None or not restored.resources:  # seeds are for the first start
             self.central.plant(resources)

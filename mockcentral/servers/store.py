@@ -31,6 +31,8 @@ class Store:
 
     def __init__(self, path: str | Path) -> None:
         self.path = str(path)
+        if self.path in ("", ":memory:") or self.path.startswith("file:"):
+            raise StoreError(f"{self.path!r} is no store: write the path of a file, which outlives the process")
         try:
             # Opened where the world is made, used on its loop: never by two threads at once.
             self._database = sqlite3.connect(self.path, timeout=0, isolation_level=None, check_same_thread=False)
@@ -66,6 +68,10 @@ class Store:
     def _unusable(self, error: sqlite3.Error) -> StoreError:
         if "locked" in str(error):
             return StoreError(f"{self.path}: another process uses this store")
+        return StoreError(f"{self.path}: not a usable store: {error}")
+
+    def damaged(self, error: ValueError) -> StoreError:
+        """What to raise when the rows make no sense."""
         return StoreError(f"{self.path}: not a usable store: {error}")
 
     def restore(self) -> Restored:

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
 
-MAX_BODY = 1024 * 1024
-"""Bound for a request body; the largest honest one is a WatchTopic of a few KiB."""
+MAX_BODY = 8 * 1024 * 1024
+"""Bound for a request body; the largest honest one is a resource with a whole API definition in it."""
 
 _CONNECTION_HEADERS = frozenset(
     ("connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade", "http2-settings")

@@ -181,3 +181,56 @@ def test_what_is_no_ready_file_is_refused(tmp_path: Path, capsys: pytest.Capture
     path.write_text('{"http_url": "http://127.0.0.1:1"}')
     assert main(["env", "--ready-file", str(path), "--directory", str(tmp_path)]) == 2
     assert "it names no" in capsys.readouterr().err
+
+
+def test_a_ready_file_with_something_else_in_it_is_refused(
+    ready: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd = tmp_path / "odd.json"
+    odd.write_text(json.dumps(json.loads(ready.read_text()) | {"address": 5}))
+    assert main(["env", "--ready-file", str(odd), "--directory", str(tmp_path)]) == 2
+    assert "address is 5, not a text" in capsys.readouterr().err
+
+
+def test_env_waits_for_the_ready_file_when_told_to(
+    ready: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    late = tmp_path / "late.json"
+    script = f"import shutil, sys; sys.stdin.read(1); shutil.copy({str(ready)!r}, {str(tmp_path / 'part')!r});"
+    script += f"import os; os.replace({str(tmp_path / 'part')!r}, {str(late)!r})"
+    words = ["env", "--ready-file", str(late), "--directory", str(tmp_path)]
+    with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE) as server:
+        assert main(words) == 2
+        assert server.stdin is not None
+        server.stdin.write(b"x")
+        server.stdin.close()
+        assert main([*words, "--wait", "30"]) == 0
+    assert "export CENTRAL_URL=" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main([*words, "--wait", "soon"])
+
+
+@pytest.mark.parametrize("left", ["private_key.pem", "public_key.pem"])
+def test_half_a_key_pair_is_not_written_over(
+    ready: Path, tmp_path: Path, left: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / left).write_text("mine")
+    assert main(["env", "--ready-file", str(ready), "--directory", str(tmp_path)]) == 2
+    assert "half of a key pair" in capsys.readouterr().err
+    assert (tmp_path / left).read_text() == "mine"
+
+
+def test_a_kind_with_a_blank_is_no_traceback(world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "odd.yaml").write_text("kind: Foo Bar\nname: a\n")
+    assert main(["apply", "-f", str(tmp_path / "odd.yaml"), "--url", world.http_url]) in (0, 2)
+    assert main(["get", "a b", "--url", world.http_url]) in (0, 1, 2)
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_get_shows_more_than_a_page_holds(
+    world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mockcentral.commands.get.PAGE", 2)
+    world.publish([{"kind": "APIService", "name": f"s{n}", "scope": "Environment/e"} for n in range(4)])
+    assert main(["get", "apiservices", "--url", world.http_url, "-o", "json"]) == 0
+    assert [each["name"] for each in json.loads(capsys.readouterr().out)] == ["s0", "s1", "s2", "s3"]

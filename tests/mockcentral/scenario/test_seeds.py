@@ -68,6 +68,7 @@ def test_null_is_as_good_as_nothing() -> None:
         ("kind: Environment", 1, "name is missing"),
         ("kind: Environment\nname: a/b", 2, "name is a word without a slash, not `a/b`"),
         ('kind: Environment\nname: "a\\nb"', 2, "name is a word without a slash"),
+        ("kind: Environment\nname: a\nowner: x", 3, "owner is a mapping"),
         ("kind: Environment\nname: a\nspec: {x: .nan}", 1, "a number that JSON does not have"),
         ("kind: Environment\nname: {a: 1}", 2, "not something else"),
         ("kind: Environment\nname: e\nscope: Environment/x", 3, "scope stands in metadata"),
@@ -88,4 +89,11 @@ def test_what_is_wrong_is_said_with_its_line(text: str, line: int, words: str) -
 
 def test_a_folder_without_resources_is_a_mistake(tmp_path: Path) -> None:
     with pytest.raises(ScenarioError, match=r"the folder has no file that ends in \.yaml"):
+        load_seeds(tmp_path)
+
+
+def test_a_resource_stands_in_one_place_only(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("kind: Environment\nname: e\n---\nkind: APIService\nname: e\n")
+    (tmp_path / "b.yaml").write_text("---\nkind: Environment\nname: e\n")
+    with pytest.raises(ScenarioError, match=r"b\.yaml:2: Environment e is in .*a\.yaml:1 already"):
         load_seeds(tmp_path)

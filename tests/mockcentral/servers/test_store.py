@@ -121,3 +121,30 @@ def test_several_worlds_cannot_share_a_store(tmp_path: Path) -> None:
     found = run("serve", "--scenario", "calm", "--scenario", "flaky", "--store", str(tmp_path / "x.db"))
     assert found.returncode == 2
     assert "--store are for one scenario" in found.stderr
+
+
+@pytest.mark.parametrize("path", ["", ":memory:", "file::memory:"])
+def test_what_would_not_outlive_the_process_is_no_store(path: str) -> None:
+    with pytest.raises(StoreError, match="write the path of a file"):
+        World(store=path).start()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE resources SET resource = '{'",
+        "UPDATE resources SET resource = '[]'",
+        "UPDATE events SET event = '[]'",
+        "UPDATE events SET topics = 'x'",
+    ],
+)
+def test_a_damaged_row_is_an_error_that_names_the_store(tmp_path: Path, damage: str) -> None:
+    store = tmp_path / "central.db"
+    with World(store=store) as world:
+        world.publish({"kind": "APIService", "name": "s", "scope": "Environment/e"})
+        ask(world, "POST", "/apis/management/v1/environments", {"name": "f"})
+    with sqlite3.connect(store) as database:
+        database.execute(damage)
+    database.close()
+    with pytest.raises(StoreError, match=r"central\.db: not a usable store: a row cannot be read"):
+        World(store=store).start()
