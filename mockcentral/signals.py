@@ -16,6 +16,8 @@ class Signals:
     A handler that puts into a queue is not enough: Python runs handlers between two instructions of the main thread,
     and one that comes just before the thread begins to wait is run when the wait is over, which is never. The
     interpreter's C code, though, writes the number of the signal to a socket at once, whichever thread got it.
+
+    The first of each is caught, the second ends the process as if nobody caught it.
     """
 
     def __init__(self) -> None:
@@ -23,7 +25,12 @@ class Signals:
         self._writer.setblocking(False)
         signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
         for number in EXIT_CODES:
-            signal.signal(number, lambda number, frame: None)
+            signal.signal(number, self._caught)
+
+    @staticmethod
+    def _caught(number: int, frame: object) -> None:
+        # The next one does not ask: what is going on may be stuck, in a pipe that nobody writes to, say.
+        signal.signal(number, signal.SIG_DFL)
 
     def wait(self) -> int:
         """Until one of them has come; the exit code that tells which."""

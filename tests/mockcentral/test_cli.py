@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
@@ -384,3 +385,19 @@ def test_the_world_of_the_fixture_is_the_same_as_a_served_one(world: World) -> N
     with Fake("--scenario", "calm") as fake:
         served = request(fake.control, "GET", "/v1/worlds/default").json()
     assert set(shown) == set(served)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with a name here")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_ends_a_start_that_is_stuck(tmp_path: Path, number: signal.Signals) -> None:
+    pipe = tmp_path / "seeds.yaml"
+    os.mkfifo(pipe)
+    command = [*MOCKCENTRAL, "serve", "--seed-file", str(pipe)]
+    # Opening for writing waits until the other side has opened it, which then waits for what is never written.
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as process, pipe.open("wb"):
+        for _ in range(100):  # two that come at once are one
+            process.send_signal(number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.2)
+                break
+        assert process.wait(PATIENCE) == -number
