@@ -7,6 +7,7 @@ import json
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,8 @@ def test_a_fake_killed_a_hundred_times_under_load_loses_nothing_it_acknowledged(
         check=False,
     )
     assert lives.returncode == 0, lives.stderr
-    acknowledged = json.loads(lives.stdout)
+    found = json.loads(lives.stdout)
+    acknowledged = found["sequences"]
     assert len(acknowledged) >= LIVES
     assert acknowledged == sorted(set(acknowledged)), "a sequence was given out twice"
     kept: set[int] = set()
@@ -67,7 +69,20 @@ def test_a_fake_killed_a_hundred_times_under_load_loses_nothing_it_acknowledged(
         while page := harvest(world, query=f"sequenceID>{after}", sort="sequenceID,ASC").json():
             kept |= {event["metadata"]["sequenceID"] for event in page}
             after = max(kept)
+        there = {each["name"]: each for each in pages_of(world, "/apis/management/v1/environments")}
     assert set(acknowledged) <= kept
+    assert len(found["resources"]) >= LIVES
+    for name, state in found["resources"].items():
+        assert (name in there) is (state is not None), name
+        assert not state or there[name]["status"] == {"state": state}
+
+
+def pages_of(world: World, link: str) -> Iterator[dict[str, Any]]:
+    """All resources of a collection."""
+    page = 1
+    while found := ask(world, "GET", f"{link}?page={page}&pageSize=1000").json():
+        yield from found
+        page += 1
 
 
 def test_a_store_belongs_to_one_process_at_a_time(tmp_path: Path) -> None:
