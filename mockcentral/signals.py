@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import socket
 
@@ -21,6 +22,7 @@ class Signals:
     """
 
     def __init__(self) -> None:
+        self._code: int | None = None
         self._reader, self._writer = socket.socketpair()
         self._writer.setblocking(False)
         signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
@@ -32,10 +34,18 @@ class Signals:
         # The next one does not ask: what is going on may be stuck, in a pipe that nobody writes to, say.
         signal.signal(number, signal.SIG_DFL)
 
+    def give_up(self, code: int) -> None:
+        """Let `wait` end with this exit code, from any thread: there is nothing to wait for any more."""
+        self._code = code
+        with contextlib.suppress(OSError):  # it is over already
+            self._writer.send(b"\0")
+
     def wait(self) -> int:
         """Until one of them has come; the exit code that tells which."""
         while True:
             for number in self._reader.recv(64):
+                if number == 0 and self._code is not None:
+                    return self._code
                 if number in EXIT_CODES:
                     return EXIT_CODES[signal.Signals(number)]
 

@@ -117,6 +117,8 @@ class World:
         self._host: Host | None = None
         self._directory: Path | None = None
         self._token = ""
+        self.when_broken: Callable[[], None] = lambda: None
+        """Called, on another thread, when the store cannot be written and the world serves nobody any more."""
 
     # ------------------------------------------------------------------------------------------ life
     def start(self) -> World:
@@ -165,6 +167,7 @@ class World:
             stall_meter=portal.stalls,
         )
         self._host = host
+        host.on_broken = lambda: self.when_broken()
         portal.run(host.start(time_scale=self.time_scale, definition=plain(self.unscaled)))
 
     def close(self) -> None:

@@ -12,7 +12,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mockcentral.cli import Refused
+from mockcentral.cli import INTERNAL, Refused
 from mockcentral.signals import Signals
 
 if TYPE_CHECKING:
@@ -171,6 +171,7 @@ def _serve(arguments: argparse.Namespace, signals: Signals) -> int:
                 raise Refused(f"{error.filename or arguments.journal}: {error.strerror}") from None
             for world in worlds:
                 world.attach_control(control)
+                world.when_broken = lambda: signals.give_up(INTERNAL)
             _announce(worlds, arguments)
         gc.freeze()  # what is there now stays: going through it again and again would make events late
         gc.enable()

@@ -117,6 +117,8 @@ class Host:
         self.links: dict[int, Link] = {}
         self.broken = False
         """Whether it could not write to its store, and so serves nobody any more."""
+        self.on_broken: Callable[[], None] = lambda: None
+        """Called when that happens."""
         self._half_read: HalfRead[Link] = HalfRead()
         self.streams: dict[int, tuple[Link, int]] = {}
         """Call -> where it lives."""
@@ -295,6 +297,7 @@ class Host:
             self._listener.stop()
             for link in list(self.links.values()):
                 link.close(abort=True)
+            self.on_broken()
 
     def _perform(self, order: Order, rule: str | None) -> bool:
         """Carry out an order; False when nothing of it reaches the wire now."""

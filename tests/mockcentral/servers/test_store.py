@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import sqlite3
@@ -15,7 +16,7 @@ import pytest
 
 from mockcentral import World
 from mockcentral.servers.store import Store, StoreError
-from tests.mockcentral.clients import PATIENCE, ROOT, TOPIC, ask, harvest, run, service, topic
+from tests.mockcentral.clients import PATIENCE, ROOT, TOPIC, Fake, ask, harvest, request, run, service, topic
 from tests.mockcentral.servers.killed import KEEPS_ALL
 
 LIVES = 100
@@ -163,3 +164,25 @@ def test_a_damaged_row_is_an_error_that_names_the_store(tmp_path: Path, damage: 
     database.close()
     with pytest.raises(StoreError, match=r"central\.db: not a usable store: a row cannot be read"):
         World(store=store).start()
+
+
+def test_a_fake_whose_disk_is_full_ends_and_says_so(tmp_path: Path) -> None:
+    if not sys.platform.startswith("linux"):
+        pytest.skip("sets the limits of another process")
+    import resource
+
+    ready = tmp_path / "ready.json"
+    with Fake("--store", str(tmp_path / "central.db"), "--ready-file", str(ready)) as fake:
+        # No file may grow beyond this from now on: for SQLite, that is a full disk.
+        resource.prlimit(fake.process.pid, resource.RLIMIT_FSIZE, (64 * 1024, 64 * 1024))
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            for number in range(1000):
+                body = {"name": f"e{number}", "spec": {"text": "x" * 4000}}
+                headers = {"Authorization": f"Bearer {fake.token}", "Content-Type": "application/json"}
+                request(fake.address, "POST", "/apis/management/v1/environments", body, headers)
+        code = fake.process.wait(PATIENCE)
+        assert not ready.exists()
+        _, errors = fake.stop()
+    assert code == 3
+    assert "this world serves nobody any more" in errors
+    assert len(errors.splitlines()) == 1
