@@ -128,7 +128,7 @@ def failure(answer: Answer) -> Refused:
 def collection(kind: str) -> str:
     """The collection a user means by `watchtopic`, `WatchTopic` or `watchtopics`."""
     word = kind.lower()
-    return urllib.parse.quote(word if word.endswith("s") else plural(word), safe="")
+    return word if word.endswith("s") else plural(word)
 
 
 def scope_path(scope: str | None) -> str:
@@ -138,13 +138,18 @@ def scope_path(scope: str | None) -> str:
     kind, separator, name = scope.partition("/")
     if not separator or not kind or not name:
         raise Refused(f"--scope {scope}: write Kind/name, such as Environment/sample-env")
-    return f"/{collection(kind)}/{urllib.parse.quote(name, safe='')}"
+    return f"/{_quoted(collection(kind))}/{_quoted(name)}"
 
 
 def path_of(kind: str, name: str | None = None, *, group: str = "management", scope: str | None = None) -> str:
     """The REST path of a resource or a collection, version v1."""
-    tail = f"/{urllib.parse.quote(name, safe='')}" if name else ""
-    return f"/apis/{urllib.parse.quote(group, safe='')}/v1{scope_path(scope)}/{collection(kind)}{tail}"
+    tail = f"/{_quoted(name)}" if name else ""
+    return f"/apis/{_quoted(group)}/v1{scope_path(scope)}/{_quoted(collection(kind))}{tail}"
+
+
+def _quoted(word: str) -> str:
+    """One step of a path."""
+    return urllib.parse.quote(word, safe="")
 
 
 def read_ready_file(path: str) -> dict[str, Any]:

@@ -112,7 +112,7 @@ def patch_subresource(central: Central, place: Place, patch: Any, now: float) ->
                 raise Refused(400, f"{key} has more than {MAX_NESTING} steps")
         if each.get("op") == BUILD_OBJECT_TREE:
             try:
-                document = _with_objects(document, each.get("path", root))
+                _make_objects(document, each.get("path", root))
             except jsonpointer.JsonPointerException as error:
                 raise Refused(400, f"the patch cannot be read: {str(error)[:200]}") from None
         else:
@@ -274,18 +274,14 @@ def _size(value: Any) -> int:
     return count
 
 
-def _with_objects(document: Any, path: str) -> Any:
-    """The document with an object at every step of `path` that is not there."""
+def _make_objects(document: Json, path: str) -> None:
+    """Put an object at every step of `path` where there is nothing."""
     import jsonpointer
 
-    if not isinstance(document, dict):
-        return document
-    made = dict(document)
-    at = made
+    at = document
     for step in jsonpointer.JsonPointer(path).parts:
-        inside = at.get(step)
-        if inside is not None and not isinstance(inside, dict):
-            break
-        at[step] = dict(inside or {})
+        if at.get(step) is None:
+            at[step] = {}
         at = at[step]
-    return made
+        if not isinstance(at, dict):
+            return

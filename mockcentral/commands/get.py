@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from mockcentral import remote
@@ -26,32 +28,38 @@ def run(arguments: argparse.Namespace) -> int:
     """Fetch and print; a resource that does not exist is exit code 1."""
     fake = remote.Remote(arguments)
     path = remote.path_of(arguments.kind, arguments.name, group=arguments.group, scope=arguments.scope)
-    answer = fake.call("GET", path if arguments.name else f"{path}?pageSize={PAGE}")
-    if answer.status == 404 and arguments.name:
-        import sys
+    if arguments.name:
+        answer = fake.call("GET", path)
+        if answer.status == 404:
+            import sys
 
-        print(f"mockcentral: {remote.failure(answer)}", file=sys.stderr)
-        return 1
-    if answer.status != 200:
-        raise remote.failure(answer)
-    found = answer.body
-    page = 1
-    while not arguments.name and len(answer.body) == PAGE:
-        page += 1
-        answer = fake.call("GET", f"{path}?pageSize={PAGE}&page={page}")
+            print(f"mockcentral: {remote.failure(answer)}", file=sys.stderr)
+            return 1
         if answer.status != 200:
             raise remote.failure(answer)
-        found += answer.body
+        found = [answer.body]
+    else:
+        found = list(_all(fake, path))
     if arguments.output == "json":
-        print(json.dumps(found, indent=2))
+        print(json.dumps(found[0] if arguments.name else found, indent=2))
     elif arguments.output == "yaml":
         import yaml
 
-        documents = [found] if arguments.name else found
-        print(yaml.safe_dump_all(documents, sort_keys=False, allow_unicode=True), end="")
+        print(yaml.safe_dump_all(found, sort_keys=False, allow_unicode=True), end="")
     else:
-        _table([found] if arguments.name else found)
+        _table(found)
     return 0
+
+
+def _all(fake: remote.Remote, path: str) -> Iterator[dict[str, Any]]:
+    """The resources of a collection, whatever number of pages they fill."""
+    for page in itertools.count(1):
+        answer = fake.call("GET", f"{path}?pageSize={PAGE}&page={page}")
+        if answer.status != 200:
+            raise remote.failure(answer)
+        yield from answer.body
+        if len(answer.body) < PAGE:
+            return
 
 
 def _table(resources: list[dict[str, Any]]) -> None:

@@ -27,7 +27,7 @@ SHOWN_ONLY = ("id", "selfLink", "audit", "resourceVersion", "state")
 """What a server fills into metadata: files that were got with `get -o yaml` may be fed back."""
 
 
-Key = tuple[str, str, "tuple[str, str] | None", str]
+Key = tuple[str, str, tuple[str, str] | None, str]
 """Group, kind, scope and name."""
 
 
@@ -72,9 +72,11 @@ def loads_seeds(text: str, file: str = "<string>", seen: dict[Key, str] | None =
             continue  # an empty document: `---` at the end of a file
         found += 1
         seed = _seed(node, file)
-        key = (seed.group, seed.kind, seed.scope, seed.name)
-        if seen is not None and (place := seen.setdefault(key, f"{file}:{node.line}")) != f"{file}:{node.line}":
-            raise _wrong(node, file, f"{seed.kind} {seed.name} is in {place} already")
+        if seen is not None:
+            here = f"{file}:{node.line}"
+            first = seen.setdefault((seed.group, seed.kind, seed.scope, seed.name), here)
+            if first != here:
+                raise _wrong(node, file, f"{seed.kind} {seed.name} is in {first} already")
         yield seed
     if not found:
         raise ScenarioError([Problem(file, 1, 1, "the file is empty")])
@@ -99,7 +101,7 @@ def _seed(node: Node, file: str) -> Seed:
     name = _word(node, "name", file, required=True)
     body: Any = nodes.plain(node)
     try:
-        json.dumps(body, allow_nan=False, default=str)
+        json.dumps(body, allow_nan=False)
     except ValueError:
         raise _wrong(
             node, file, "there is a number that JSON does not have, such as .nan or .inf: write a text"

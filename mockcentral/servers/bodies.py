@@ -18,18 +18,16 @@ def json_body(*, force: bool = False) -> Any:
         return None
     try:
         value = json.loads(request.get_data(), parse_constant=_refuse)
-        # Whatever is kept is written again: into answers, a store, protobuf messages.
+    except (ValueError, RecursionError):  # ten thousand brackets are no reason to fall over
+        return None
+    try:  # whatever is kept is written again: into answers, a store, protobuf messages
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except RecursionError:
+        return None
     except UnicodeEncodeError:
         raise BadRequest("the body holds half a character: \\ud800 to \\udfff stand only in pairs") from None
-    except OverflowError:
+    except ValueError:
         raise BadRequest("the body holds a number that is too large") from None
-    except ValueError as error:
-        if str(error).startswith("Out of range"):
-            raise BadRequest("the body holds a number that is too large") from None
-        return None
-    except RecursionError:  # ten thousand brackets are no reason to fall over
-        return None
     return value
 
 

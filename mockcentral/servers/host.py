@@ -145,7 +145,7 @@ class Host:
             )
         except Unreadable as error:
             assert store is not None
-            raise store.damaged(error) from None
+            raise store.unusable(error) from None
         self._store = store
         if restored is None or not restored.resources:  # seeds are for the first start
             self.central.plant(resources)

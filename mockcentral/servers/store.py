@@ -37,12 +37,12 @@ class Store:
             # Opened where the world is made, used on its loop: never by two threads at once.
             self._database = sqlite3.connect(self.path, timeout=0, isolation_level=None, check_same_thread=False)
         except sqlite3.Error as error:
-            raise self._unusable(error) from None
+            raise self.unusable(error) from None
         try:
             self._prepare()
         except sqlite3.Error as error:
             self._database.close()
-            raise self._unusable(error) from None
+            raise self.unusable(error) from None
         except StoreError:
             self._database.close()
             raise
@@ -65,13 +65,10 @@ class Store:
             raise StoreError(f"{self.path}: a store of version {version}; this mockcentral reads version {VERSION}")
         run("COMMIT")
 
-    def _unusable(self, error: sqlite3.Error) -> StoreError:
-        if "locked" in str(error):
+    def unusable(self, error: Exception) -> StoreError:
+        """What to raise when SQLite, or whoever reads the rows, cannot make sense of it."""
+        if isinstance(error, sqlite3.Error) and "locked" in str(error):
             return StoreError(f"{self.path}: another process uses this store")
-        return StoreError(f"{self.path}: not a usable store: {error}")
-
-    def damaged(self, error: ValueError) -> StoreError:
-        """What to raise when the rows make no sense."""
         return StoreError(f"{self.path}: not a usable store: {error}")
 
     def restore(self) -> Restored:
@@ -88,7 +85,7 @@ class Store:
                 (numbers["newest"], numbers["next"], numbers["purged"]) if "newest" in numbers else None,
             )
         except sqlite3.Error as error:
-            raise self._unusable(error) from None
+            raise self.unusable(error) from None
 
     def write(self, rows: Rows) -> None:
         """Commit. Raises StoreError: the disk is full, most likely."""

@@ -14,7 +14,7 @@ import mockcentral
 import watchmanager as wm
 from mockcentral.conformance.verdict import Outcome
 from mockcentral.scenario.load import load
-from tests.watchmanager.worlds import FAST, watching
+from tests.watchmanager.worlds import FAST, missing, watching
 
 PATIENCE = 60.0
 SCENARIOS = (
@@ -61,14 +61,4 @@ def over(world: mockcentral.World, collected: list[int]) -> bool:
     streams = [record for record in journal if record["kind"] in ("stream.open", "stream.end")]
     if streams[-1]["kind"] == "stream.end":
         return False
-    opened = streams[0]["n"]
-    gone = max((record["max_sequence"] for record in journal if record.get("status") == 410), default=0)
-    owed = {
-        record["sequence"]
-        for record in journal
-        if record["n"] > opened
-        and record["kind"] == "event.published"
-        and record["topics"]
-        and record["sequence"] > gone
-    }
-    return owed <= set(collected)
+    return not missing(journal, collected)

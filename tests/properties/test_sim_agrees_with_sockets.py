@@ -11,7 +11,7 @@ import asyncio
 import re
 from collections import defaultdict
 from collections.abc import Sequence
-from itertools import dropwhile, groupby
+from itertools import groupby
 from random import Random
 from typing import Any
 
@@ -23,9 +23,9 @@ from mockcentral.conformance.subjects.watchmanager_core import WatchClient
 from mockcentral.scenario import catalogue
 from mockcentral.scenario.load import load, scaled
 from mockcentral.sim.world import SimWorld
+from tests.watchmanager.worlds import TOPIC, missing
 from watchmanager._core.machine import Settings
 
-TOPIC = "/management/v1/watchtopics/sample-watch-topic"
 SEED = 5
 BACKOFF = wm.Backoff(initial=0.2, maximum=1.0, rotation=0.1, rotation_maximum=0.2)
 GRACE = 0.5
@@ -83,7 +83,7 @@ def simulated(name: str, scale: float) -> Run:
     world = SimWorld(scaled(load(name), scale), clients=[client])
 
     def done() -> bool:
-        return world.central.traffic_done and client.settled and not _missing(world.records(), client_sequences(client))
+        return world.central.traffic_done and client.settled and not missing(world.records(), client_sequences(client))
 
     assert world.run(until=300.0, stop=done), f"{name}: {client.machine.status()}"
     return Run(world.records(), client_sequences(client), [state.value for _, state in client.states])
@@ -91,16 +91,6 @@ def simulated(name: str, scale: float) -> Run:
 
 def client_sequences(client: WatchClient) -> list[int]:
     return [each.sequence for each in client.events]
-
-
-def _missing(records: Sequence[Record], applied: Sequence[int]) -> set[int]:
-    """What was published for the topic since somebody came to watch it, and is not there yet."""
-    watched = dropwhile(lambda record: record["kind"] != "stream.open", records)
-    owed = {
-        record["sequence"] for record in watched if record["kind"] == "event.published" and TOPIC in record["topics"]
-    }
-    gone = max((record.get("max_sequence") or 0 for record in records if record["kind"] == "http.request"), default=0)
-    return {sequence for sequence in owed - set(applied) if sequence > gone}
 
 
 def over_sockets(name: str, scale: float) -> Run:
@@ -133,7 +123,7 @@ async def _over_sockets(name: str, scale: float) -> Run:
 
         collecting = asyncio.ensure_future(collect())
         await asyncio.to_thread(world.wait_traffic, 200.0)
-        while _missing(world.journal(), applied):
+        while missing(world.journal(), applied):
             more.clear()
             await asyncio.wait_for(more.wait(), 60.0)
         while watch.status.state is not wm.State.LIVE:  # the last event may have come from history

@@ -6,12 +6,14 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
+from itertools import dropwhile
 from typing import Any
 
 import mockcentral
 import watchmanager as wm
 from mockcentral.scenario.load import load
 
+TOPIC = "/management/v1/watchtopics/sample-watch-topic"
 FAST = wm.Keepalive(interval=1.0, timeout=1.0)
 """A dead peer is noticed within two seconds."""
 QUICK = wm.Backoff(initial=0.05, maximum=0.5, rotation=0.1, rotation_maximum=0.2)
@@ -75,3 +77,13 @@ def published(world: mockcentral.World) -> list[int]:
     return [
         each["sequence"] for each in world.journal() if each["kind"] == "event.published" and link in each["topics"]
     ]
+
+
+def missing(records: Sequence[dict[str, Any]], applied: Sequence[int]) -> set[int]:
+    """What was published for the sample topic since somebody came to watch it, and is not there yet."""
+    watched = dropwhile(lambda record: record["kind"] != "stream.open", records)
+    owed = {
+        record["sequence"] for record in watched if record["kind"] == "event.published" and TOPIC in record["topics"]
+    }
+    gone = max((record.get("max_sequence") or 0 for record in records if record["kind"] == "http.request"), default=0)
+    return {sequence for sequence in owed - set(applied) if sequence > gone}

@@ -15,8 +15,7 @@ def judge(evidence: Evidence, settings: Ordered) -> Finding:
     """Only the first time a process applies an event counts: a repeated one is `unique`'s business.
 
     A new process may begin again from where its predecessor had got to. What a fault kept back on a stream that went on
-    may come late. Without L1 lines the order is certain only when
-    the wire never offered another one.
+    may come late. Without L1 lines the order is certain only when the wire never offered another one.
     """
     if not evidence.says:
         return _from_the_wire(evidence)
