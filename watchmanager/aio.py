@@ -349,9 +349,14 @@ class AsyncWatchManager:
                 self._route, tenant=self._tenant, user_agent=self._user_agent, keepalive=self._keepalive
             )
         if self._history is None and self._history_policy is not None:
-            url = self._history_policy.url or self._address.url
             self._history = HistoryClient(
-                url, self._tenant, self._user_agent, self._history_policy, self._history_route, self._tokens.skew
+                self._history_policy.url or self._address.url,
+                self._tenant,
+                self._user_agent,
+                self._history_policy,
+                self._history_route,
+                self._tokens.skew,
+                self._transport.examiner if self._history_route is self._route else None,
             )
 
     def on(
@@ -549,7 +554,7 @@ class AsyncWatch:
             if cause is not None:
                 raise cause.with_traceback(None) from None
             raise
-        if machine.state is State.FAILED and not machine.ever_live:
+        if machine.state is State.FAILED:
             assert machine.error is not None
             raise machine.error.with_traceback(None)
         if machine.state is State.CLOSED:
@@ -557,7 +562,7 @@ class AsyncWatch:
 
     async def _until_live(self) -> None:
         machine = self._engine.machine
-        while not machine.ever_live and machine.state not in (State.FAILED, State.CLOSED):
+        while not machine.ready and machine.state not in (State.FAILED, State.CLOSED):
             await self._engine.wait_changed()
 
     async def state_changes(self) -> AsyncIterator[WatchStatus]:
@@ -666,28 +671,36 @@ class AsyncWatch:
         engine = self._engine
         while True:
             try:
-                batch = [await self.__anext__()]
+                first = await self.__anext__()
             except StopAsyncIteration:
                 return
+            # Until the list is handed over, what is in it can go back.
+            batch = [(first, self._ticket if self._commit_on_next else self._tickets.pop(id(first), 0))]
+            self._ticket = 0
             ends = loop.time() + within
-            while len(batch) < max:
-                found = engine.take()
-                if found is None:
-                    if engine.machine.state in (State.FAILED, State.CLOSED):
-                        break
-                    try:
-                        found = await asyncio.wait_for(engine.next(), ends - loop.time())
-                    except (asyncio.TimeoutError, WatchError):  # an error comes again with the next step
-                        break
+            try:
+                while len(batch) < max:
+                    found = engine.take()
                     if found is None:
-                        break
-                self._item, ticket = found
-                if self._commit_on_next:
-                    self._ticket = ticket
-                else:
-                    self._tickets[id(self._item)] = ticket
-                batch.append(self._item)
-            yield batch
+                        if engine.machine.state in (State.FAILED, State.CLOSED):
+                            break
+                        try:
+                            found = await asyncio.wait_for(engine.next(), ends - loop.time())
+                        except (asyncio.TimeoutError, WatchError):  # an error comes again with the next step
+                            break
+                        if found is None:
+                            break
+                    batch.append(found)
+            except BaseException:
+                for item, ticket in reversed(batch):
+                    engine.give_back(item, ticket)
+                raise
+            self._item, last = batch[-1]
+            if self._commit_on_next:
+                self._ticket = last
+            else:
+                self._tickets.update((id(item), ticket) for item, ticket in batch)
+            yield [item for item, _ in batch]
 
     def pause(self) -> None:
         """Hand out no more items until `resume`. The stream stays, PINGs are answered, and what comes waits (or is left

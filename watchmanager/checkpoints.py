@@ -10,6 +10,7 @@ import errno
 import json
 import os
 import threading
+import weakref
 import zlib
 from collections.abc import Awaitable, MutableMapping
 from typing import IO, TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -81,7 +82,8 @@ class FileCheckpoints:
 
     The file is replaced atomically and flushed to the disk; the one before stays beside it as `.bak` and is used when
     the file itself is damaged. `.lock` beside it is held while the store is open, so that two processes cannot take
-    turns in moving one position. The lock is taken with the first `load`.
+    turns in moving one position. The lock is taken with the first `load`. A forked child has no part in it: there, the
+    store is as if it had not been used.
     """
 
     blocking = True
@@ -94,6 +96,7 @@ class FileCheckpoints:
             raise ConfigError(f"checkpoint file {str(self._path)!r} is a directory: give the name of a file in it")
         self._lock: IO[str] | None = None
         self._kept: dict[str, int] | None = None
+        self._sound = True  # the file itself could be read, or there is none
         self._busy = threading.Lock()  # several watches save from several threads
 
     @property
@@ -114,6 +117,7 @@ class FileCheckpoints:
             kept = {**self._read(), topic: sequence}
             self._write(kept)
             self._kept = kept
+            self._sound = True
 
     def close(self) -> None:
         """Give up the lock. The store may be used again."""
@@ -154,6 +158,14 @@ class FileCheckpoints:
         lock.write(str(os.getpid()))
         lock.flush()
         self._lock = lock
+        _LOCKED.add(self)
+
+    def _forked(self) -> None:
+        """The lock is the parent's, but held for as long as any process has it open."""
+        if self._lock is not None:
+            self._lock.close()
+        self._lock = self._kept = None
+        self._busy = threading.Lock()
 
     def _parse(self, path: Path, backup: Path) -> dict[str, int]:
         try:
@@ -166,6 +178,7 @@ class FileCheckpoints:
             raise CheckpointError(f"cannot read {str(path)!r}: {error.strerror}") from error
         except CheckpointCorrupt as error:
             problem = error
+        self._sound = False
         try:
             return _decode(backup.read_bytes(), backup)
         except (OSError, CheckpointCorrupt):
@@ -179,7 +192,7 @@ class FileCheckpoints:
                 file.write(_encode(kept))
                 file.flush()
                 os.fsync(file.fileno())
-            if path.exists():
+            if self._sound and path.exists():
                 backup = path.with_name(path.name + ".bak")
                 spare = path.with_name(f"{path.name}.{os.getpid()}.spare")
                 spare.unlink(missing_ok=True)
@@ -193,6 +206,19 @@ class FileCheckpoints:
         except OSError as error:
             fresh.unlink(missing_ok=True)
             raise CheckpointWriteFailed(f"cannot write {str(path)!r}: {error.strerror}") from error
+
+
+_LOCKED: weakref.WeakSet[FileCheckpoints] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for each in tuple(_LOCKED):
+        each._forked()
+    _LOCKED.clear()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _encode(kept: dict[str, int]) -> bytes:
@@ -209,7 +235,7 @@ def _decode(data: bytes, path: Path) -> dict[str, int]:
         kept = parsed["checkpoints"]
         good = (
             parsed["v"] == 1
-            and all(isinstance(value, int) and not isinstance(value, bool) for value in kept.values())
+            and all(isinstance(value, int) and not isinstance(value, bool) and value >= 0 for value in kept.values())
             and parsed["crc"] == zlib.crc32(json.dumps(kept, sort_keys=True).encode())
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):

@@ -22,7 +22,8 @@ WatchError
 +-- TopicError                        fatal
 |   +-- TopicNotFound
 |   +-- InvalidTopic                  (also a ConfigError)
-+-- HistoryError                      the history service; retried for 408, 425, 429, 5xx, timeouts, connections
++-- HistoryError                      the history service; retried for 408, 425, 429, 5xx, timeouts
+|   +-- HistoryUnreachable            (also a ConnectError) it was not reached; retried
 |   +-- HistoryProtocolError          its answer breaks the rules; fatal
 +-- SequenceExpired                   events you have not seen are gone for good; `on_gone` decides
 |   +-- SequenceRegressed             the server numbers lower than the position: a restored or another server
@@ -204,6 +205,10 @@ class HistoryError(WatchError):
         self.status = status
         self.retry_after = retry_after
         self.retryable = retryable
+
+
+class HistoryUnreachable(HistoryError, ConnectError):
+    """No connection to the history service. Its `diagnosis` follows as that of any ConnectError."""
 
 
 class HistoryProtocolError(HistoryError):

@@ -13,6 +13,7 @@ import threading
 import time
 import weakref
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator, Mapping, MutableMapping
+from contextlib import suppress
 from random import Random
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -291,6 +292,7 @@ class Watch:
         self._done = 0  # and of the last one that is known to be processed
         self._tickets: dict[int, int] = {}
         self._item: Item | None = None
+        self._moves = 0  # of the position, by seek()
         self._paused = False
         self._told_at = 0.0
         self._waiting = threading.Lock()
@@ -385,23 +387,34 @@ class Watch:
             raise ConfigError(f"max is {max!r}: it must be a whole number from 1")
         while True:
             try:
-                batch = [next(self)]
+                first = next(self)
             except StopIteration:
                 return
+            # Until the list is handed over, what is in it can go back.
+            batch = [(first, self._ticket if self._commit_on_next else self._tickets.pop(id(first), 0))]
+            self._ticket, moves = 0, self._moves
             ends = time.monotonic() + within
-            last, self._ticket = self._ticket, 0  # nothing of this batch is processed before all of it is
-            while len(batch) < max:
-                try:
-                    if not self._batch and not self._fetch(ends - time.monotonic()):
+            try:
+                while len(batch) < max:
+                    try:
+                        if not self._batch and not self._fetch(ends - time.monotonic()):
+                            break
+                    except (TimeoutError, WatchError):  # an error comes again with the next step
                         break
-                except (TimeoutError, WatchError):  # an error comes again with the next step
-                    break
-                if self._paused:
-                    break
-                batch.append(next(self))
-                last, self._ticket = self._ticket, 0
-            self._ticket = last
-            yield batch
+                    if self._paused:
+                        break
+                    with suppress(IndexError):  # a seek took them
+                        batch.append(self._batch.popleft())
+            except BaseException:
+                if moves == self._moves:
+                    self._batch.extendleft(reversed(batch))
+                raise
+            self._item, last = batch[-1]
+            if self._commit_on_next:
+                self._ticket = last
+            else:
+                self._tickets.update((id(item), ticket) for item, ticket in batch)
+            yield [item for item, _ in batch]
 
     def pause(self) -> None:
         """Hand out no more items until `resume`. The stream stays, PINGs are answered, and what comes waits (or is left
@@ -427,6 +440,7 @@ class Watch:
             self._batch.clear()
             self._ticket = self._done = 0
             self._tickets.clear()
+            self._moves += 1
 
         self._portal.run(seek())
 

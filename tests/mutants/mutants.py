@@ -312,6 +312,13 @@ MUTANTS: tuple[Mutant, ...] = (
         "            if False:",
         KILLS + "test_events_that_went_with_a_dead_stream_and_history_are_told_as_a_gap",
     ),
+    Mutant(
+        "an audit asks again from where history answered 410",
+        CORE + "machine.py",
+        "        self._audit_gapped = self._cursor <= self._forgotten\n",
+        "        self._audit_gapped = False\n",
+        PLACE + "test_what_history_said_it_forgot_is_not_asked_for_again",
+    ),
     # ------------------------------------------------------------------ gone
     Mutant(
         "410 is answered by asking again",

@@ -193,6 +193,8 @@ class Machine:
         self._gap_after: int | None = None  # a gap whose end the next page will tell
         self._verified = 0
         self._since_verified = 0
+        self._forgotten = -1
+        """History said that it no longer reaches back to here: it is not asked from there again (protocol 7.1 C29)."""
         self._contiguous = True  # what is being read began at `verified`, so it may move it
         self._buffer: dict[int, Event] = {}
         self._unnumbered: list[Event] = []
@@ -239,6 +241,7 @@ class Machine:
 
         # consumer
         self._ticket = 0
+        self._moved_after = 0  # tickets up to here were given before the position was moved
         self._delivered: int | None = None
         self._saved: int | None = None
         self._saving = False
@@ -347,9 +350,15 @@ class Machine:
         return item, ticket
 
     def give_back(self, item: Item, ticket: int) -> None:
-        """The consumer could not use it; it is the next to be taken."""
-        self.watermark.forget(ticket)
-        self.outbox.put_back(item)
+        """The consumer could not use it; it is the next to be taken, unless the position was moved since."""
+        if ticket > self._moved_after:
+            self.watermark.forget(ticket)
+            self.outbox.put_back(item)
+
+    @property
+    def ready(self) -> bool:
+        """Whether what is published from now on is sure to arrive: by history it is once there is a position."""
+        return self.state is State.LIVE or (self.ever_live and not self.without_history)
 
     def processed(self, ticket: int, now: float, *, all_before: bool = True) -> None:
         """The consumer is done with an item, and with all handed out before it unless told otherwise."""
@@ -487,6 +496,7 @@ class Machine:
     def _move(self, sequence: int, now: float) -> None:
         """Forget what waits, what is asked and what is being handled; go on after `sequence`."""
         self.outbox.clear()
+        self._moved_after = self._ticket
         self._in_flight = self._history_waits = self._resyncing = False
         self.starved = self.blocked = self._reopen_when_drained = False
         self._gap_after = None
@@ -508,6 +518,7 @@ class Machine:
         self.outbox.begin_after(sequence)
         self._verified = sequence
         self._since_verified = 0
+        self._forgotten = -1
         self._contiguous = True
         self._cursor = sequence
 
@@ -716,7 +727,7 @@ class Machine:
                 self._do(do.RenewChannel(self._keepalive_factor))
             self._token_refused(verdict.error, now, lived=lived, heard=heard)
             return
-        if not connected:
+        if stuck or not connected:
             self._connect_failed(stuck)
         self._suspect_history(verdict.error)
         self._back_off(self._pacer.ended(heard=heard, lived=lived), verdict.error, now)
@@ -886,7 +897,7 @@ class Machine:
         if self._earliest:
             return None
         assert self._settings.history is not None
-        if self._since_verified <= self._settings.history.overlap:
+        if self._since_verified <= self._settings.history.overlap and self._verified > self._forgotten:
             return self._verified
         return self.outbox.highest
 
@@ -1099,7 +1110,9 @@ class Machine:
         # Sequences that fell out of the window cannot be told from missed ones any more.
         self._cursor = max(self._verified, self.outbox.window.floor)
         self._audit_until = self.outbox.highest
-        self._audit_gapped = False
+        self._audit_gapped = self._cursor <= self._forgotten
+        if self._audit_gapped:
+            self._cursor = None
         self._ask(_Asked.AUDIT, now)
 
     def _audit_page(self, events: list[Event | Poison], now: float) -> None:
@@ -1187,6 +1200,7 @@ class Machine:
             # Too old to be compared, and nothing says that something was missed. What is still kept can be compared.
             self._do(do.Log("history", "info", "the part of history to be audited is no longer kept"))
             if self._cursor is not None:
+                self._forgotten = max(self._forgotten, self._cursor)
                 self._cursor = None
                 self._audit_gapped = True
                 self._ask(_Asked.AUDIT, now)
@@ -1198,6 +1212,7 @@ class Machine:
             return
         if self._cursor < self.outbox.highest:
             # Only the overlap is gone, not what we need. What is left of it is compared once we are LIVE.
+            self._forgotten = max(self._forgotten, self._cursor)
             self._cursor = self.outbox.highest
             self._contiguous = False
             self._continue(now)

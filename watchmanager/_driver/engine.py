@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from watchmanager._core import effects as do
 from watchmanager._core import inputs as happened
-from watchmanager._core.machine import Effects, Machine
+from watchmanager._core.machine import CONNECT_FAILURES_PER_CHANNEL, Effects, Machine
 from watchmanager._core.status import State, WatchStatus
 from watchmanager._driver.history import HistoryClient
 from watchmanager._driver.home import Home
@@ -30,6 +30,7 @@ from watchmanager.errors import (
     CheckpointWriteFailed,
     ConnectError,
     HandlerError,
+    HistoryUnreachable,
     LifecycleError,
     SequenceExpired,
     TokenProviderError,
@@ -39,6 +40,7 @@ from watchmanager.errors import (
 from watchmanager.events import Event, Item
 
 if TYPE_CHECKING:
+    from watchmanager._driver.examiner import Examiner
     from watchmanager._driver.probe import Diagnosis
 
 ResyncFunction: TypeAlias = Callable[[SequenceExpired], "int | Awaitable[int | None] | None"]
@@ -106,6 +108,7 @@ class Engine:
         self.claim: Any = None
         """What the store says this watch holds, for a store that tells watches apart (`SqlCheckpoints`)."""
         self._diagnosis: Diagnosis | None = None
+        self._history_unreached = 0  # times in a row
         self._perform: dict[type[Any], Callable[[Any], None]] = {
             do.FetchToken: self._fetch_token,
             do.OpenStream: self._open_stream,
@@ -329,11 +332,11 @@ class Engine:
     def _renew_channel(self, effect: do.RenewChannel) -> None:
         self._transport.renew(effect.keepalive)
         if isinstance(self.status().last_error, ConnectError):
-            self._spawn(self._diagnose())
+            self._spawn(self._diagnose(self._transport.examiner))
 
-    async def _diagnose(self) -> None:
+    async def _diagnose(self, examiner: Examiner) -> None:
         """Find out which step of connecting fails; the errors of the tries that follow carry it, too."""
-        self._diagnosis = found = await self._transport.diagnose()
+        self._diagnosis = found = await examiner.diagnose()
         self._attach()
         what = f"{found.failed} fails: {found.message}; {found.hint}" if found.failed else "every step works now"
         _LOGGERS["stream"].warning("%s: examined the way to %s: %s", self.topic, found.server, what)
@@ -354,7 +357,14 @@ class Engine:
 
     async def _get_history(self, effect: do.FetchHistory) -> None:
         assert self._history is not None
-        self.feed(await self._history.fetch(self.topic, effect))
+        outcome = await self._history.fetch(self.topic, effect)
+        self.feed(outcome)
+        if isinstance(outcome, happened.HistoryFailed) and isinstance(outcome.error, HistoryUnreachable):
+            if self._history_unreached % CONNECT_FAILURES_PER_CHANNEL == 0:
+                self._spawn(self._diagnose(self._history.examiner))
+            self._history_unreached += 1
+        else:
+            self._history_unreached = 0
 
     def _save_checkpoint(self, effect: do.SaveCheckpoint) -> None:
         # Not in `_tasks`: a save under way is waited for when closing, not cancelled.

@@ -5,12 +5,14 @@ httpx is imported with the first request.
 
 from __future__ import annotations
 
+import json
 import time
 from typing import TYPE_CHECKING
 
 from watchmanager._core.effects import FetchHistory
 from watchmanager._core.inputs import HistoryFailed, HistoryFetched, HistoryGone, Poison
 from watchmanager._core.token import Skew
+from watchmanager._driver.examiner import Examiner
 from watchmanager._driver.http import learn_clock, retry_after
 from watchmanager._driver.route import Route
 from watchmanager._wire import codec
@@ -18,6 +20,7 @@ from watchmanager.errors import (
     DecodeError,
     HistoryError,
     HistoryProtocolError,
+    HistoryUnreachable,
     PermissionDenied,
     TopicNotFound,
     Unauthenticated,
@@ -36,7 +39,14 @@ class HistoryClient:
     """The history of one server. Belongs to one event loop."""
 
     def __init__(
-        self, url: str, tenant: str, user_agent: str, policy: History, route: Route, skew: Skew | None = None
+        self,
+        url: str,
+        tenant: str,
+        user_agent: str,
+        policy: History,
+        route: Route,
+        skew: Skew | None = None,
+        examiner: Examiner | None = None,
     ) -> None:
         self._url = url.rstrip("/")
         self._headers = {"X-Axway-Tenant-Id": tenant, "User-Agent": user_agent, "Accept": "application/json"}
@@ -46,6 +56,7 @@ class HistoryClient:
         self._retired: list[httpx.AsyncClient] = []
         self._asking = 0
         self._skew = skew or Skew()
+        self.examiner = examiner or Examiner(route, grpc=False)
 
     async def fetch(self, topic: str, effect: FetchHistory) -> HistoryFetched | HistoryGone | HistoryFailed:
         """One page of `topic`. Every failure comes back as an input."""
@@ -69,12 +80,12 @@ class HistoryClient:
                 params=query,
                 headers={"Authorization": f"Bearer {effect.credential.reveal()}"},
             )
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
+            return HistoryFailed(request, HistoryUnreachable(f"history cannot be reached: {_words(error)}"[:300]))
         except httpx.TimeoutException:
             return HistoryFailed(request, HistoryError(f"history did not answer within {self._policy.timeout:g} s"))
         except httpx.HTTPError as error:
-            return HistoryFailed(
-                request, HistoryError(f"history cannot be reached: {type(error).__name__}: {error}"[:300])
-            )
+            return HistoryFailed(request, HistoryError(f"history gave no answer: {_words(error)}"[:300]))
         finally:
             self._asking -= 1
             await self._close_retired()
@@ -99,6 +110,10 @@ class HistoryClient:
             error = Unauthenticated("history refuses the token (401)")
         elif status == 403:
             error = PermissionDenied(f"history does not permit reading {topic} (403)", code="PERMISSION_DENIED")
+        elif status == 404 and not _is_centrals(response):
+            error = HistoryError(
+                f"history answered 404 in words that are not Central's: is {self._url} its address?", status=404
+            )
         elif status == 404:
             error = TopicNotFound(f"history knows no topic {topic} (404)", code="NOT_FOUND")
         else:
@@ -120,6 +135,7 @@ class HistoryClient:
 
     async def aclose(self) -> None:
         self.renew()
+        await self.examiner.aclose()
         retired, self._retired = self._retired, []
         for client in retired:
             await client.aclose()
@@ -130,6 +146,19 @@ class HistoryClient:
             retired, self._retired = self._retired, []
             for client in retired:
                 await client.aclose()
+
+
+def _is_centrals(response: httpx.Response) -> bool:
+    """Whether an error is one of Central's own, a JSON object, and not of a gateway or of any web server."""
+    try:
+        return isinstance(json.loads(response.content), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _words(error: httpx.HTTPError) -> str:
+    said = str(error)
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
 def _whole(text: str | None) -> int | None:

@@ -171,15 +171,17 @@ async def diagnose(
     history: Route | None = None,
     history_url: str | None = None,
     seconds: float = 10.0,
+    grpc: bool = True,
     wall: Callable[[], float] = time.time,
 ) -> Diagnosis:
-    """Walk the way to `route`'s server. Without `token` the last two steps are skipped, without `topic` the last.
+    """Walk the way to `route`'s server. Without `token` the last two steps are skipped, without `topic` the last;
+    without `grpc` those that ask for HTTP/2.
 
     No step takes longer than `seconds`. Never raises but for cancellation.
     """
     walk = _Walk(seconds)
     try:
-        await _to_http2(route, walk)
+        await _to_http2(route, walk, grpc)
         text = await _token(walk, token)
         if text is None:
             walk.skip("topic", "no token")
@@ -206,7 +208,7 @@ async def diagnose(
     )
 
 
-async def _to_http2(route: Route, walk: _Walk) -> None:
+async def _to_http2(route: Route, walk: _Walk, grpc: bool) -> None:
     proxy = route.decision.proxy
     dialled = route.destination if proxy is None else Target(proxy.host, proxy.port)
     budget = Budget(walk.seconds)
@@ -223,8 +225,14 @@ async def _to_http2(route: Route, walk: _Walk) -> None:
         else:
             secured: TlsStream = await _tls(route, stream, walk)
             stream = secured
-            await walk.take("alpn", _alpn(secured, str(route.target)))
-        await walk.take("http2", _http2(stream, str(route.target), Budget(walk.seconds)))
+            if grpc:
+                await walk.take("alpn", _alpn(secured, str(route.target)))
+            else:
+                walk.skip("alpn", "HTTP/1.1 will do")
+        if grpc:
+            await walk.take("http2", _http2(stream, str(route.target), Budget(walk.seconds)))
+        else:
+            walk.skip("http2", "HTTP/1.1 will do")
         stream.close()
     finally:
         stream.abort()

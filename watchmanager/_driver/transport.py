@@ -12,21 +12,19 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import grpc
 import grpc.aio
 
 from watchmanager._core.inputs import Input, PingReceived, StreamBroken, StreamEnded, StreamOpened
+from watchmanager._driver.examiner import Examiner
 from watchmanager._driver.http import LONGEST_WAIT, retry_after
 from watchmanager._driver.route import Link, Route
 from watchmanager._wire import codec
 from watchmanager.errors import DecodeError, WatchError
 from watchmanager.events import Event, EventType
 from watchmanager.policy import Keepalive
-
-if TYPE_CHECKING:
-    from watchmanager._driver.probe import Diagnosis
 
 MAX_MESSAGE = 16 * 1024 * 1024
 _CODES: dict[Any, int] = {each: each.value[0] for each in grpc.StatusCode}
@@ -55,7 +53,7 @@ class Transport:
         self._link: Link | None = None
         self._old: list[asyncio.Task[None]] = []
         self._factor = 1.0
-        self._probe: asyncio.Task[Diagnosis] | None = None
+        self.examiner = Examiner(route)
 
     def _options(self) -> list[tuple[str, Any]]:
         interval = int(self._keepalive.interval * self._factor * 1000)
@@ -87,14 +85,6 @@ class Transport:
         """Why no connection comes about, where that is better known than from grpcio's words."""
         return None if self._link is None else self._link.cause()
 
-    async def diagnose(self) -> Diagnosis:
-        """Walk the way to the server; all that ask at the same time share one walk."""
-        if self._probe is None or self._probe.done():
-            from watchmanager._driver.probe import diagnose
-
-            self._probe = asyncio.ensure_future(diagnose(self._route, seconds=self._route.connect_timeout))
-        return await asyncio.shield(self._probe)
-
     def renew(self, factor: float) -> None:
         """The next stream gets a new connection. Streams of other watches on the old one go on until they end: the
         channel is closed with a long grace.
@@ -118,12 +108,10 @@ class Transport:
         link, self._link = self._link, None
         if link is not None:
             await link.close()
-        leaving: list[asyncio.Task[Any]] = [*self._old]
-        if self._probe is not None:
-            leaving.append(self._probe)
-        for each in leaving:
+        await self.examiner.aclose()
+        for each in self._old:
             each.cancel()
-        await asyncio.gather(*leaving, return_exceptions=True)
+        await asyncio.gather(*self._old, return_exceptions=True)
         self._old.clear()
 
 

@@ -754,6 +754,91 @@ def test_a_damaged_file_is_replaced_by_the_one_before_it(damage: bytes | None, t
     again.close()
 
 
+def test_a_crash_while_a_damaged_file_is_replaced_leaves_the_one_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "p"
+    store = wm.FileCheckpoints(path)
+    store.save("a", 5)
+    store.save("a", 6)
+    store.close()
+    path.write_bytes(b"damage")
+    again = wm.FileCheckpoints(path)
+    assert again.load("a") == 5
+    replaced = os.replace
+
+    def replace_and_die(source: Path, target: Path) -> None:
+        if target == path:
+            raise KeyboardInterrupt
+        replaced(source, target)
+
+    monkeypatch.setattr(os, "replace", replace_and_die)
+    with pytest.raises(KeyboardInterrupt):
+        again.save("a", 7)
+    monkeypatch.undo()
+    again.close()
+    third = wm.FileCheckpoints(path)
+    assert third.load("a") == 5
+    third.save("a", 8)
+    third.save("a", 9)
+    third.close()
+    path.unlink()
+    fourth = wm.FileCheckpoints(path)
+    assert fourth.load("a") == 8
+    fourth.close()
+
+
+def test_a_number_below_zero_is_damage(tmp_path: Path) -> None:
+    path = tmp_path / "p"
+    store = wm.FileCheckpoints(path)
+    store.save("a", -5)
+    store.close()
+    again = wm.FileCheckpoints(path)
+    with pytest.raises(wm.CheckpointCorrupt):
+        again.load("a")
+    again.close()
+
+
+FORKED = """
+import os, sys
+import watchmanager as wm
+
+store = wm.FileCheckpoints(sys.argv[1])
+store.save("a", 5)
+mine, childs = os.pipe(), os.pipe()
+child = os.fork()
+if child == 0:
+    try:
+        store.save("a", 100)
+    except wm.CheckpointLocked as error:
+        os.write(childs[1], f"locked by {'parent' if error.pid == os.getppid() else error.pid}".encode())
+    os.close(childs[1])
+    os.read(mine[0], 1)
+    os._exit(0)
+os.close(childs[1])
+print(os.read(childs[0], 100).decode())
+store.save("b", 1)
+store.close()
+again = wm.FileCheckpoints(sys.argv[1])
+print(again.topics())
+os.write(mine[1], b"x")
+os.waitpid(child, 0)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_child_neither_moves_its_parents_positions_nor_keeps_the_lock(tmp_path: Path) -> None:
+    root = Path(__file__).parents[3]
+    ran = subprocess.run(
+        [sys.executable, "-c", FORKED, str(tmp_path / "p")],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        timeout=60,
+    )
+    assert ran.stdout.splitlines() == ["locked by parent", "{'a': 5, 'b': 1}"], ran.stderr
+
+
 def test_a_damaged_file_without_a_spare_is_an_error_not_a_fresh_start(tmp_path: Path) -> None:
     path = tmp_path / "p"
     path.write_bytes(b"oops")

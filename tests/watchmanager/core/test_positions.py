@@ -139,6 +139,24 @@ def test_when_only_the_overlap_is_gone_nothing_is_lost_and_nothing_is_raised() -
     assert lab.sequences == [1, 2, 3]
 
 
+@pytest.mark.parametrize("cuts", [1, 2])
+def test_what_history_said_it_forgot_is_not_asked_for_again(cuts: int) -> None:
+    lab = Lab().live()
+    lab.publish(1, 2, 3)
+    lab.run(0.1)
+    lab.purged_through = 3
+    for _ in range(cuts):
+        lab.cut()
+        lab.run(5)
+    lab.publish(4)
+    lab.run(700)  # two audits
+    asked = [effect.after for effect in lab.did(do.FetchHistory)]
+    assert asked.count(0) == 3  # twice to begin with, and once more: the answer was 410
+    assert None in asked
+    assert lab.sequences == [1, 2, 3, 4]
+    assert lab.machine.status().audits > 0
+
+
 def test_what_the_stream_lost_is_found_in_the_part_of_the_overlap_that_is_still_kept() -> None:
     lab = Lab().live()
     lab.stream_loses = {2}

@@ -118,7 +118,10 @@ def test_a_call_that_did_not_stand_for_long_costs_its_connection(limit: float, r
     [(6.0, False, 1), (6.0, True, 0), (4.0, False, 0)],
     ids=["stood too late", "and heard something", "stood in time"],
 )
-def test_a_call_that_stood_late_and_heard_nothing_costs_its_connection(after: float, word: bool, renewed: int) -> None:
+@pytest.mark.parametrize("code", [0, 4, 14, 16])
+def test_a_call_that_stood_late_and_heard_nothing_costs_its_connection(
+    after: float, word: bool, renewed: int, code: int
+) -> None:
     lab = Lab()
     lab.silent_open = True
     lab.start(0).run(after)
@@ -126,8 +129,8 @@ def test_a_call_that_stood_late_and_heard_nothing_costs_its_connection(after: fl
     if word:
         lab.feed(happened.PingReceived(1, "p"))
     lab.silent_open = False
-    lab.feed(happened.StreamEnded(1, 16, "the token of this stream has expired"))
-    lab.run(1)
+    lab.feed(happened.StreamEnded(1, code, "why it ended"))
+    lab.run(3)
     assert len(lab.did(do.RenewChannel)) == renewed
     assert lab.machine.attempt == 2
 

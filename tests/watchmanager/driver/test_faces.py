@@ -91,6 +91,27 @@ def test_a_blocking_restart_loses_nothing_and_repeats_only_what_was_not_processe
     assert found == numbers[:4] + numbers[3:]
 
 
+@pytest.mark.parametrize("commit", ["on_next", "manual"])
+def test_ctrl_c_in_a_wait_for_a_batch_loses_nothing(
+    world: mockcentral.World, commit: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = world.publish([change(each) for each in range(3)])
+    with manager(world) as owner, owner.watch(world.topics[0], start="earliest", commit=commit) as watch:
+        fetch = watch._fetch
+
+        def interrupted(timeout: float | None = None) -> bool:
+            if watch.status.handed_out == 3:
+                raise KeyboardInterrupt
+            return fetch(timeout)
+
+        monkeypatch.setattr(watch, "_fetch", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            next(watch.batches(max=10, within=60))
+        monkeypatch.undo()
+        assert sequences(next(watch.batches(max=3))) == numbers
+        assert watch.status.committed in (None, *range(numbers[0]))
+
+
 def test_commit_by_hand_blocks_until_it_counts(world: mockcentral.World) -> None:
     kept: dict[str, int] = {}
     with manager(world, checkpoints=kept) as owner:

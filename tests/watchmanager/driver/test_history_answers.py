@@ -65,6 +65,16 @@ def test_what_a_status_says_about_who_asks_or_for_what_is_an_error_of_its_own(
     assert outcome.error.topic == TOPIC
 
 
+@pytest.mark.parametrize("body", [b"", b"404 page not found", b"<html></html>", b"[]", b"[" * 100_000])
+def test_a_404_that_is_not_centrals_is_no_unknown_topic(body: bytes) -> None:
+    """A gateway says it while the service behind it is replaced, and any web server at a wrong address."""
+    [outcome] = ask((404, {}, body))
+    assert isinstance(outcome, HistoryFailed)
+    assert type(outcome.error) is wm.HistoryError
+    assert outcome.error.retryable
+    assert "its address?" in str(outcome.error)
+
+
 @pytest.mark.parametrize(
     ("headers", "newest"),
     [

@@ -220,6 +220,41 @@ def test_a_server_that_is_not_there_is_named_as_the_cause_when_ready_gives_up() 
     asyncio.run(main())
 
 
+def test_ready_tells_of_a_failure_after_live_too() -> None:
+    async def main() -> None:
+        with plain() as world:
+            raising = {"on_error": lambda error, number: wm.Raise()}
+            async with watching(world, watch=raising) as watch:
+                await watch.ready(20)
+                world.close_connections()
+                async for status in watch.state_changes():
+                    if status.state is wm.State.FAILED:
+                        break
+                with pytest.raises(wm.StreamError):
+                    await watch.ready(20)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("history", [True, False])
+def test_after_a_break_ready_waits_only_where_history_does_not_bridge_it(history: bool) -> None:
+    async def main() -> None:
+        with plain() as world:
+            async with watching(world, history=history) as watch:
+                await watch.ready(20)
+                world.close()
+                async for status in watch.state_changes():
+                    if status.state is wm.State.BACKING_OFF:
+                        break
+                if history:
+                    await watch.ready(0.2)
+                else:
+                    with pytest.raises(wm.WatchError):
+                        await watch.ready(0.2)
+
+    asyncio.run(main())
+
+
 def test_a_dead_peer_is_noticed_within_the_bound_the_status_names() -> None:
     async def main() -> None:
         with plain() as world:
@@ -379,6 +414,37 @@ def test_cancelling_a_wait_loses_nothing() -> None:
                 while len(got) < len(numbers):
                     got.append((await asyncio.wait_for(watch.__anext__(), 20)).sequence)
                 assert got == numbers
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("commit", ["on_next", "manual"])
+def test_cancelling_a_wait_for_a_batch_loses_nothing(commit: Any) -> None:
+    async def main() -> None:
+        kept: dict[str, int] = {}
+        with plain() as world:
+            async with watching(world, checkpoints=kept, watch={"commit": commit}) as watch:
+                await watch.ready(20)
+                batch = asyncio.ensure_future(anext_of(watch.batches(max=10, within=60)))
+                numbers = await asyncio.to_thread(world.publish, [change(each) for each in range(3)])
+                while watch.status.handed_out < 3:
+                    await asyncio.sleep(0.001)
+                batch.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await batch
+                numbers += await asyncio.to_thread(world.publish, [change(3)])
+                again = await take(watch, 4)
+                assert sequences(again) == numbers
+                assert watch.status.committed in (None, *range(numbers[3]))
+                for item in again if commit == "manual" else ():
+                    watch.commit(item)
+                [whole] = [await anext_of(watch.batches(max=1)) for _ in world.publish(change(4))]
+                if commit == "manual":
+                    watch.commit(whole[0])
+            assert kept == {watch.topic: numbers[-1] + (commit == "manual")}
+
+    async def anext_of(batches: Any) -> Any:
+        return await batches.__anext__()
 
     asyncio.run(main())
 

@@ -168,7 +168,7 @@ def manager(world: World, **settings: Any) -> wm.AsyncWatchManager:
         "backoff": wm.Backoff(initial=0.01, maximum=0.05),
         "tls": None if world.ca_file is None else wm.TLS(ca=world.ca_file),
     }
-    return wm.AsyncWatchManager(world.http_url, **{**given, **settings})
+    return wm.AsyncWatchManager(settings.pop("address", world.http_url), **{**given, **settings})
 
 
 @pytest.mark.parametrize("kind", ["http", "socks5h"])
@@ -233,6 +233,46 @@ def test_the_cause_is_the_proxys_refusal_and_a_diagnosis_follows() -> None:
                 await watch.ready(30)
 
     with World(topics=[SERVICES], tls=True) as world:
+        run(lambda: main(world))
+
+
+@pytest.mark.parametrize("elsewhere", [False, True], ids=["one address", "history at an address of its own"])
+def test_a_history_that_is_not_reached_is_diagnosed_like_a_stream(elsewhere: bool) -> None:
+    """With history a watch asks for its position first, so this is the first error there is."""
+
+    async def main(world: World, closed: str) -> None:
+        address = world.http_url if elsewhere else closed
+        history = wm.History(url=closed) if elsewhere else True
+        async with manager(world, address=address, history=history) as watching:
+            watch = watching.watch(world.topics[0])
+            with pytest.raises(wm.HistoryUnreachable) as caught:
+                await watch.ready(1.5)
+            assert isinstance(caught.value, wm.ConnectError)
+            found = caught.value.diagnosis
+            assert isinstance(found, Diagnosis)
+            assert (found.failed, found.cause, found.server) == ("tcp", "ConnectError", closed.partition("//")[2])
+
+    with World(topics=[SERVICES]) as gone:
+        closed = gone.http_url
+    with World(topics=[SERVICES]) as world:
+        run(lambda: main(world, closed))
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_a_walk_to_a_history_of_its_own_does_not_ask_for_http2(tls: bool) -> None:
+    async def main(world: World) -> None:
+        from watchmanager._driver.examiner import Examiner
+
+        async with manager(world) as watching:
+            examiner = Examiner(watching._route, grpc=False)
+            both = await asyncio.gather(examiner.diagnose(), examiner.diagnose())
+            assert both[0] is both[1]
+            outcomes = {step.name: step.outcome for step in both[0].steps}
+            assert (outcomes["tcp"], outcomes["tls"]) == ("ok", "ok" if tls else "skipped")
+            assert (outcomes["alpn"], outcomes["http2"]) == ("skipped", "skipped")
+            await examiner.aclose()
+
+    with World(topics=[SERVICES], tls=tls) as world:
         run(lambda: main(world))
 
 
