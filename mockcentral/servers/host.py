@@ -521,6 +521,8 @@ class Host:
         if link.h2 is not None and link.h2.waiting_answers > MAX_WAITING_ANSWERS:
             response = wsgi.Response(503, (("retry-after", "1"),), b"")
         elif decision.status is not None:
+            if decision.gone == "with header":
+                facts["max_sequence"] = self.central.log.max_sequence
             headers = (("content-type", "application/json"), *decision.headers)
             response = wsgi.Response(decision.status, headers, decision.body.encode())
         else:

@@ -44,6 +44,8 @@ def history(
         }
     decision = central.http_request(("http", "harvest", "page"), connection, now, query.page)
     if decision.status is not None:
+        if facts and decision.gone == "with header":
+            facts["max_sequence"] = central.log.max_sequence
         return _faulty(decision), decision, facts
     if decision.page_size is not None:
         query = replace(query, page_size=decision.page_size)

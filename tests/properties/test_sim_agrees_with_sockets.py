@@ -56,6 +56,7 @@ class Run:
             for record in records
             if record["kind"] == "stream.end" and record["reason"] != "the run is over"
         ]
+        self.struck = {record["fault"] for record in records if record["kind"] == "fault.on_wire"}
         self.resumed = 0
         """How often a client asked history after the end of a stream from what history had confirmed last."""
         self.elsewhere: list[tuple[int, int]] = []
@@ -106,7 +107,7 @@ async def _over_sockets(name: str, scale: float) -> Run:
         wm.AsyncWatchManager(
             world.http_url,
             tenant_id=world.tenant,
-            token=world.issue_token,
+            token=wm.ClientCredentials(world.auth_url, "our-client"),
             backoff=BACKOFF,
             subscribe_grace=GRACE,
             random=Random(SEED),
@@ -140,6 +141,7 @@ def test_simulator_and_sockets_tell_the_same_story(name: str) -> None:
         assert here.elsewhere == []
         there = over_sockets(name, scale)
         assert there.elsewhere == []
+        assert here.struck == there.struck
         if not there.gone:
             assert here.deliveries == there.deliveries
         if (here.deliveries, here.ends, here.states, bool(here.resumed)) == (

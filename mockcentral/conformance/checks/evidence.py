@@ -66,6 +66,16 @@ class Holdings:
     unknown: frozenset[int]
 
 
+@dataclass(slots=True)
+class _Gone:
+    """A 410: what a client that was told it need not have, of what was published before the line `until`."""
+
+    record: Record
+    after: int
+    through: int
+    until: int
+
+
 class Evidence:
     """A journal, sorted by what checks ask for."""
 
@@ -309,17 +319,35 @@ class Evidence:
         """The 410 that told the client it cannot get this event any more, if there is one (protocol 3.2, 2.3).
 
         A 410 names only the newest sequence there is, so a client that goes on from there did as it was told, even if a
-        few events before it were still kept.
+        few events before it were still kept. One that does not name it sends the client to ask for the newest.
         """
-        for record in self.harvests:
-            if record.get("status") != 410 or topic_key(record["topic"]) != topic or record["n"] < published["n"]:
-                continue
-            after = record.get("after")
-            through = max((purge["through"] for purge in self.purges if purge["n"] < record["n"]), default=-1)
-            through = max(through, record.get("max_sequence") or -1)
-            if (after is None or after < published["sequence"]) and published["sequence"] <= through:
-                return record
+        for gone in self._gone.get(topic, ()):
+            if gone.after < published["sequence"] <= gone.through and published["n"] < gone.until:
+                return gone.record
         return None
+
+    @cached_property
+    def _gone(self) -> dict[str, list[_Gone]]:
+        """Every 410, by topic."""
+        found: dict[str, list[_Gone]] = defaultdict(list)
+        bare: dict[str, _Gone] = {}
+        for record in self.harvests:
+            topic, after = topic_key(record["topic"]), record.get("after")
+            if (earlier := bare.pop(topic, None)) is not None and "DESC" in str(record.get("query")):
+                earlier.through = max(earlier.through, *record.get("sequences", ()), -1)
+                earlier.until = record["n"]
+            if record.get("status") != 410:
+                continue
+            through = max((purge["through"] for purge in self.purges if purge["n"] < record["n"]), default=-1)
+            gone = _Gone(record, -1 if after is None else after, through, record["n"])
+            if (newest := record.get("max_sequence")) is None:
+                bare[topic] = gone
+                newest = max(
+                    (number for number, lines in self.published.items() if lines[0]["n"] < gone.until), default=-1
+                )
+            gone.through = max(through, newest)
+            found[topic].append(gone)
+        return found
 
 
 def topics_of(published: Record) -> set[str]:

@@ -86,9 +86,16 @@ class Tape:
         return self
 
     def harvest(
-        self, after: int | None, *sequences: int, status: int = 200, topic: str = TOPIC, max_sequence: int | None = None
+        self,
+        after: int | None,
+        *sequences: int,
+        status: int = 200,
+        topic: str = TOPIC,
+        max_sequence: int | None = None,
+        newest: bool = False,
     ) -> Tape:
         fields: dict[str, Any] = {"sequences": list(sequences)} if status == 200 else {"max_sequence": max_sequence}
+        fields["query"] = f"sort=sequenceID%2C{'DESC' if newest else 'ASC'}"
         self.add(
             "http.request", method="GET", path=f"/events{topic}", status=status, topic=topic, after=after, **fields
         )

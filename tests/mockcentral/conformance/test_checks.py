@@ -283,9 +283,29 @@ CASES: list[Case] = [
     ),
     (
         "complete",
-        "purged after the 410",
+        "a 410 that names no sequence, and the newest asked for",
+        PASS,
+        lambda: Tape().watch(1).publish(1, 2).harvest(0, status=410).publish(3).harvest(None, 3, newest=True),
+    ),
+    (
+        "complete",
+        "a 410 that names no sequence excuses nothing that came after it",
         FAIL,
-        lambda: Tape().watch(1).publish(1, 2, 3).purge(1).harvest(0, status=410).purge(3).status(),
+        lambda: Tape().watch(1).publish(1, 2).harvest(0, status=410).publish(3).status(),
+    ),
+    (
+        "complete",
+        "a 410 that names the newest needs no question for it",
+        FAIL,
+        lambda: (
+            Tape()
+            .watch(1)
+            .publish(1, 2)
+            .harvest(0, status=410, max_sequence=2)
+            .publish(3, 4)
+            .harvest(None, 4, newest=True)
+            .status()
+        ),
     ),
     # ------------------------------------------------------------------------------------ filterable
     ("filterable", "a silent client that was sent a PING", PASS, lambda: calm().ping(1, "p")),

@@ -10,6 +10,7 @@ from mockcentral.conformance.subjects.watchmanager_core import WatchClient
 from mockcentral.scenario.load import loads
 from mockcentral.sim.world import SimWorld
 from tests.mockcentral.sim.parties import SCENARIO, TOPIC, Puppet, change, scenario
+from watchmanager._core.machine import Settings
 from watchmanager.errors import TopicNotFound
 from watchmanager.events import EventType
 
@@ -97,6 +98,25 @@ def test_a_later_page_is_gone() -> None:
     world = SimWorld(scenario("faults: [{name: it, on: page(2), do: {http_gone: false}}]\n"))
     answer = world.central.http_request(("http", "harvest", "page"), 0, 0.0, 2)
     assert (answer.status, answer.headers) == (410, ())
+
+
+@pytest.mark.parametrize("header", ["true", "false"])
+@pytest.mark.parametrize("size", [1, 100])
+def test_whoever_goes_on_where_a_410_sends_it_is_not_blamed_for_what_it_skips(header: str, size: int) -> None:
+    faults = f"""
+faults:
+  - {{name: cut, on: event(5), times: 1, do: {{end_status: UNAVAILABLE}}}}
+  - {{name: slow, on: harvest, given: [stream_end], times: 1, do: {{http_delay: 500ms}}}}
+  - {{name: word, on: harvest, given: [stream_end], times: 3, do: {{http_gone: {header}}}}}
+  - {{name: small, on: harvest, times: 1000, do: {{http_page_size: {size}}}}}
+"""
+    client = WatchClient(TOPIC, settings=Settings(topic=TOPIC, on_gone="skip"))
+    world = SimWorld(scenario(TRAFFIC + faults), clients=[client])
+    world.run(until=60.0)
+    assert client.gaps
+    verdicts = {one.check: one for one in world.verdicts(["complete", "ordered", "handles_gone"])}
+    assert {name: one.outcome.value for name, one in verdicts.items()} == dict.fromkeys(verdicts, "pass"), verdicts
+    assert "a 410 told it" in verdicts["complete"].message
 
 
 def test_the_moment_barrier_comes_in_virtual_time_too() -> None:
