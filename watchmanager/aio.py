@@ -21,6 +21,7 @@ from watchmanager._core.status import State, WatchStatus
 from watchmanager._driver.engine import Engine, ResyncFunction, StateFunction
 from watchmanager._driver.history import HistoryClient
 from watchmanager._driver.home import Home
+from watchmanager._driver.http import ask_clock
 from watchmanager._driver.pages import read_pages
 from watchmanager._driver.route import Route
 from watchmanager._driver.tally import Tally
@@ -105,7 +106,9 @@ class AsyncWatchManager:
                     f"treat_as_transient holds {code!r}: write names of gRPC codes, such as PERMISSION_DENIED"
                 )
         self._tenant = tenant_id.strip()
-        self._tokens = TokenSource(token, timeout=token_timeout)
+        self._tokens = TokenSource(
+            token, timeout=token_timeout, ask_clock=lambda skew: ask_clock(self._history_route, skew)
+        )
         self._tls = (tls or TLS()) if self._address.secure else None
         self._proxy = Proxy(url=proxy) if isinstance(proxy, str) else proxy
         self._single_entry = (

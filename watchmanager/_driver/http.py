@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from watchmanager._core.token import Skew
+
+if TYPE_CHECKING:
+    from watchmanager._driver.route import Route
 
 LONGEST_WAIT = 24 * 3600.0
 """Whoever asks for more patience than this does not get it."""
@@ -26,6 +32,18 @@ def learn_clock(skew: Skew, headers: Mapping[str, str], began: float, ended: flo
             skew.learn(parse_date(date).timestamp(), began, ended)
         except (ValueError, TypeError, OverflowError):
             return
+
+
+async def ask_clock(route: Route, skew: Skew) -> None:
+    """Ask the server what time it is, by a request that says nothing about us: any answer will do."""
+    import httpx
+
+    scheme = "https" if route.target.tls else "http"
+    async with route.http_client(timeout=route.connect_timeout) as client:
+        began = time.time()
+        with suppress(httpx.HTTPError):
+            response = await client.head(f"{scheme}://{route.target}/")
+            learn_clock(skew, response.headers, began, time.time())
 
 
 def retry_after(value: str | None, wall: float) -> float | None:

@@ -103,6 +103,37 @@ def test_history_tells_the_servers_clock_and_a_token_is_taken_for_what_it_is_the
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("history", [True, False])
+def test_a_token_that_has_ended_by_our_clock_is_not_given_up_before_the_servers_is_known(history: bool) -> None:
+    asked: list[str] = []
+
+    def answer(line: str, body: bytes) -> Answer:
+        asked.append(line)
+        return 404, date(-3600), b""
+
+    async def main() -> None:
+        async with http_server(answer) as url:
+            manager = wm.AsyncWatchManager(url, tenant_id="1", token=lambda: jwt(time.time() - 3000), history=history)
+            async with manager:
+                _, life = await manager._tokens.get(None)
+                assert life == pytest.approx(600, abs=5)
+                assert asked == ["HEAD / HTTP/1.1"]
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_token_that_has_ended_by_every_clock_is_one(there: bool) -> None:
+    async def main() -> None:
+        async with http_server(lambda line, body: (200, date(0), b"")) as url:
+            address = url if there else "http://127.0.0.1:1"
+            async with wm.AsyncWatchManager(address, tenant_id="1", token=lambda: jwt(time.time() - 3000)) as manager:
+                with pytest.raises(wm.TokenExpired, match="ended 3000 s ago"):
+                    await manager._tokens.get(None)
+
+    asyncio.run(main())
+
+
 def test_an_assertion_refused_because_of_our_clock_is_made_again_with_the_endpoints_time() -> None:
     seen: list[float] = []
 
