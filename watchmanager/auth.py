@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 from watchmanager._core.token import REFRESH_AT, Credential, Skew
 from watchmanager._driver.http import learn_clock, retry_after
+from watchmanager._driver.workers import in_thread
 from watchmanager.errors import ConfigError, TokenExpired, TokenProviderError, WatchError
 from watchmanager.policy import TLS, Proxy
 
@@ -214,7 +215,7 @@ class TokenSource:
             return await provider.fetch(fresh)
         if inspect.iscoroutinefunction(provider) or inspect.iscoroutinefunction(getattr(provider, "__call__", None)):  # noqa: B004
             return await provider()  # type: ignore[misc]
-        found: object = await asyncio.to_thread(provider)
+        found: object = await in_thread(provider)
         return await found if inspect.isawaitable(found) else found
 
     @staticmethod

@@ -22,6 +22,7 @@ from watchmanager._core.status import State, WatchStatus
 from watchmanager._driver.history import HistoryClient
 from watchmanager._driver.home import Home
 from watchmanager._driver.transport import Stream, Transport
+from watchmanager._driver.workers import in_thread
 from watchmanager.auth import TokenSource
 from watchmanager.checkpoints import CheckpointStore
 from watchmanager.errors import (
@@ -389,7 +390,7 @@ class Engine:
 
     async def _call_store(self, method: Callable[..., Any], *arguments: Any) -> Any:
         if getattr(self._store, "blocking", False) and not inspect.iscoroutinefunction(method):
-            return await asyncio.to_thread(method, *arguments)
+            return await in_thread(method, *arguments)
         found = method(*arguments)
         return await found if inspect.isawaitable(found) else found
 
@@ -402,7 +403,7 @@ class Engine:
             if inspect.iscoroutinefunction(self._resync):
                 position = await self._resync(expired)
             else:
-                position = await asyncio.to_thread(self._resync, expired)
+                position = await in_thread(self._resync, expired)
                 if inspect.isawaitable(position):
                     position = await position
         except Exception as error:

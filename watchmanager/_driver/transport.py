@@ -163,6 +163,9 @@ class Stream:
         if not self._closed:
             self._closed = True
             self._call.cancel()
+            # A write that waits for a connection is not told by grpc.aio that its call is cancelled, and waits on.
+            for each in (self._reader, *self._writes):
+                each.cancel()
 
     async def wait_closed(self) -> None:
         """Until the reader has ended, for an orderly shutdown."""

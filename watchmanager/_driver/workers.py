@@ -85,3 +85,13 @@ class Workers:
         """The threads end when they are done; those that never are stay behind."""
         for _ in self._threads:
             self._jobs.put(None)
+
+
+async def in_thread(function: Callable[..., Any], *arguments: Any) -> Any:
+    """What the function returns or raises, called in a thread of its own: for what happens rarely, such as a token."""
+    job = Job(asyncio.get_running_loop(), function, arguments)
+    threading.Thread(target=job.run, name="watchmanager-call", daemon=True).start()
+    value, error = await job.done
+    if error is not None:
+        raise error
+    return value

@@ -257,6 +257,55 @@ def test_ctrl_c_ends_a_blocking_wait(world: mockcentral.World) -> None:
     assert process.returncode != 0
 
 
+STUCK = """
+import asyncio, sys, threading
+import watchmanager as wm
+
+stuck = threading.Event().wait
+
+class Store:
+    blocking = True
+    def load(self, topic): stuck()
+    def save(self, topic, sequence): pass
+    def close(self): pass
+
+url, where, face = sys.argv[1:]
+settings = {"tenant_id": "1", "token": stuck if where == "token" else wm.Token("x", None)}
+if where == "store":
+    settings["checkpoints"] = Store()
+if face == "blocking":
+    with wm.WatchManager(url, **settings) as owner:
+        try:
+            owner.watch("t").ready(0.2)
+        except TimeoutError:
+            print("gave up")
+else:
+    async def main():
+        async with wm.AsyncWatchManager(url, **settings) as owner:
+            try:
+                await owner.watch("t").ready(0.2)
+            except asyncio.TimeoutError:
+                print("gave up")
+    asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("face", ["blocking", "asyncio"])
+@pytest.mark.parametrize("where", ["token", "store"])
+def test_a_function_that_never_returns_does_not_keep_a_program_from_ending(
+    world: mockcentral.World, where: str, face: str
+) -> None:
+    root = Path(__file__).parents[3]
+    ran = subprocess.run(
+        [sys.executable, "-c", STUCK, world.http_url, where, face],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        timeout=30,
+    )
+    assert (ran.stdout, ran.returncode) == ("gave up\n", 0), ran.stderr
+
+
 def test_a_program_that_forgets_to_close_still_ends(world: mockcentral.World) -> None:
     process = script(world, "forget")
     out, err = process.communicate(timeout=60)

@@ -11,10 +11,47 @@ from pathlib import Path
 import pytest
 
 import watchmanager as wm
+from tests.watchmanager.driver.tiny import tcp_server
 from tests.watchmanager.worlds import change, manager, plain, take
 
 RECONNECTS = int(os.environ.get("WATCHMANAGER_RECONNECTS", "40"))
 FDS = Path("/proc/self/fd")
+
+
+async def silence(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while await reader.read(1000):
+        pass
+
+
+def test_tries_that_do_not_connect_leave_no_task_behind() -> None:
+    """To a server that accepts and says nothing: grpc.aio does not wake a write that waits for such a connection."""
+
+    def reading() -> list[str]:
+        names = [str(getattr(task.get_coro(), "__qualname__", "")) for task in asyncio.all_tasks()]
+        return [name for name in names if name.startswith("Stream.")]
+
+    async def main() -> None:
+        async with tcp_server(silence) as port:
+            eager = wm.Backoff(initial=0.01, maximum=0.01)
+            owner = wm.AsyncWatchManager(
+                f"http://127.0.0.1:{port}",
+                tenant_id="1",
+                token=wm.Token("x", None),
+                history=False,
+                connect_timeout=0.2,
+                backoff=eager,
+            )
+            async with owner:
+                watch = owner.watch("t")
+                most = 0
+                async for status in watch.state_changes():
+                    most = max(most, len(reading()))
+                    if status.attempt > 8:
+                        break
+            assert most <= 2  # one that ends, and one that begins
+            assert reading() == []
+
+    asyncio.run(main())
 
 
 @pytest.mark.skipif(not FDS.exists(), reason="counts open files in /proc")
