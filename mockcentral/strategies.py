@@ -260,7 +260,7 @@ def faults() -> st.SearchStrategy[Fault]:
 
 def _fault(kind: type[Fault]) -> st.SearchStrategy[Fault]:
     if kind.name == "clock_skew":
-        return st.one_of(st.builds(kind, ahead=durations()), st.builds(kind, behind=durations()))
+        return st.one_of(st.builds(kind, ahead=durations(0.001)), st.builds(kind, behind=durations(0.001)))
     return st.builds(kind, **_SETTINGS.get(kind.name, {}))
 
 
@@ -286,9 +286,9 @@ _SETTINGS: Mapping[str, Mapping[str, st.SearchStrategy[Any]]] = {
     "too_many_pings": {"min_interval": durations(), "strikes": st.integers(0, 5)},
     "reframe": {"frame_bytes": st.integers(1, 100), "write_bytes": st.one_of(st.none(), st.integers(1, 100))},
     "blackhole": {"direction": _DIRECTIONS},
-    "tcp_refuse": {"down_for": spans()},
-    "slow_accept": {"delay": spans()},
-    "latency": {"delay": durations(), "jitter": durations(), "direction": _DIRECTIONS},
+    "tcp_refuse": {"down_for": spans(0.001)},
+    "slow_accept": {"delay": spans(0.001)},
+    "latency": {"delay": durations(0.001), "jitter": durations(), "direction": _DIRECTIONS},
     "bandwidth": {"rate": st.integers(1, 10**9), "direction": _DIRECTIONS},
     "tls_stall": {"after_bytes": st.integers(0, 65536)},
     "duplicate": {"copies": st.integers(2, 5)},
@@ -297,7 +297,7 @@ _SETTINGS: Mapping[str, Mapping[str, st.SearchStrategy[Any]]] = {
         "retry_after": st.one_of(st.none(), durations()),
         "body": texts(),
     },
-    "http_delay": {"delay": spans()},
+    "http_delay": {"delay": spans(0.001)},
     "gap": {"events": st.integers(1, 20)},
     "reorder": {"by": st.integers(1, 5)},
     "corrupt": {
@@ -335,7 +335,7 @@ def fault_rules() -> st.SearchStrategy[FaultRule]:
             name=words(),
             on=anchors(fault.anchors),
             given=st.lists(anchors(), max_size=2).map(tuple),
-            after=st.just(Span(0.0, 0.0)) if fault.answers else spans(),
+            after=st.just(Span(0.0, 0.0)) if fault.answers or fault.at_once else spans(),
             times=st.one_of(st.none(), st.integers(1, 5)),
             probability=st.one_of(st.just(1.0), st.floats(0.0, 1.0)),
             ttl=st.one_of(st.none(), durations(0.01)),

@@ -88,8 +88,9 @@ class World:
         store: str | Path | None = None,
         name: str = "default",
     ) -> None:
-        if not time_scale > 0:
-            raise ValueError(f"time_scale must be above 0, not {time_scale!r}")
+        number = isinstance(time_scale, (int, float)) and not isinstance(time_scale, bool)
+        if not number or not MIN_SCALE <= time_scale <= MAX_SCALE:
+            raise ValueError(f"time_scale must be a number from {MIN_SCALE:g} to {MAX_SCALE:g}, not {time_scale!r}")
         self.name = name
         self._resources, seeded = _planted(seeds)
         self.unscaled = _with_topics(_resolve(scenario), [*seeded, *topics])

@@ -404,17 +404,21 @@ class GuardPings:
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """Do these things after so many seconds, where their target is still there."""
+    """Do these things after so many seconds, where their target is still there. Without `receipt` they are the end of
+    what was on the wire before.
+    """
 
     seconds: float
     actions: tuple[Action, ...]
+    receipt: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Quiet:
-    """Send nothing more on a call by ourselves; it stays open."""
+    """Send nothing more on a call by ourselves; it stays open. `receipt`: that silence is the fault, and begins now."""
 
     call: int
+    receipt: bool = False
 
 
 Change: TypeAlias = (

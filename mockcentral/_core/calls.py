@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mockcentral._core.actions import AnswerEvent, Order
+from mockcentral._core.actions import Order
 from mockcentral._core.events import TopicEvent
 from mockcentral._core.frozen import dataclass
 from mockcentral._core.topics import TopicEntry
@@ -73,6 +73,30 @@ class Connection:
         self.calls: dict[int, Call] = {}
 
 
+class Held:
+    """An event that goes out as `sent`, so often, when so many events of its call were sent. `holders` are the fault
+    rules that hold it, until the first event overtakes it; `others` those that had something else done to it.
+    """
+
+    __slots__ = ("copies", "entry", "holders", "others", "sent", "until")
+
+    def __init__(
+        self,
+        until: int,
+        entry: TopicEvent,
+        sent: TopicEvent,
+        copies: int,
+        holders: tuple[str, ...],
+        others: tuple[str, ...],
+    ) -> None:
+        self.until = until
+        self.entry = entry
+        self.sent = sent
+        self.copies = copies
+        self.holders = holders
+        self.others = others
+
+
 class Call:
     """A watch call. Its id is its attempt number: watch calls of the world, counted from 1; negative for other
     methods.
@@ -126,8 +150,8 @@ class Call:
         """We send nothing more on it by ourselves: no events, no PINGs."""
         self.losing = 0
         """So many further events are left out."""
-        self.held: list[tuple[int, TopicEvent, AnswerEvent, tuple[str, ...]]] = []
-        """Events that later ones overtake: until which event of the call, how it goes out, for which rules."""
+        self.held: list[Held] = []
+        """Events that later ones overtake."""
         self.ping_marks: dict[str, int] = {}
         """PING events without an answer: what had reached the wire before each."""
         self.unanswered = 0

@@ -70,6 +70,7 @@ from mockcentral._core.calls import (
     WATCH_PATH,
     Call,
     Connection,
+    Held,
     PingGuard,
     WatchRequest,
 )
@@ -197,6 +198,8 @@ class Central:
         for line in self._traffic:
             self._traffic_by_anchor.setdefault(line.spec.on.name, []).append(line)
         self.listening = True
+        self._away = 0
+        """Reasons not to listen."""
         if restored is not None:
             self._restore(restored)
 
@@ -941,18 +944,17 @@ class Central:
 
     def _deliver_past_faults(self, call: Call, entry: TopicEvent, batch: list[TopicEvent], now: float) -> None:
         """One event of `_deliver`: faults may lose, repeat, change or hold it, or end the call."""
-        connection, sequence = call.connection.id, entry.event.sequence
         answer = AnswerEvent()
-        names: list[str] = []
+        words: list[tuple[str, AnswerEvent]] = []
         op = entry.event.change.op.name
         for found, rule in self._observe(
-            "event", call.sent + 1, now, connection=connection, call=call.id, sending=batch, op=op
+            "event", call.sent + 1, now, connection=call.connection.id, call=call.id, sending=batch, op=op
         ):
             if call.id not in self.calls:
                 return
             if isinstance(found, AnswerEvent):
                 answer = _both(answer, found)
-                names.append(rule)
+                words.append((rule, found))
         if call.id not in self.calls:
             return
         if answer.run > 1 and answer.copies == 0:
@@ -960,23 +962,42 @@ class Central:
         if call.losing:
             call.losing -= 1
             answer = replace(answer, copies=0, hold=0)
+        overtaken = tuple(call.held)
+        shown = tuple(rule for rule, word in words if _shows(word, answer))
         sent = entry if answer.change is None else altered(entry, answer.change)
         if answer.hold and answer.copies:
-            call.held.append((call.sent + 1 + answer.hold, sent, answer, tuple(names)))
+            holders = tuple(rule for rule, word in words if word.hold == answer.hold)
+            call.held.append(Held(call.sent + 1 + answer.hold, entry, sent, answer.copies, holders, shown))
         else:
-            for _ in range(answer.copies):
-                batch.append(sent)
-                self._journal_event(call, entry, now, sent)
-            for rule in names:
-                self._on_wire(rule, now, conn=connection, attempt=call.id, sequence=sequence)
-        for held in [held for held in call.held if held[0] <= call.sent + 1]:
+            self._put_in(batch, call, entry, sent, answer.copies, shown, now)
+            for held in overtaken if answer.copies else ():
+                self._show(held.holders, call, held.entry, now)
+                held.holders = ()
+        for held in [held for held in call.held if held.until <= call.sent + 1]:
             call.held.remove(held)
-            _, late, how, rules = held
-            for _ in range(how.copies):
-                batch.append(late)
-                self._journal_event(call, late, now, late)
+            self._put_in(batch, call, held.entry, held.sent, held.copies, held.others, now)
+
+    def _put_in(
+        self,
+        batch: list[TopicEvent],
+        call: Call,
+        entry: TopicEvent,
+        sent: TopicEvent,
+        copies: int,
+        rules: Iterable[str],
+        now: float,
+    ) -> None:
+        """An event that goes out as `sent`, so often, and the receipts of the rules that show in it."""
+        for _ in range(copies):
+            batch.append(sent)
+            self._journal_event(call, entry, now, sent)
+        self._show(rules, call, entry, now)
+
+    def _show(self, rules: Iterable[str], call: Call, entry: TopicEvent, now: float) -> None:
+        """What these rules did with an event can be seen, unless nothing gets through any more."""
+        if not call.connection.blackholed:
             for rule in rules:
-                self._on_wire(rule, now, conn=connection, attempt=call.id, sequence=late.event.sequence)
+                self._on_wire(rule, now, conn=call.connection.id, attempt=call.id, sequence=entry.event.sequence)
 
     def _send(self, call: Call, batch: Sequence[TopicEvent]) -> None:
         if batch:
@@ -986,7 +1007,13 @@ class Central:
 
     def _journal_event(self, call: Call, entry: TopicEvent, now: float, sent: TopicEvent | None = None) -> None:
         """`entry` is the event as it is, `sent` as it goes out."""
-        more = {} if sent is None or sent is entry else {"altered": True}
+        more: dict[str, Any] = {}
+        if sent is not None and sent is not entry:
+            more["altered"] = True
+            if sent.event.sequence != entry.event.sequence:
+                more["sent_sequence"] = sent.event.sequence
+            if sent.event.id != entry.event.id:
+                more["sent_id"] = sent.event.id
         self.journal.add(now, "stream.event", **call.line, **_line(entry), **more)
 
     def _abort(self, call: Call, now: float) -> None:
@@ -1160,15 +1187,19 @@ class Central:
             self.receipts.sign("asked again", now, lambda one: one.connection == connection and not one.call)
             self._came_back(now)
         answer = _AS_ALWAYS
+        words: list[tuple[str, AnswerHttp | AnswerToken]] = []
         for anchor in anchors:
             nth = page if anchor == "page" else self._count(anchor)
             if not self._cares_about(anchor):
                 continue
             for found, rule in self._observe(anchor, nth or 1, now, connection=connection):
                 if isinstance(found, (AnswerHttp, AnswerToken)):
-                    answer = _merged(answer, found, rule)
+                    answer = _merged(answer, found)
+                    words.append((rule, found))
         if answer is _AS_ALWAYS:
             return answer
+        deaf = connection in self.connections and self.connections[connection].blackholed
+        answer = replace(answer, rules=() if deaf else tuple(rule for rule, word in words if _counts(word, answer)))
         if answer.gone and answer.status is None:
             newest = (("X-Axway-Max-Sequence-Id", str(self.log.max_sequence)),) if answer.gone == "with header" else ()
             answer = replace(answer, status=410, headers=newest, body=_GONE)
@@ -1263,8 +1294,10 @@ class Central:
             call.opened_after = 0
         self.journal.add(now, "sequence.reset", to=to)
 
-    def drop_topic(self, name: str | None, call: int, now: float, back_after: float | None) -> None:
-        """Delete a topic (the one of `call`, or all) and create it again after a while, with a new id."""
+    def drop_topic(self, name: str | None, call: int, now: float, back_after: float | None) -> bool:
+        """Delete a topic (the one of `call`, or all) and create it again after a while, with a new id. False when there
+        is none.
+        """
         found = list(self.topics)
         watched = self.calls[call].entry if call in self.calls else None
         if name is not None:
@@ -1284,6 +1317,7 @@ class Central:
                 self.journal.add(later, "topic.created", topic=link)
 
             self._at(now + back_after, back)
+        return bool(found)
 
     def send_ping(self, connection: int, payload: bytes) -> None:
         """Send an HTTP/2 PING of our own (a barrier); the shell sees its ack."""
@@ -1300,33 +1334,33 @@ class Central:
 
     def restart(self, down_for: float, now: float, *, forget: bool = False, rule: str | None = None) -> None:
         """The server dies and comes back `down_for` seconds later, with its history unless `forget`."""
-        if not self.listening:
+        if not self.listening and not self.connections:
             return
-        self.listening = False
-        self._issue(StopListening(), rule)
+        self._stop_listening(StopListening(), down_for, now, rule)
         for id in list(self.connections):
             self.connection_closed(id, now, by="server", reason="restart")
         if forget:
             self.log = self._new_log()
             for entry in self.topics:
                 entry.log = TopicLog()
-
-        def back(later: float) -> None:
-            self.listening = True
-            self._issue(StartListening())
-
-        self._at(now + down_for, back)
+            self.journal.add(now, "sequence.reset", to=self.settings.log.first_sequence)
 
     def refuse_connections(self, seconds: float, now: float, *, rule: str | None = None) -> None:
         """Nobody listens for so long; the connections there are live on."""
-        if not self.listening:
-            return
+        if self.listening:
+            self._stop_listening(StopListening(keep=True), seconds, now, rule)
+
+    def _stop_listening(self, order: StopListening, seconds: float, now: float, rule: str | None) -> None:
+        """For so long, and no shorter than was said before."""
         self.listening = False
-        self._issue(StopListening(keep=True), rule)
+        self._away += 1
+        self._issue(order, rule)
 
         def back(later: float) -> None:
-            self.listening = True
-            self._issue(StartListening())
+            self._away -= 1
+            if not self._away:
+                self.listening = True
+                self._issue(StartListening())
 
         self._at(now + seconds, back)
 
@@ -1526,8 +1560,8 @@ class Central:
                 self.purge(now, keep=action.keep)
                 self._on_wire(rule, now, planned=strike.planned, needs="gone")
             elif isinstance(action, (ExpireTokens, SkewClock, ResetSequence, DropTopic)):
-                self._change(action, now)
-                self._on_wire(rule, now, planned=strike.planned)
+                if self._change(action, now):
+                    self._on_wire(rule, now, planned=strike.planned)
             elif isinstance(action, Restart):
                 self.restart(action.down_for, now, forget=action.forget, rule=rule)
             elif isinstance(action, RefuseConnections):
@@ -1537,6 +1571,8 @@ class Central:
             elif isinstance(action, Quiet):
                 for call in self._targets(action.call, self.calls):
                     call.quiet = True
+                    if action.receipt and not call.connection.blackholed:
+                        self._on_wire(rule, now, planned=strike.planned, conn=call.connection.id, attempt=call.id)
             elif isinstance(action, GuardPings):
                 for connection in self._targets(action.connection, self.connections):
                     connection.guard = PingGuard(action.min_interval, action.strikes, rule)
@@ -1546,7 +1582,8 @@ class Central:
             self._promised += [(order, strike.planned) for order, name in self._issues[issued:] if name == rule]
         return answers
 
-    def _change(self, action: ExpireTokens | SkewClock | ResetSequence | DropTopic, now: float) -> None:
+    def _change(self, action: ExpireTokens | SkewClock | ResetSequence | DropTopic, now: float) -> bool:
+        """Change what the server knows; whether there was anything to change."""
         if isinstance(action, ExpireTokens):
             self.expire_tokens(now, revoke=action.revoke)
         elif isinstance(action, SkewClock):
@@ -1554,14 +1591,17 @@ class Central:
         elif isinstance(action, ResetSequence):
             self.reset_sequence(action.to, now)
         else:
-            self.drop_topic(action.topic, action.call, now, action.back_after)
+            return self.drop_topic(action.topic, action.call, now, action.back_after)
+        return True
 
     def _later(self, plan: Later, rule: str, now: float) -> None:
+        named = rule if plan.receipt else None
+
         def act(later: float) -> None:
             for action in plan.actions:
                 assert not isinstance(action, (AnswerPing, AnswerEvent, AnswerHttp, AnswerToken, AnswerCall, Later))
                 if isinstance(action, Order):
-                    self._do(action, rule, later, f"fault {rule}")
+                    self._do(action, named, later, f"fault {rule}")
 
         self._at(now + plan.seconds, act)
 
@@ -1637,11 +1677,22 @@ def _both(first: AnswerEvent, second: AnswerEvent) -> AnswerEvent:
     )
 
 
-def _merged(answer: AnswerHttp, found: AnswerHttp | AnswerToken, rule: str) -> AnswerHttp:
+def _shows(word: AnswerEvent, answer: AnswerEvent) -> bool:
+    """Whether what a fault wanted of an event is to be seen on the wire now, and not only what others wanted of it.
+
+    That an event was held shows when the next one overtakes it.
+    """
+    if answer.copies == 0:
+        return word.copies == 0
+    return (word.copies > 1 and word.copies == answer.copies) or (
+        word.change is not None and word.change is answer.change
+    )
+
+
+def _merged(answer: AnswerHttp, found: AnswerHttp | AnswerToken) -> AnswerHttp:
     """What two faults want of one HTTP answer: a later word counts more, the longer delay counts."""
-    rules = (*answer.rules, rule)
     if isinstance(found, AnswerToken):
-        return replace(answer, token=found, rules=rules)
+        return replace(answer, token=found)
     return AnswerHttp(
         found.status if found.status is not None else answer.status,
         max(answer.delay, found.delay),
@@ -1653,7 +1704,24 @@ def _merged(answer: AnswerHttp, found: AnswerHttp | AnswerToken, rule: str) -> A
         found.page_size or answer.page_size,
         found.gone or answer.gone,
         answer.token,
-        rules,
+    )
+
+
+def _counts(word: AnswerHttp | AnswerToken, answer: AnswerHttp) -> bool:
+    """Whether something of what a fault wanted is in the answer as it goes out: a status leaves nothing of a body, and
+    a body that breaks off does not trickle.
+    """
+    real = answer.status is None
+    if isinstance(word, AnswerToken):
+        return real and word is answer.token
+    return (
+        (word.status is not None and word.status == answer.status)
+        or (word.delay > 0 and word.delay == answer.delay)
+        or (word.cut is not None and word.cut == answer.cut)
+        or (word.trickle is not None and word.trickle == answer.trickle and answer.cut is None)
+        or (word.gone != "" and word.gone == answer.gone and real)
+        or (word.shape != "" and word.shape == answer.shape and real and not answer.gone)
+        or (word.page_size is not None and word.page_size == answer.page_size and real and not answer.gone)
     )
 
 

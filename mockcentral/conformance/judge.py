@@ -38,7 +38,7 @@ def judge(
     defaults = {expectation.name: expectation for expectation in EXPECTATIONS}
     evidence = Evidence(journal, now)
     return [
-        judge_receipts(evidence)
+        judge_receipts(evidence, scenario.attempts)
         if name == RECEIPTS
         else by_name(name).judge_evidence(evidence, settings.get(name) or defaults[name]())
         for name in names

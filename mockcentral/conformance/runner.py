@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from mockcentral.conformance import key_files, l1, punctuality
+from mockcentral.conformance.checks.evidence import Evidence
 from mockcentral.conformance.child import Child
 from mockcentral.conformance.environment import command_line, environment, placeholders
 from mockcentral.conformance.errors import UsageError
@@ -361,6 +362,9 @@ class _Session:
             return _own(STAYS_UP, Outcome.PASS, "It ran until it was told to stop.")
         if code == 0:
             return _own(STAYS_UP, Outcome.PASS, "It exited by itself, with 0.")
+        evidence = Evidence(self._journal)
+        if signal_name is None and any(evidence.let_go(topic) for topic in evidence.subscriptions):
+            return _own(STAYS_UP, Outcome.PASS, f"It exited with {code} when it was told that its topic is gone.")
         how = f"was ended by {signal_name}" if signal_name else f"exited with code {code}"
         tail = [redacted(line) for line in child.last_error_lines]
         said = "; its last lines on stderr:\n" + "\n".join(f"  {line}" for line in tail) if tail else ", without a word"

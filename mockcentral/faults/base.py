@@ -63,6 +63,8 @@ class Fault:
     """It cannot happen in the simulator: a scenario that has it says `needs: [wire]`."""
     answers: ClassVar[bool] = False
     """It answers what is being decided right now, so its rule cannot have a pause (`after`)."""
+    at_once: ClassVar[bool] = False
+    """It spoils the beginning of something, so a moment later is too late: no pause for its rule, either."""
 
     def problem(self) -> str | None:
         """What is wrong with the settings, as one sentence, where a field's type and bounds cannot say it."""

@@ -27,8 +27,8 @@ class ClockSkew(Fault):
     name: ClassVar[str] = "clock_skew"
     level: ClassVar[str] = "token"
 
-    ahead: Duration | None = doc("so much later than the real time", None, maximum=366 * 86400.0)
-    behind: Duration | None = doc("so much earlier than the real time", None, maximum=366 * 86400.0)
+    ahead: Duration | None = doc("so much later than the real time", None, minimum=0.001, maximum=366 * 86400.0)
+    behind: Duration | None = doc("so much earlier than the real time", None, minimum=0.001, maximum=366 * 86400.0)
 
     def problem(self) -> str | None:
         if (self.ahead is None) == (self.behind is None):

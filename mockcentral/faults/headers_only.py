@@ -23,6 +23,7 @@ class HeadersOnly(Fault):
 
     name: ClassVar[str] = "headers_only"
     level: ClassVar[str] = "grpc"
+    at_once: ClassVar[bool] = True
     anchors: ClassVar[frozenset[str] | None] = frozenset({"stream_open", "subscribe"})
     shorthand: ClassVar[str | None] = "end"
     needs_wire: ClassVar[bool] = True

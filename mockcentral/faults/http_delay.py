@@ -28,7 +28,7 @@ class HttpDelay(Fault):
     shorthand: ClassVar[str | None] = "delay"
     answers: ClassVar[bool] = True
 
-    delay: Span = doc("pause before the answer")
+    delay: Span = doc("pause before the answer", minimum=0.001, maximum=86400.0)
 
     def actions(self, moment: Moment, random: Random) -> Iterable[Action]:
         return (AnswerHttp(delay=self.delay.pick(random)),)

@@ -26,8 +26,9 @@ class LateTrailers(Fault):
     level: ClassVar[str] = "grpc"
     shorthand: ClassVar[str | None] = "delay"
 
-    delay: Span = doc("silence before the trailers")
+    delay: Span = doc("silence before the trailers", maximum=86400.0)
     code: Code = doc("the gRPC status they carry", Code.UNAVAILABLE)
 
     def actions(self, moment: Moment, random: Random) -> Iterable[Action]:
-        return Quiet(moment.call), Later(self.delay.pick(random), (EndCall(moment.call, int(self.code)),))
+        end = EndCall(moment.call, int(self.code))
+        return Quiet(moment.call, receipt=True), Later(self.delay.pick(random), (end,), receipt=False)

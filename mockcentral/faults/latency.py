@@ -27,7 +27,7 @@ class Latency(Fault):
     shorthand: ClassVar[str | None] = "delay"
     needs_wire: ClassVar[bool] = True
 
-    delay: Duration = doc("how much later", minimum=0, maximum=3600)
+    delay: Duration = doc("how much later", minimum=0.001, maximum=3600)
     jitter: Duration = doc("more or less so much, drawn for each write", Duration(0.0), maximum=3600)
     direction: Literal["both", "to_client", "from_client"] = doc("which way", "both")
 

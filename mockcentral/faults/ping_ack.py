@@ -36,7 +36,7 @@ class PingAck(Fault):
     }
     answers: ClassVar[bool] = True
 
-    delay: Duration | None = doc("pause before the ack; null: never acked", None)
+    delay: Duration | None = doc("pause before the ack; null: never acked", None, maximum=86400.0)
     copies: int = doc("how many acks are sent; doubled is 2", 1, minimum=1, maximum=1000)
     payload: Literal["same", "wrong"] = doc("the PING's own payload, or eight other bytes", "same")
 

@@ -25,7 +25,7 @@ class Purge(Fault):
     level: ClassVar[str] = "server"
     shorthand: ClassVar[str | None] = "keep"
 
-    keep: int = doc("how many of the newest events stay", 0, minimum=0)
+    keep: int = doc("how many of the newest events stay", 0, minimum=0, maximum=10_000_000)
 
     def actions(self, moment: Moment, random: Random) -> Iterable[Action]:
         return (PurgeLog(self.keep),)

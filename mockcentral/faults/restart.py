@@ -26,7 +26,7 @@ class RestartServer(Fault):
     level: ClassVar[str] = "server"
     shorthand: ClassVar[str | None] = "down_for"
 
-    down_for: Span = doc("how long nobody listens")
+    down_for: Span = doc("how long nobody listens", maximum=86400.0)
     forget: bool = doc("whether the history is gone afterwards", False)
 
     def actions(self, moment: Moment, random: Random) -> Iterable[Action]:

@@ -24,11 +24,12 @@ class SlowAccept(Fault):
 
     name: ClassVar[str] = "slow_accept"
     level: ClassVar[str] = "tcp"
+    at_once: ClassVar[bool] = True
     anchors: ClassVar[frozenset[str] | None] = frozenset({"connect"})
     shorthand: ClassVar[str | None] = "delay"
     needs_wire: ClassVar[bool] = True
 
-    delay: Span = doc("how long it is left alone")
+    delay: Span = doc("how long it is left alone", minimum=0.001, maximum=86400.0)
 
     def actions(self, moment: Moment, random: Random) -> Iterable[Action]:
         return (HoldAccept(moment.connection, self.delay.pick(random)),)

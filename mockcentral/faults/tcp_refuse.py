@@ -26,7 +26,7 @@ class TcpRefuse(Fault):
     level: ClassVar[str] = "tcp"
     shorthand: ClassVar[str | None] = "down_for"
 
-    down_for: Span = doc("how long nobody listens")
+    down_for: Span = doc("how long nobody listens", minimum=0.001, maximum=86400.0)
 
     def actions(self, moment: Moment, random: Random) -> Iterable[Action]:
         return (RefuseConnections(self.down_for.pick(random)),)

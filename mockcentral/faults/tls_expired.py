@@ -22,6 +22,7 @@ class TlsExpired(Fault):
 
     name: ClassVar[str] = "tls_expired"
     level: ClassVar[str] = "tls"
+    at_once: ClassVar[bool] = True
     anchors: ClassVar[frozenset[str] | None] = frozenset({"connect"})
     needs_wire: ClassVar[bool] = True
 

@@ -22,6 +22,7 @@ class TlsNotYetValid(Fault):
 
     name: ClassVar[str] = "tls_not_yet_valid"
     level: ClassVar[str] = "tls"
+    at_once: ClassVar[bool] = True
     anchors: ClassVar[frozenset[str] | None] = frozenset({"connect"})
     needs_wire: ClassVar[bool] = True
 

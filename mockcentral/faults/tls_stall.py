@@ -23,6 +23,7 @@ class TlsStall(Fault):
 
     name: ClassVar[str] = "tls_stall"
     level: ClassVar[str] = "tls"
+    at_once: ClassVar[bool] = True
     anchors: ClassVar[frozenset[str] | None] = frozenset({"connect"})
     shorthand: ClassVar[str | None] = "after_bytes"
     needs_wire: ClassVar[bool] = True

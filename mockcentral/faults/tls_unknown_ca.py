@@ -22,6 +22,7 @@ class TlsUnknownCa(Fault):
 
     name: ClassVar[str] = "tls_unknown_ca"
     level: ClassVar[str] = "tls"
+    at_once: ClassVar[bool] = True
     anchors: ClassVar[frozenset[str] | None] = frozenset({"connect"})
     needs_wire: ClassVar[bool] = True
 

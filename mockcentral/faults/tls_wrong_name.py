@@ -22,6 +22,7 @@ class TlsWrongName(Fault):
 
     name: ClassVar[str] = "tls_wrong_name"
     level: ClassVar[str] = "tls"
+    at_once: ClassVar[bool] = True
     anchors: ClassVar[frozenset[str] | None] = frozenset({"connect"})
     needs_wire: ClassVar[bool] = True
 

@@ -28,7 +28,9 @@ class TooManyPings(Fault):
     level: ClassVar[str] = "http2"
     shorthand: ClassVar[str | None] = "min_interval"
 
-    min_interval: Duration = doc("the shortest pause between two PINGs that is in order", Duration(300.0))
+    min_interval: Duration = doc(
+        "the shortest pause between two PINGs that is in order", Duration(300.0), maximum=86400.0
+    )
     strikes: int = doc("how many quicker ones are let pass", 2, minimum=0, maximum=1000)
 
     def actions(self, moment: Moment, random: Random) -> Iterable[Action]:

@@ -24,6 +24,7 @@ class WrongContentType(Fault):
 
     name: ClassVar[str] = "wrong_content_type"
     level: ClassVar[str] = "grpc"
+    at_once: ClassVar[bool] = True
     anchors: ClassVar[frozenset[str] | None] = frozenset({"stream_open", "subscribe"})
     shorthand: ClassVar[str | None] = "content_type"
     needs_wire: ClassVar[bool] = True

@@ -302,6 +302,11 @@ class _Reader:
                 node.get("after") or node,
                 f"after: {fault.name} answers the moment itself, so it cannot come later: leave `after` out",
             )
+        if fault.at_once and isinstance(after, Span) and after.high > 0:
+            self.wrong(
+                node.get("after") or node,
+                f"after: {fault.name} spoils how something begins, and later it has begun: leave `after` out",
+            )
 
     def _check_needs(self, node: Entries, values: Mapping[str, Any]) -> None:
         if "wire" in values.get("needs", ()):

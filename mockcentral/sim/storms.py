@@ -73,8 +73,8 @@ def one_of(pick: Pick, things: Sequence[T]) -> T:
     return things[pick(0, len(things) - 1)]
 
 
-def _span(pick: Pick, most_ms: int) -> Span:
-    low = pick(0, most_ms)
+def _span(pick: Pick, most_ms: int, least_ms: int = 0) -> Span:
+    low = pick(least_ms, most_ms)
     return Span(low / 1000, (low + pick(0, most_ms)) / 1000)
 
 
@@ -157,7 +157,7 @@ def _fault(pick: Pick) -> tuple[Fault, tuple[str, ...]]:
         retry_after = one_of(pick, (None, Duration(2.0)))
         return HttpError(status=status, retry_after=retry_after, body="?"), ("harvest", "token", "http")
     if kind == 9:
-        return HttpDelay(delay=_span(pick, 3000)), ("harvest", "token", "http")
+        return HttpDelay(delay=_span(pick, 3000, 1)), ("harvest", "token", "http")
     if kind == 10:
         return ExpireAllTokens(), anywhere
     if kind == 11:

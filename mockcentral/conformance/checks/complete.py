@@ -11,7 +11,8 @@ def judge(evidence: Evidence, settings: Complete) -> Finding:
     """Everything published for a topic since the client began to watch it has to be had in the end.
 
     Excused is only what was purged (or lies before the newest sequence of a 410) if the client was told so by a 410,
-    and what was purged while a fault kept it back on a stream that went on.
+    what was purged while a fault kept it back on a stream that went on, and what a client that ends because its topic
+    was deleted was never offered.
     """
     if not evidence.subscriptions:
         return unknown("The client never subscribed to a topic.")
@@ -20,26 +21,32 @@ def judge(evidence: Evidence, settings: Complete) -> Finding:
     doubtful: list[Record] = []
     excused: dict[int, Record] = {}
     unreachable: set[int] = set()
+    orphaned: set[int] = set()
     told: list[Record] = []
     for topic in evidence.subscriptions:
         wanted = evidence.owed(topic)
         holdings = evidence.holdings(topic)
+        let_go = evidence.let_go(topic)
         owed += len(wanted)
-        for sequence, line in wanted.items():
-            if sequence in holdings.had:
+        for place, line in wanted.items():
+            if place in holdings.had:
                 continue
             if (gone := evidence.told_gone(topic, line)) is not None:
-                excused[sequence] = line
+                excused[place] = line
                 told.append(gone)
             elif evidence.out_of_reach(line):
-                unreachable.add(sequence)
-            elif sequence in holdings.unknown:
+                unreachable.add(place)
+            elif let_go is not None and line["sequence"] not in evidence.offered:
+                orphaned.add(place)
+            elif place in holdings.unknown:
                 doubtful.append(line)
             else:
                 missing.append(line)
     note = f" Not counted: {len(excused)} events purged before it could get them, as a 410 told it." if excused else ""
     if unreachable:
         note += f" Not counted: {len(unreachable)} that a fault kept back on a stream, and history forgot."
+    if orphaned:
+        note += f" Not counted: {len(orphaned)} that the client was never offered before its topic was deleted."
     if missing:
         what = "applied" if evidence.says else "received"
         return failed(
@@ -54,7 +61,7 @@ def judge(evidence: Evidence, settings: Complete) -> Finding:
         )
     if not owed:
         return unknown("Nothing was published while the client watched.")
-    counted = owed - len(excused) - len(unreachable)
+    counted = owed - len(excused) - len(unreachable) - len(orphaned)
     return passed(f"All {counted} of {owed} events.{note}" if note else f"All {owed} events.", *told)
 
 

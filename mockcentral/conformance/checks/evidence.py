@@ -47,20 +47,27 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """A `client.applied` line with its place: the life of the client process, and the topic if it can be told."""
+    """A `client.applied` line with its place: the life of the client process, the topic if it can be told, and how
+    often sequences had begun anew when it was published.
+    """
 
     record: Record
     life: int
     topics: tuple[str, ...]
+    era: int = 0
 
     @property
     def sequence(self) -> int:
         return int(self.record["sequence"])
 
 
+_ERA = 1 << 64
+"""More than any sequence."""
+
+
 @dataclass(frozen=True, slots=True)
 class Holdings:
-    """What the client has of a topic: sequences it surely got, and those nobody can tell about."""
+    """What the client has of a topic: places of what it surely got, and of what nobody can tell about."""
 
     had: frozenset[int]
     unknown: frozenset[int]
@@ -87,6 +94,13 @@ class Evidence:
         self.now = last if now is None else max(last, now)
         self.world: Record = {}
         self.published: dict[int, list[Record]] = defaultdict(list)
+        self._publications: list[Record] = []
+        self._resets: list[int] = []
+        """Lines from which on sequences begin anew."""
+        self._garbled: set[tuple[int, str]] = set()
+        """Sequence and id of what a fault made of an event, where it is another one than was published."""
+        self.deleted: dict[str, Record] = {}
+        """Topic key to the line that says that the topic was deleted."""
         self.attempts: list[Attempt] = []
         self.harvests: list[Record] = []
         self.purges: list[Record] = []
@@ -118,11 +132,19 @@ class Evidence:
         if kind == "stream.event":
             if (attempt := self._by_number.get(record["attempt"])) is not None:
                 attempt.events.append(record)
+                if "sent_sequence" in record or "sent_id" in record:
+                    sent = record.get("sent_sequence", record["sequence"]), record.get("sent_id", record["id"])
+                    self._garbled.add(sent)
         elif kind == "client.applied":
             self.says = True
             self._applied.append((record, len(self.exits)))
         elif kind == "event.published":
             self.published[record["sequence"]].append(record)
+            self._publications.append(record)
+        elif kind == "sequence.reset":
+            self._resets.append(record["n"])
+        elif kind == "topic.deleted":
+            self.deleted.setdefault(topic_key(record["topic"]), record)
         elif kind == "http.request":
             if record.get("topic"):
                 self.harvests.append(record)
@@ -214,20 +236,37 @@ class Evidence:
 
         The opening of the first call that subscribed, or that subscription itself, as the world delivers.
         """
-        first = self.subscriptions[topic]
-        if self.world.get("delivery") == "first_request" and first.subscribed is not None:
-            return int(first.subscribed["n"])
-        return int(first.opened["n"])
+        return self._sent_from(self.subscriptions[topic])
+
+    def _sent_from(self, attempt: Attempt) -> int:
+        """The line from which on what is published is sent on a call."""
+        if self.world.get("delivery") == "first_request" and attempt.subscribed is not None:
+            return int(attempt.subscribed["n"])
+        return int(attempt.opened["n"])
+
+    def _place(self, n: int, sequence: int) -> int:
+        return self._era(n) * _ERA + sequence if self._resets else sequence
+
+    def _era(self, n: int) -> int:
+        """How often sequences had begun anew before a line."""
+        return bisect_right(self._resets, n)
 
     def owed(self, topic: str) -> dict[int, Record]:
-        """Sequence to `event.published` line of everything the client should get of a topic it subscribed to."""
+        """Place to `event.published` line of everything the client should get of a topic it subscribed to. A place is a
+        sequence, and another number for the same sequence once they have begun anew.
+        """
         start = self.baseline(topic)
         return {
-            sequence: record
-            for sequence, records in self.published.items()
-            for record in records
+            self._place(record["n"], record["sequence"]): record
+            for record in self._publications
             if record["n"] > start and topic in topics_of(record)
         }
+
+    @cached_property
+    def offered(self) -> set[int]:
+        """Every sequence that went out, on a stream or in an answer of history."""
+        streams = {event["sequence"] for attempt in self.attempts for event in attempt.events}
+        return streams.union(*(line.get("sequences", ()) for line in self.harvests))
 
     @cached_property
     def kept_back(self) -> set[int]:
@@ -235,19 +274,27 @@ class Evidence:
 
         They may come late: nobody can put in its place what was not sent.
         """
-        struck: dict[int, set[int]] = defaultdict(set)
-        for record in self.faults:
-            if record["kind"] == "fault.on_wire" and "sequence" in record and "attempt" in record:
-                struck[record["attempt"]].add(record["sequence"])
+        struck = {record["attempt"] for record in self.faults if "attempt" in record}
         found: set[int] = set()
-        for number, sequences in struck.items():
+        for number in struck:
             attempt = self._by_number.get(number)
-            highest, in_place = 0, set()
-            for event in attempt.events if attempt is not None else ():
-                if event.get("op") != "PING" and event["sequence"] >= highest:
-                    highest = event["sequence"]
-                    in_place.add(highest)
-            found |= sequences - in_place
+            if attempt is None or attempt.subscribed is None:
+                continue
+            highest: tuple[int, int] = (0, 0)
+            in_place: set[int] = set()
+            for event in attempt.events:
+                place = self._era(event["n"]), event["sequence"]
+                if event.get("op") != "PING" and "sent_sequence" not in event and place >= highest:
+                    highest = place
+                    in_place.add(event["sequence"])
+            begins = self._sent_from(attempt)
+            ends = attempt.end["n"] if attempt.end is not None else math.inf
+            for line in self._publications[bisect_right(self._publications, begins, key=_n) :]:
+                if line["n"] > ends:
+                    break
+                sequence = line["sequence"]
+                if (self._era(line["n"]), sequence) < highest and attempt.topic in topics_of(line):
+                    found |= {sequence} - in_place
         return found
 
     def out_of_reach(self, published: Record) -> bool:
@@ -260,27 +307,32 @@ class Evidence:
     # ------------------------------------------------------------------------------------------ what it has
     @cached_property
     def applied(self) -> list[Applied]:
-        """What the client says it applied, in its order, each with the topics it can have come from."""
+        """What the client says it applied, in its order, each with the topics it can have come from.
+
+        What a fault had made of an event, and the client took as it was, is left out: nobody published it.
+        """
         interests = self.interests
         found = []
         for record, life in self._applied:
+            published = self.published.get(record["sequence"], ())
+            if (record["sequence"], record.get("id") or "") in self._garbled:
+                if not published:
+                    continue
+                record = {**record, "id": None}
             if record.get("topic"):
                 topics: tuple[str, ...] = (topic_key(record["topic"]),)
             else:
-                matching = {
-                    key
-                    for line in self.published.get(record["sequence"], ())
-                    for key in topics_of(line)
-                    if key in interests
-                }
+                matching = {key for line in published for key in topics_of(line) if key in interests}
                 topics = tuple(sorted(matching))
-            found.append(Applied(record, life, topics))
+            era = max((self._era(line["n"]) for line in published if line["n"] < record["n"]), default=0)
+            found.append(Applied(record, life, topics, era))
         return found
 
     def holdings(self, topic: str) -> Holdings:
         """What the client has of a topic; see the module docstring for what counts."""
         if self.says:
-            return Holdings(frozenset(one.sequence for one in self.applied if topic in one.topics), frozenset())
+            places = (one.era * _ERA + one.sequence for one in self.applied if topic in one.topics)
+            return Holdings(frozenset(places), frozenset())
         had: set[int] = set()
         doubtful: dict[int, int] = {}
         asked: list[tuple[int, int]] = []
@@ -292,28 +344,41 @@ class Evidence:
             for event in attempt.events:
                 if event.get("op") == "PING":
                     continue
+                place = self._place(event["n"], event["sequence"])
                 if safe and (hole is None or event["n"] < hole["n"]):
-                    had.add(event["sequence"])
+                    had.add(place)
                 else:
-                    doubtful.setdefault(event["sequence"], event["n"])
+                    doubtful.setdefault(place, event["n"])
         for record in self.harvests:
             if topic_key(record["topic"]) != topic:
                 continue
             if record.get("status") == 200:
-                had.update(record.get("sequences", ()))
+                had.update(self._place(record["n"], sequence) for sequence in record.get("sequences", ()))
             if (after := record.get("after")) is not None:
-                asked.append((record["n"], after))
+                asked.append((record["n"], self._place(record["n"], after)))
         # Highest position asked from at or after each request: whoever asks from beyond an event says he has it.
         highest = -1
-        for place in range(len(asked) - 1, -1, -1):
-            highest = max(highest, asked[place][1])
-            asked[place] = (asked[place][0], highest)
+        for at in range(len(asked) - 1, -1, -1):
+            highest = max(highest, asked[at][1])
+            asked[at] = (asked[at][0], highest)
         lines = [n for n, _ in asked]
-        for sequence, n in doubtful.items():
-            place = bisect_right(lines, n)
-            if place < len(asked) and asked[place][1] >= sequence:
-                had.add(sequence)
+        for place, n in doubtful.items():
+            at = bisect_right(lines, n)
+            if at < len(asked) and asked[at][1] >= place:
+                had.add(place)
         return Holdings(frozenset(had), frozenset(doubtful.keys() - had))
+
+    def let_go(self, topic: str | None) -> Record | None:
+        """The line that told a client that its topic was deleted, if it ended at that: it may, or try on."""
+        if topic is None or (deleted := self.deleted.get(topic)) is None:
+            return None
+        calls = [attempt for attempt in self.attempts if attempt.topic in (topic, None)]
+        told = [call.end for call in calls if call.end is not None and call.end.get("code") == "NOT_FOUND"]
+        told += [line for line in self.harvests if line.get("status") == 404 and self.key(line) == topic]
+        last = max((line for line in told if line["t"] >= deleted["t"]), key=_n, default=None)
+        if last is None or not any(_n(last) < exit["n"] < self.stop_n for exit in self.exits):
+            return None
+        return None if any(call.opened["n"] > last["n"] for call in calls) else last
 
     def told_gone(self, topic: str, published: Record) -> Record | None:
         """The 410 that told the client it cannot get this event any more, if there is one (protocol 3.2, 2.3).
@@ -348,6 +413,10 @@ class Evidence:
             gone.through = max(through, newest)
             found[topic].append(gone)
         return found
+
+
+def _n(record: Record) -> int:
+    return int(record["n"])
 
 
 def topics_of(published: Record) -> set[str]:

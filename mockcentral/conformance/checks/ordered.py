@@ -15,20 +15,21 @@ def judge(evidence: Evidence, settings: Ordered) -> Finding:
     """Only the first time a process applies an event counts: a repeated one is `unique`'s business.
 
     A new process may begin again from where its predecessor had got to. What a fault kept back on a stream that went on
-    may come late. Without L1 lines the order is certain only when the wire never offered another one.
+    may come late, and where sequences begin anew, so does the order. Without L1 lines the order is certain only when
+    the wire never offered another one.
     """
     if not evidence.says:
         return _from_the_wire(evidence)
     if not evidence.applied:
         return unknown("The client applied nothing.")
-    seen: set[tuple[int, str, int]] = set()
-    highest: dict[tuple[int, str], Record] = {}
+    seen: set[tuple[int, str, int, int]] = set()
+    highest: dict[tuple[int, str, int], Record] = {}
     wrong: list[tuple[Record, Record]] = []
     late: set[int] = set()
     for one in evidence.applied:
         if len(one.topics) > 1:
             continue  # it may belong to either stream
-        lane = (one.life, one.topics[0] if one.topics else "")
+        lane = (one.life, one.topics[0] if one.topics else "", one.era)
         if (*lane, one.sequence) in seen:
             continue
         seen.add((*lane, one.sequence))

@@ -6,12 +6,15 @@ wire, makes everything the run shows about it worthless.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mockcentral.conformance.checks.evidence import Evidence
-from mockcentral.conformance.checks.finding import Finding, Record, passed, unknown
+from mockcentral.conformance.checks.finding import Finding, Record, passed, several, unknown
+from mockcentral.scenario.schema import Attempt
 
 
-def judge(evidence: Evidence) -> Finding:
-    """Every armed fault rule was triggered and has at least one receipt."""
+def judge(evidence: Evidence, attempts: Sequence[Attempt] = ()) -> Finding:
+    """Every armed fault rule was triggered and has at least one receipt, and the `attempts` ended as planned."""
     armed: dict[str, Record] = {}
     triggered: dict[str, Record] = {}
     sent: dict[str, Record] = {}
@@ -27,9 +30,10 @@ def judge(evidence: Evidence) -> Finding:
             seen.setdefault(line["fault"], line)
     idle = [name for name in armed if name not in triggered]
     unseen = [name for name in triggered if name not in sent]
-    if not idle and not unseen:
+    unused = [number for number, attempt in enumerate(attempts, 1) if not _happened(evidence, number, attempt)]
+    if not idle and not unseen and not unused:
         if not armed:
-            return passed("No fault was planned.")
+            return passed(f"{len(attempts)} attempts, each as planned." if attempts else "No fault was planned.")
         unfelt = [name for name in armed if name not in observed]
         shown = "" if not unfelt else f"; the client gave no sign of {', '.join(unfelt)}, which may be right"
         return passed(f"{len(armed)} faults, each on the wire{shown}.")
@@ -38,7 +42,18 @@ def judge(evidence: Evidence) -> Finding:
         parts.append(f"never struck: {', '.join(_described(armed[name]) for name in idle)}")
     if unseen:
         parts.append(f"struck, but never reached the wire: {', '.join(unseen)}")
+    if unused:
+        parts.append(f"of `attempts`, what is planned for number {several(unused)} did not happen")
     return unknown(f"{'; '.join(parts)}.", [armed[name] for name in idle] + [triggered[name] for name in unseen])
+
+
+def _happened(evidence: Evidence, number: int, planned: Attempt) -> bool:
+    """Whether a watch call ended as its line in `attempts` says."""
+    code = planned.refuse if planned.abort_after is None else planned.abort_after.code
+    if code is None:
+        return True
+    ends = [attempt.end for attempt in evidence.attempts if attempt.number == number]
+    return any(end is not None and end.get("by") == "server" and end.get("code") == code.name for end in ends)
 
 
 def _described(armed: Record) -> str:

@@ -11,8 +11,8 @@ def judge(evidence: Evidence, settings: Reconnects) -> Finding:
     """Each end of a watch call has to be followed by the opening of another one for the same topic within the bound.
 
     A run in which no stream ended passes: whether one should have is told by the receipts of the faults. A client that
-    ends its own stream and was not spawned by us, or exits with 0 after it, has simply left. A stream
-    that was opened before the old one ended (make before break) is its successor too.
+    ends its own stream and was not spawned by us, or exits with 0 after it, or because its topic is gone, has simply
+    left. A stream that was opened before the old one ended (make before break) is its successor too.
     """
     slow: list[Record] = []
     never: list[Record] = []
@@ -25,7 +25,7 @@ def judge(evidence: Evidence, settings: Reconnects) -> Finding:
         if end is None or end["n"] > evidence.stop_n:
             continue
         successor = _successor(evidence.attempts, position, end)
-        if successor is None and _left(evidence, end):
+        if successor is None and (_left(evidence, end) or evidence.let_go(attempt.topic) is not None):
             continue
         ends += 1
         if successor is not None:

@@ -30,7 +30,7 @@ from mockcentral.conformance.checks.evidence import Evidence
 from mockcentral.conformance.checks.finding import Finding, Record, seconds, unknown
 from mockcentral.conformance.verdict import Level, Outcome, Verdict
 from mockcentral.scenario.expectations import EXPECTATIONS
-from mockcentral.scenario.schema import Expectation
+from mockcentral.scenario.schema import Attempt, Expectation
 
 _CAUSES = {"lag": "the fake itself was late", "steal": "other machines took its processors"}
 
@@ -122,7 +122,7 @@ def by_name(name: str) -> Check:
     raise KeyError(name)
 
 
-def judge_receipts(evidence: Evidence) -> Verdict:
-    """Whether the faults of the run happened: inconclusive when one did not."""
-    finding = receipts.judge(evidence)
+def judge_receipts(evidence: Evidence, attempts: Sequence[Attempt] = ()) -> Verdict:
+    """Whether the faults of the run and its planned attempts happened: inconclusive when one did not."""
+    finding = receipts.judge(evidence, attempts)
     return Verdict(RECEIPTS, finding.outcome, "MUST", finding.message, finding.evidence, "design/interfaces, Verdicts")

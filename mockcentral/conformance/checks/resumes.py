@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 from mockcentral.conformance.checks.evidence import Attempt, Evidence
-from mockcentral.conformance.checks.finding import Finding, Record, failed, passed, several, unknown
+from mockcentral.conformance.checks.finding import Finding, Record, failed, not_applicable, passed, several, unknown
 from mockcentral.scenario.expectations import Resumes
 
 
@@ -29,22 +29,21 @@ def judge(evidence: Evidence, settings: Resumes) -> Finding:
         owed = evidence.owed(topic)
         holdings = evidence.holdings(topic)
         absent = {
-            sequence: line
-            for sequence, line in owed.items()
-            if sequence not in holdings.had
-            and evidence.told_gone(topic, line) is None
-            and not evidence.out_of_reach(line)
+            place: line
+            for place, line in owed.items()
+            if place not in holdings.had and evidence.told_gone(topic, line) is None and not evidence.out_of_reach(line)
         }
         for old, new in pairwise(calls):
             if old.end is None:
                 continue
             reconnects += 1
-            missed = {sequence for sequence, line in absent.items() if line["n"] < new.opened["n"]}
-            if _asked_from(evidence, topic, old, min(missed, default=None)):
+            missed = {place for place, line in absent.items() if line["n"] < new.opened["n"]}
+            first = absent[min(missed)]["sequence"] if missed else None
+            if _asked_from(evidence, topic, old, first):
                 asked += 1
             elif missed - holdings.unknown:
                 behind.append(new.opened)
-                lost |= missed - holdings.unknown
+                lost |= {absent[place]["sequence"] for place in missed - holdings.unknown}
             elif missed:
                 doubtful.append(new.opened)
     if lost:
@@ -57,6 +56,8 @@ def judge(evidence: Evidence, settings: Resumes) -> Finding:
         )
     if not evidence.subscriptions:
         return unknown("The client never subscribed to a topic.")
+    if not reconnects and any(evidence.let_go(topic) for topic in evidence.subscriptions):
+        return not_applicable("The client ended when it was told that its topic is gone.")
     if not reconnects and ended:
         return unknown("A stream ended, and no other of its topic followed.")
     if not reconnects:

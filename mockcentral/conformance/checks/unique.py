@@ -19,17 +19,17 @@ def judge(evidence: Evidence, settings: Unique) -> Finding:
         return _from_the_wire(evidence)
     if not evidence.applied:
         return unknown("The client applied nothing.")
-    copies: dict[tuple[int, str, int], list[Record]] = defaultdict(list)
-    allowed: dict[tuple[int, str, int], int] = {}
+    copies: dict[tuple[int, str, int, int], list[Record]] = defaultdict(list)
+    allowed: dict[tuple[int, str, int, int], int] = {}
     for one in evidence.applied:
-        key = (one.life, one.record.get("topic") or "", one.sequence)
+        key = (one.life, one.record.get("topic") or "", one.era, one.sequence)
         copies[key].append(one.record)
         allowed[key] = max(1, len(one.topics))
     twice = {key: lines for key, lines in copies.items() if len(lines) > allowed[key]}
     if not twice:
         return passed(f"{len(evidence.applied)} events, each once.")
     return failed(
-        f"applied more than once: {several(sorted(sequence for _, _, sequence in twice))}.",
+        f"applied more than once: {several(sorted(sequence for *_, sequence in twice))}.",
         [line for lines in twice.values() for line in lines],
     )
 

@@ -21,6 +21,7 @@ from mockcentral._core.actions import (
     RefuseConnections,
     ResetCall,
     RespondCall,
+    Restart,
     SendBytes,
     SendEvents,
     SendFrames,
@@ -217,6 +218,21 @@ def test_a_port_that_refuses_keeps_its_connections_and_opens_again() -> None:
     assert world.at(5.0) == [StartListening()]
     assert world.central.listening
     assert world.central.on_wire("f") == 1
+
+
+def test_a_server_that_refuses_can_die_and_is_back_when_both_are_over() -> None:
+    world = rig(rule("f", "publish", RefuseConnections(5.0)), rule("g", "publish", Restart(2.0), nth=2))
+    call = world.watch()
+    world.publish()
+    world.take()
+    world.publish()
+    assert StopListening() in world.take()
+    assert call not in world.central.calls
+    assert (world.central.on_wire("f"), world.central.on_wire("g")) == (1, 1)
+    assert world.at(2.0) == []
+    assert not world.central.listening
+    assert world.at(5.0) == [StartListening()]
+    assert world.central.listening
 
 
 def test_orders_that_could_not_be_carried_out_come_again() -> None:

@@ -38,7 +38,67 @@ def kept_back(*sent: int) -> Tape:
     return tape.fault("x", "lose", "armed", "triggered", "on_wire", attempt=1, sequence=2).send(1, *sent)
 
 
+def gap(*sent: int) -> Tape:
+    """A fault left a run of events out of a stream, of which only the first has a receipt."""
+    tape = Tape().watch(1).publish(1, 2, 3, 4, 5).send(1, 1)
+    return tape.fault("x", "gap", "armed", "triggered", "on_wire", attempt=1, sequence=2).send(1, *sent)
+
+
+def garbled() -> Tape:
+    """The second event went out with another number and id; history has it as it was."""
+    tape = Tape().watch(1).publish(1, 2, 3).send(1, 1)
+    tape.fault("x", "corrupt", "armed", "triggered", "on_wire", attempt=1, sequence=2).send(1, 2)
+    tape.lines[-1] |= {"altered": True, "sent_sequence": 0, "sent_id": "?"}
+    return tape.send(1, 3)
+
+
+def renumbered() -> Tape:
+    """Two events, and then two more with the same numbers."""
+    tape = Tape().watch(1).publish(1, 2).send(1, 1, 2).apply(1, 2)
+    tape.add("sequence.reset", to=1)
+    return tape.publish(1, 2).send(1, 1, 2)
+
+
+def deleted(*, again: bool = False) -> Tape:
+    """A topic is deleted; its stream ends, and the client exits or comes back before it does."""
+    tape = Tape(spawned=True).watch(1).publish(1).send(1, 1).apply(1).publish(2)
+    tape.end(1, "NOT_FOUND", graceful=True)
+    tape.add("topic.deleted", topic=TOPIC)
+    tape.lines[-1]["t"] = tape.lines[-2]["t"]
+    return tape.watch(2).exit(1) if again else tape.exit(1)
+
+
 CASES: list[Case] = [
+    # ------------------------------------------------------------------------------------ what faults did
+    ("ordered", "a whole run that was left out comes late", PASS, lambda: gap(5).apply(1, 5, 2, 3, 4)),
+    ("ordered", "what came after the run does not", FAIL, lambda: gap(4, 5).apply(1, 5, 2, 3, 4)),
+    (
+        "ordered",
+        "an event under a made-up number says nothing",
+        PASS,
+        lambda: garbled().apply(1).apply(0, id="?").apply(3, 2),
+    ),
+    ("filterable", "an event under a made-up number", PASS, lambda: garbled().apply(1).apply(0, id="?").apply(3, 2)),
+    (
+        "filterable",
+        "a made-up number that no fault sent",
+        FAIL,
+        lambda: garbled().apply(1).apply(0, id="!").apply(3, 2),
+    ),
+    ("complete", "an event only under a made-up number", FAIL, lambda: garbled().apply(1).apply(0, id="?").apply(3)),
+    ("unique", "two made-up numbers", PASS, lambda: garbled().apply(1).apply(0, 0, id="?")),
+    ("ordered", "numbers that begin anew", PASS, lambda: renumbered().apply(1, 2)),
+    ("ordered", "numbers that begin anew, out of order", FAIL, lambda: renumbered().apply(2, 1)),
+    ("unique", "numbers that begin anew", PASS, lambda: renumbered().apply(1, 2)),
+    ("unique", "numbers that begin anew, twice", FAIL, lambda: renumbered().apply(1, 1, 2)),
+    ("complete", "numbers that begin anew", PASS, lambda: renumbered().apply(1, 2)),
+    ("complete", "numbers that begin anew, taken for known", FAIL, lambda: renumbered().apply(1)),
+    ("complete", "ended as its topic was deleted", PASS, deleted),
+    ("complete", "did not end as its topic was deleted", FAIL, lambda: deleted(again=True)),
+    ("complete", "missed what it was offered before its topic was deleted", FAIL, lambda: deleted().harvest(0, 2)),
+    ("reconnects", "ended as its topic was deleted", PASS, deleted),
+    ("reconnects", "did not end as its topic was deleted", FAIL, lambda: deleted(again=True).end(2).exit(1)),
+    ("resumes", "ended as its topic was deleted", SKIPPED, deleted),
     # ------------------------------------------------------------------------------------ ordered
     ("ordered", "events applied in order", PASS, lambda: calm().apply(1, 2, 3)),
     ("ordered", "holes do not matter", PASS, lambda: calm().apply(1, 3)),

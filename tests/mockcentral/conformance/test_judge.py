@@ -9,8 +9,8 @@ import pytest
 from mockcentral.conformance.judge import expected, judge, patience
 from mockcentral.conformance.verdict import Outcome
 from mockcentral.scenario.expectations import BacksOff, Complete, NoticesDeadPeer, Reconnects
-from mockcentral.scenario.schema import Scenario
-from mockcentral.scenario.types import Duration
+from mockcentral.scenario.schema import AbortAfter, Attempt, Scenario
+from mockcentral.scenario.types import Code, Duration
 from tests.mockcentral.conformance.journals import Tape
 
 PLAIN = Scenario(scenario="test", about="test")
@@ -70,6 +70,24 @@ def test_a_fault_that_did_not_happen_makes_the_run_inconclusive(
     assert verdict.outcome is outcome
     assert words in verdict.message
     assert bool(verdict.evidence) is (outcome is Outcome.INCONCLUSIVE)
+
+
+@pytest.mark.parametrize(
+    ("tape", "outcome", "words"),
+    [
+        (Tape().watch(1), Outcome.INCONCLUSIVE, "planned for number 2, 3 did not happen"),
+        (Tape().watch(1).end(1).watch(2).end(2, by="client"), Outcome.INCONCLUSIVE, "planned for number 2, 3 did"),
+        (Tape().watch(1).watch(2).end(2).watch(3).end(3, "INTERNAL"), Outcome.INCONCLUSIVE, "planned for number 3 did"),
+        (Tape().watch(1).watch(2).end(2).watch(3).end(3, "ABORTED"), Outcome.PASS, "3 attempts, each as planned"),
+    ],
+)
+def test_attempts_that_did_not_go_as_planned_make_the_run_inconclusive(
+    tape: Tape, outcome: Outcome, words: str
+) -> None:
+    plan = (Attempt(), Attempt(refuse=Code.UNAVAILABLE), Attempt(abort_after=AbortAfter(events=1, code=Code.ABORTED)))
+    verdict = judge(tape.lines, replace(PLAIN, attempts=plan), [RECEIPTS])[0]
+    assert verdict.outcome is outcome
+    assert words in verdict.message
 
 
 def test_one_of_two_faults_is_not_enough() -> None:

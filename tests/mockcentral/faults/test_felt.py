@@ -72,8 +72,86 @@ def test_an_event_is_overtaken_by_as_many_later_ones(world: World) -> None:
 
 
 def test_an_event_that_nothing_overtook_was_not_reordered(world: World) -> None:
-    assert [event.payload.name for event in watched(world, {"reorder": 2}, "abc", 2)] == ["a", "c"]
+    assert [event.payload.name for event in watched(world, {"reorder": 2}, "ab", 1)] == ["a"]
     assert receipt(world) == (1, 0, 0)
+
+
+def test_an_event_that_was_overtaken_and_never_came_was_on_the_wire_all_the_same(world: World) -> None:
+    assert [event.payload.name for event in watched(world, {"reorder": 2}, "abc", 2)] == ["a", "c"]
+    assert receipt(world) == (1, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "names", "on_wire"),
+    [
+        ("lose", {"duplicate": 2}, ["a", "b", "b", "c", "d"], (0, 1)),
+        ({"duplicate": 2}, "lose", ["a", "c", "d"], (0, 1)),
+        ({"reorder": 1}, "lose", ["a", "c", "d"], (0, 1)),
+        ({"corrupt": "name"}, "unknown_type", ["a", "b", "c", "d"], (0, 1)),
+        ("lose", {"corrupt": "name"}, ["a", "c", "d"], (1, 0)),
+        ({"corrupt": "name"}, {"duplicate": 2}, ["a", "", "", "c", "d"], (1, 1)),
+        ({"corrupt": "name"}, {"reorder": 1}, ["a", "c", "", "d"], (1, 1)),
+        ({"reorder": 1}, {"reorder": 2}, ["a", "c", "d", "b"], (0, 1)),
+    ],
+)
+def test_of_two_faults_at_one_event_only_what_shows_has_a_receipt(
+    world: World, first: object, second: object, names: list[str], on_wire: tuple[int, int]
+) -> None:
+    for name, do in (("first", first), ("second", second)):
+        world.arm(parse_fault({"name": name, "on": "event(2)", "do": do}))
+    with Watch(world) as watch:
+        subscribed(world)
+        world.publish([service(name) for name in "abcd"])
+        assert [event.payload.name for event in watch.events(len(names))] == names
+        world.barrier(PATIENCE)
+    assert tuple(shown["on_wire"] for shown in world.faults()) == on_wire
+    assert [shown["triggered"] for shown in world.faults()] == [1, 1]
+
+
+def test_what_a_gap_leaves_out_is_not_corrupted_too(world: World) -> None:
+    world.arm(parse_fault({"name": "hole", "on": "event(2)", "do": {"gap": 2}}))
+    world.arm(parse_fault({"name": "wrong", "on": "event(3)", "do": {"corrupt": "name"}}))
+    with Watch(world) as watch:
+        subscribed(world)
+        world.publish([service(name) for name in "abcd"])
+        assert [event.payload.name for event in watch.events(2)] == ["a", "d"]
+        world.barrier(PATIENCE)
+    assert [(shown["triggered"], shown["on_wire"]) for shown in world.faults()] == [(1, 1), (1, 0)]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "status", "on_wire"),
+    [
+        ({"http_error": 503}, {"http_gone": True}, 503, (1, 0)),
+        ({"http_error": 503}, {"http_wrong_json": "html"}, 503, (1, 0)),
+        ({"http_error": 503}, {"http_error": 500}, 500, (0, 1)),
+        ({"http_error": 503}, {"http_delay": "1ms"}, 503, (1, 1)),
+        ({"http_wrong_json": "html"}, {"http_wrong_json": "null"}, 200, (0, 1)),
+    ],
+)
+def test_of_two_faults_at_one_answer_only_what_shows_has_a_receipt(
+    world: World, first: object, second: object, status: int, on_wire: tuple[int, int]
+) -> None:
+    for name, do in (("first", first), ("second", second)):
+        world.arm(parse_fault({"name": name, "on": "harvest", "do": do}))
+    assert harvest(world).status == status
+    assert tuple(shown["on_wire"] for shown in world.faults()) == on_wire
+
+
+def test_a_topic_that_is_not_there_cannot_be_deleted(world: World) -> None:
+    arm(world, {"delete_topic": {"topic": "no-such"}}, "publish")
+    world.publish(service("a"))
+    [shown] = world.faults()
+    assert (shown["triggered"], shown["on_wire"]) == (1, 0)
+
+
+def test_the_silence_before_late_trailers_is_on_the_wire_when_it_begins(world: World) -> None:
+    arm(world, {"late_trailers": "1h"}, "event(1)")
+    with Watch(world):
+        subscribed(world)
+        world.publish(service("a"))
+        [shown] = world.faults()
+        assert (shown["triggered"], shown["on_wire"]) == (1, 1)
 
 
 @pytest.mark.parametrize(

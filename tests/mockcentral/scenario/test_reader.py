@@ -150,6 +150,14 @@ def test_what_is_not_said_has_its_documented_default() -> None:
             "after: lose answers the moment itself, so it cannot come later: leave `after` out",
         ),
         (
+            "faults: [{name: x, on: connect, after: 1s, do: tls_stall}]",
+            "after: tls_stall spoils how something begins, and later it has begun: leave `after` out",
+        ),
+        (
+            "faults: [{name: x, on: stream_open, after: 1s, do: headers_only}]",
+            "after: headers_only spoils how something begins, and later it has begun: leave `after` out",
+        ),
+        (
             "faults:\n  - {name: x, on: start, do: close}\n  - {name: x, on: start, do: abort}",
             "f.yaml:5: name: a fault rule is called `x` already, in line 4",
         ),
