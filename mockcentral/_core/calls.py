@@ -123,6 +123,8 @@ class Call:
         "token",
         "token_expires",
         "unanswered",
+        "unseen",
+        "waits",
         "wants_pings",
     )
 
@@ -156,6 +158,10 @@ class Call:
         """PING events without an answer: what had reached the wire before each."""
         self.unanswered = 0
         """PING events in a row without an answer."""
+        self.waits = False
+        """The client gives no window: what is sent on it is not out yet."""
+        self.unseen: list[tuple[str, TopicEvent]] = []
+        """Receipts that are due when it is."""
         self.sent = 0
         self.pings = 0
         self.refreshes = 0

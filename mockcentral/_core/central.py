@@ -995,9 +995,26 @@ class Central:
 
     def _show(self, rules: Iterable[str], call: Call, entry: TopicEvent, now: float) -> None:
         """What these rules did with an event can be seen, unless nothing gets through any more."""
-        if not call.connection.blackholed:
+        if call.waits:
+            call.unseen += [(rule, entry) for rule in rules]
+        elif not call.connection.blackholed:
             for rule in rules:
                 self._on_wire(rule, now, conn=call.connection.id, attempt=call.id, sequence=entry.event.sequence)
+
+    @property
+    def has_rules(self) -> bool:
+        """Whether there is a fault whose receipt could depend on anything."""
+        return bool(self._director.anchors)
+
+    def call_waits(self, id: int, waits: bool, now: float) -> None:
+        """What is sent on a call waits for its client's window, or does so no more."""
+        if (call := self.calls.get(id)) is None:
+            return
+        call.waits = waits
+        if not waits:
+            unseen, call.unseen = call.unseen, []
+            for rule, entry in unseen:
+                self._show((rule,), call, entry, now)
 
     def _send(self, call: Call, batch: Sequence[TopicEvent]) -> None:
         if batch:
@@ -1027,7 +1044,7 @@ class Central:
         if call.id in self.calls:
             order = EndCall(call.id, int(code), message) if like is None else replace(like, call=call.id)
             self._issue(order, rule)
-            graceful = not call.connection.blackholed and not order.bare
+            graceful = not (call.connection.blackholed or call.waits or order.bare)
             self._call_is_over(call, now, by="server", code=Code(code).name, reason=message, graceful=graceful)
 
     def _call_is_over(self, call: Call, now: float, *, by: str, code: str, reason: str, graceful: bool) -> None:

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from mockcentral._core.actions import CutCall
+from mockcentral._core.actions import CutCall, Order
 from mockcentral._core.journal import Journal
 from mockcentral.scenario.schema import Scenario
 from mockcentral.servers.front_door import HIGH_WATER, Link
@@ -65,6 +65,9 @@ class EdgeHost(Host):
         self.target = target
         self._connecting: set[asyncio.Task[None]] = set()
         super().__init__(scenario, journal=journal, seed=seed, bound=bound, loop=loop, tls=tls)
+
+    def _sending(self, order: Order) -> None:
+        """What an edge ends itself it ends at once: what it passed on is the relay's."""
 
     def _new_link(self) -> Link:
         return EdgeLink(self)
@@ -245,6 +248,11 @@ class EdgeLink(Link):
             up.close()
 
     # ------------------------------------------------------------------------------------------ both
+    @property
+    def held_bytes(self) -> int:
+        """None that we send ourselves."""
+        return 0
+
     def write_out(self) -> None:
         super().write_out()
         relay = self._relay

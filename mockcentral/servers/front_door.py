@@ -149,6 +149,11 @@ class Link(asyncio.Protocol):
         """Whether nothing more is said."""
         return self._closing
 
+    @property
+    def held_bytes(self) -> int:
+        """What the windows of an HTTP/2 client have not let out yet."""
+        return 0 if self.h2 is None else self.h2.queued_bytes
+
     def data_received(self, data: bytes) -> None:
         if self.pipe is None:
             self._arrived(data)

@@ -150,6 +150,10 @@ class Host:
         if restored is None or not restored.resources:  # seeds are for the first start
             self.central.plant(resources)
         self._dirty: dict[Link, None] = {}
+        self._leaving: list[tuple[Order, str, Callable[[], bool | None]]] = []
+        """What faults sent and the clients' windows have not let out yet."""
+        self._held_up: set[int] = set()
+        """Calls whose client gives them no window."""
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at: float | None = None
         self._flushing = False
@@ -263,12 +267,20 @@ class Host:
                 while issues := self.central.orders():
                     self._write_down()
                     for order, rule in issues:
+                        sending = None if rule is None else self._sending(order)
                         if self._perform(order, rule) and rule is not None:
-                            receipts.append((order, rule))
+                            if sending is None:
+                                receipts.append((order, rule))
+                            else:
+                                self._leaving.append((order, rule, sending))
                 self._write_down()
                 while self._dirty:
                     link, _ = self._dirty.popitem()
                     link.write_out()
+                    if self._held_up or link.held_bytes:
+                        self._note_windows(link)
+                if self._leaving:
+                    receipts += self._left()
                 answered, self._answered = self._answered, []
                 if not receipts and not answered and not self.central.has_orders:
                     break
@@ -280,6 +292,36 @@ class Host:
         finally:
             self._flushing = False
         self._set_timer()
+
+    def _sending(self, order: Order) -> Callable[[], bool | None] | None:
+        """What to ask whether something sent on a call has got past the client's window, or never will."""
+        if not isinstance(order, (EndCall, SendBytes, RespondCall)) or (place := self.streams.get(order.call)) is None:
+            return None
+        link, stream = place
+        assert link.h2 is not None
+        gone = link.h2.sending(stream)
+        return None if gone is None else lambda: gone() if link.id in self.links else False
+
+    def _left(self) -> list[tuple[Order, str]]:
+        """The orders that have left by now; those that never will are forgotten, and have no receipt."""
+        waiting, left = self._leaving, []
+        self._leaving = []
+        for order, rule, sending in waiting:
+            if (gone := sending()) is None:
+                self._leaving.append((order, rule, sending))
+            elif gone:
+                left.append((order, rule))
+        return left
+
+    def _note_windows(self, link: Link) -> None:
+        """Central knows on which calls what it sends waits for the client's window."""
+        h2 = link.h2
+        if h2 is None or not self.central.has_rules:
+            return
+        for stream, call in link.calls.items():
+            if (waits := bool(h2.queued(stream))) is not (call in self._held_up):
+                (self._held_up.add if waits else self._held_up.discard)(call)
+                self.central.call_waits(call, waits, self.now())
 
     def _write_down(self) -> None:
         """What happened goes to the store before anybody hears of it. A fake that cannot write must not go on as if it
@@ -377,6 +419,7 @@ class Host:
             if not done:  # it has its headers already: all that can be done is to end it
                 link.h2.end(stream, 2, "the answer had begun")
         self.streams.pop(order.call)
+        self._held_up.discard(order.call)
         link.calls.pop(stream, None)
         return done
 

@@ -73,6 +73,7 @@ def watch_machine(
         stage: Stage
         plan: Plan
         until = 0.0  # when faults were over
+        broken = False
 
         @initialize(
             seed=st.integers(0, 2**16),
@@ -87,7 +88,7 @@ def watch_machine(
 
         @rule(count=st.integers(1, 20))
         def publish(self, count: int) -> None:
-            self.stage.happen("publish", count)
+            self.happen("publish", count)
 
         @rule(seconds=st.sampled_from((0.01, 0.1, 1.0, 10.0, 70.0)))
         def advance(self, seconds: float) -> None:
@@ -95,42 +96,42 @@ def watch_machine(
 
         @rule(keep=st.integers(0, 5))
         def purge(self, keep: int) -> None:
-            self.stage.happen("purge", keep)
+            self.happen("purge", keep)
 
         @rule(code=st.sampled_from((14, 0, 13, 16)))
         def end_streams(self, code: int) -> None:
-            self.stage.happen("end_streams", code)
+            self.happen("end_streams", code)
 
         @rule(how=st.sampled_from(("close", "abort")))
         def disconnect(self, how: str) -> None:
-            self.stage.happen(how)
+            self.happen(how)
 
         @rule()
         def stall(self) -> None:
-            self.stage.happen("blackhole")
+            self.happen("blackhole")
 
         @rule(seconds=st.sampled_from((0.5, 30.0)))
         def unplug(self, seconds: float) -> None:
-            self.stage.happen("unplug", seconds)
+            self.happen("unplug", seconds)
 
         @rule(down_for=st.sampled_from((0.0, 0.5, 10.0)), how=st.sampled_from(("crash", "vanish")))
         def crash_client(self, down_for: float, how: str) -> None:
-            self.stage.happen(how, down_for)
+            self.happen(how, down_for)
 
         @rule(count=st.integers(1, 5), handled=st.integers(1, 5), down_for=st.sampled_from((0.0, 0.5)))
         def crash_client_at_work(self, count: int, handled: int, down_for: float) -> None:
             """Events come, and the client dies when it has handled some and its checkpoint may not know."""
-            self.stage.happen("publish", count)
+            self.happen("publish", count)
             self.guarded(lambda: self.stage.advance_until_handled(handled, PATIENCE))
-            self.stage.happen("crash", down_for)
+            self.happen("crash", down_for)
 
         @rule(down_for=st.sampled_from((0.0, 0.5, 10.0)))
         def restart_server(self, down_for: float) -> None:
-            self.stage.happen("restart", down_for)
+            self.happen("restart", down_for)
 
         @rule()
         def expire_tokens(self) -> None:
-            self.stage.happen("expire_tokens")
+            self.happen("expire_tokens")
 
         @precondition(lambda self: hasattr(self, "stage"))
         @invariant()
@@ -138,7 +139,7 @@ def watch_machine(
             self.guarded(self.stage.promises.check)
 
         def teardown(self) -> None:
-            if hasattr(self, "stage"):
+            if hasattr(self, "stage") and not self.broken:  # what comes after the first mistake shows nothing
                 self.guarded(self.finish)
 
         def finish(self) -> None:
@@ -147,11 +148,15 @@ def watch_machine(
             if check is not None:
                 be_checked(self.stage, check)
 
+        def happen(self, *what: Any) -> None:
+            self.guarded(lambda: self.stage.happen(*what))
+
         def guarded(self, work: Callable[[], Any]) -> None:
             """Do it; a run that fails is written down first."""
             try:
                 work()
             except Exception:
+                self.broken = True
                 done = tuple(self.stage.done)
                 plan = replace(self.plan, until=self.until or self.stage.world.now, happenings=done)
                 note(str(failures.save(scenario, plan, name=name, folder=folder, handler=make_handler, check=check)))

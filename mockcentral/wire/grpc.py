@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -213,7 +213,7 @@ def encode_message(data: bytes) -> bytes:
 class _Stream:
     """What is known of one open stream. An idle gRPC call keeps nothing but this object."""
 
-    __slots__ = ("ending", "half_closed", "headers_sent", "inbound", "queue", "request")
+    __slots__ = ("ending", "half_closed", "headers_sent", "inbound", "lost", "queue", "request")
 
     def __init__(self, request: tuple[str, str, tuple[tuple[str, str], ...]] | None) -> None:
         self.request = request
@@ -222,6 +222,8 @@ class _Stream:
         self.half_closed = False
         self.inbound: bytearray | None = None
         self.queue: Outbox | None = None
+        self.lost = False
+        """What waited was dropped: the client never gets it."""
         self.ending: Headers | None = None
         """Trailers to send when the queue is empty; empty for plain HTTP, None while the call goes on."""
 
@@ -642,6 +644,15 @@ class ServerConnection:
         call = self._streams.get(stream)
         return len(call.queue) if call is not None and call.queue is not None else 0
 
+    def sending(self, stream: int) -> Callable[[], bool | None] | None:
+        """Whether all that was sent on a stream until now has gone out, to be asked later: None as long as it has not.
+        False once it never will. None instead of that when the stream is over.
+        """
+        call = self._streams.get(stream)
+        if call is None:
+            return None
+        return lambda: False if call.lost else None if call.queue else True
+
     @property
     def queued_bytes(self) -> int:
         """Bytes waiting in all queues, for windows or for `data_to_send` to be called."""
@@ -923,6 +934,7 @@ class ServerConnection:
         self._ready.pop(stream, None)
         if call.queue is not None:
             self._queued_bytes -= call.queue.size
+            call.lost = call.lost or bool(call.queue)
             call.queue = None
 
     def _emit(self, data: bytes) -> None:

@@ -10,6 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.mutants.mutants import MUTANTS
 
 ROOT = Path(__file__).parents[2]
@@ -59,6 +61,16 @@ def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+RAISES = """
+from mockcentral.sim.machine import watch_machine
+
+def make_handler(disk):
+    {body}
+
+TestHandler = watch_machine(make_handler).TestCase
+"""
+
+
 def report_of(folder: Path, text: str) -> str:
     """What pytest says about a test file, which has to fail."""
     (folder / "test_it.py").write_text(text)
@@ -88,6 +100,31 @@ def test_a_broken_client_is_found_written_down_and_fails_again_by_one_command(tm
     cured = run(tmp_path, *words)
     assert cured.returncode == 0, cured.stderr
     assert cured.stderr.startswith("kept: ")
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("def handler(item): item.name.upper()\n    return handler", "the handler raised AttributeError for gap"),
+        (
+            "if disk.setdefault('lives', 0): raise OSError('pid file')\n    disk['lives'] = 1\n    return print",
+            "make_handler raised OSError in life 2: pid file",
+        ),
+    ],
+    ids=["a handler", "its maker"],
+)
+def test_what_raises_is_one_finding_and_fails_again_by_one_command(tmp_path: Path, body: str, words: str) -> None:
+    report = report_of(tmp_path, RAISES.format(body=body))
+    assert "distinct failures" not in report
+    assert words in report
+    again = run(tmp_path, *command_in(report))
+    assert again.returncode == 1, again.stderr
+    assert f"broken: {words}" in again.stderr
+
+
+def test_a_maker_that_forgets_to_return_its_handler_is_told_so(tmp_path: Path) -> None:
+    report = report_of(tmp_path, RAISES.format(body="def handler(item): pass"))
+    assert "make_handler returned None in life 1: it must return a function" in report
 
 
 def test_a_handler_that_counts_twice_is_found_and_fails_again_by_one_command(tmp_path: Path) -> None:

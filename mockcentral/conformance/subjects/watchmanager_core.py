@@ -194,8 +194,20 @@ class WatchClient:
         self.life += 1
         self.error = None
         self.machine = self._new_machine()
-        self._handle = self._application() if self._application is not None else None
+        self._handle = self._make_handler() if self._application is not None else None
         self._feed(self._where_to_begin(), now)
+
+    def _make_handler(self) -> Application:
+        assert self._application is not None
+        try:
+            made: object = self._application()
+        except Exception as error:
+            raise Broken(
+                "handler", f"make_handler raised {type(error).__name__} in life {self.life}: {error}"
+            ) from error
+        if not callable(made):
+            raise Broken("handler", f"make_handler returned {made!r} in life {self.life}: it must return a function")
+        return made
 
     def _where_to_begin(self) -> happened.Start:
         if self.checkpoint is not None and self.settings.checkpointing:

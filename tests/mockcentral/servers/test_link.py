@@ -7,10 +7,11 @@ from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, TypeAlias
 
 import pytest
-from hyperframe.frame import DataFrame, PingFrame, SettingsFrame, WindowUpdateFrame
+from hyperframe.frame import DataFrame, PingFrame, RstStreamFrame, SettingsFrame, WindowUpdateFrame
 
 from mockcentral._core.actions import BlackHole, ShapeBytes
 from mockcentral._core.events import parse_change
+from mockcentral.scenario.load import parse_fault
 from mockcentral.servers.front_door import LINGER, SILENT_LIMIT, STALLS, TURN, Link
 from mockcentral.wire.credit import Credit
 from mockcentral.wire.frames import PREFACE
@@ -276,6 +277,61 @@ def test_who_is_shown_out_has_the_time_to_read_why() -> None:
         link.data_received(b"\xff" * 100)
         await clock.advance(LINGER)
         assert transport.aborted
+
+    on_a_link(test)
+
+
+@pytest.mark.parametrize("then", ["more window", "a reset", "the end of the connection"])
+def test_what_waits_for_a_clients_window_has_its_receipt_when_it_leaves_or_never(then: str) -> None:
+    async def test(link: Link, transport: Transport, clock: Clock) -> None:
+        central, change = link.host.central, parse_change(service())
+        central.put_topic("sample", topic(), 0.0)
+        for name, on, do in (("twice", "event(20)", "duplicate"), ("over", "event(30)", "end_status")):
+            central.arm(parse_fault({"name": name, "on": on, "do": do}), 0.0)
+        token = central.token("somebody", link.host.now())
+        tenant = ("x-axway-tenant-id", central.settings.tenant)
+        subscribe = messages.Request(selfLink=TOPIC, token=f"Bearer {token}").SerializeToString()
+        window = SettingsFrame(0, settings={4: 2000}).serialize()
+        link.data_received(HELLO + window + headers(1, [*CALL, ("authorization", f"Bearer {token}"), tenant]))
+        link.data_received(DataFrame(1, encode_message(subscribe)).serialize())
+        for _ in range(30):
+            link.host.act(lambda central, now: central.publish(change, now))
+        assert [(one.triggered, one.on_wire) for one in central.receipts] == [(1, 0), (1, 0)]
+        [end] = records(link, "stream.end")
+        assert end["graceful"] is False
+        if then == "more window":
+            link.data_received(WindowUpdateFrame(1, window_increment=100_000).serialize())
+            # The first was in the queue of a call that is over by now: nobody looks after it any more.
+            assert [one.on_wire for one in central.receipts] == [0, 1]
+        elif then == "a reset":
+            link.data_received(RstStreamFrame(1, error_code=8).serialize())
+            assert [one.on_wire for one in central.receipts] == [0, 0]
+        else:
+            link.connection_lost(None)
+            assert [one.on_wire for one in central.receipts] == [0, 0]
+        link.host.flush()
+        assert link.host._leaving == []
+
+    on_a_link(test)
+
+
+def test_an_event_that_waited_for_a_window_has_its_receipt_when_there_is_one() -> None:
+    async def test(link: Link, transport: Transport, clock: Clock) -> None:
+        central, change = link.host.central, parse_change(service())
+        central.put_topic("sample", topic(), 0.0)
+        central.arm(parse_fault({"name": "twice", "on": "event(20)", "do": "duplicate"}), 0.0)
+        token = central.token("somebody", link.host.now())
+        tenant = ("x-axway-tenant-id", central.settings.tenant)
+        subscribe = messages.Request(selfLink=TOPIC, token=f"Bearer {token}").SerializeToString()
+        window = SettingsFrame(0, settings={4: 2000}).serialize()
+        link.data_received(HELLO + window + headers(1, [*CALL, ("authorization", f"Bearer {token}"), tenant]))
+        link.data_received(DataFrame(1, encode_message(subscribe)).serialize())
+        for _ in range(30):
+            link.host.act(lambda central, now: central.publish(change, now))
+        [receipt] = central.receipts
+        assert (receipt.triggered, receipt.on_wire) == (1, 0)
+        link.data_received(WindowUpdateFrame(1, window_increment=100_000).serialize())
+        assert (receipt.triggered, receipt.on_wire) == (1, 1)
 
     on_a_link(test)
 
