@@ -199,7 +199,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a rejoin begins at the newest event, whatever history confirmed",
         CORE + "machine.py",
-        "        if self._since_verified <= self._settings.history.overlap:\n            return self._verified",
+        "        if self._since_verified <= self._settings.history.overlap and self._verified > self._forgotten:\n"
+        "            return self._verified",
         "        if False:\n            return self._verified",
         JOIN + "test_a_rejoin_asks_from_where_history_was_last_complete",
     ),

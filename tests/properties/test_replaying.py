@@ -62,12 +62,17 @@ def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 RAISES = """
+from hypothesis import settings
 from mockcentral.sim.machine import watch_machine
+from mockcentral.sim.plan import ClientPlan
 
 def make_handler(disk):
     {body}
 
-TestHandler = watch_machine(make_handler).TestCase
+TestHandler = watch_machine(make_handler, client=ClientPlan(on_gone="skip")).TestCase
+TestHandler.settings = settings(
+    max_examples=60, stateful_step_count=10, deadline=None, database=None, derandomize=True
+)
 """
 
 
