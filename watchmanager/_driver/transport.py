@@ -32,7 +32,8 @@ PING = EventType.PING
 _UNKNOWN = 2
 _MASKED = "Internal error from Core"
 """grpc.aio puts this status over a call when a write loses the race with the call's end; the real one follows."""
-_UNMASK_WITHIN = 2.0
+_UNMASK_WITHIN = 0.5
+"""Seconds to wait for the real one. Sometimes it never comes, and the next try is late by as much."""
 
 
 class Transport:
