@@ -9,7 +9,8 @@
 They build what scenario files are read into, and `mockcentral.scenario.load.dumps` writes it, or any part of it, as
 YAML again. Whole runs, with a client, a network and an end at which all must be well, are in `mockcentral.sim.storms`.
 
-All durations are whole milliseconds. The only module that imports hypothesis: `pip install 'watchmanager[test]'`.
+All durations are whole milliseconds. It imports hypothesis, as `mockcentral.sim.machine` does and nothing else does
+before it is asked for it: `pip install 'watchmanager[test]'`.
 """
 
 from __future__ import annotations
