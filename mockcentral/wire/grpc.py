@@ -309,6 +309,7 @@ class ServerConnection:
             self._h2.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: initial_window})
         self._splitter = FrameSplitter(max_header_block=2 * max_header_list)
         self._credit = self._splitter.credit
+        self._credit.owe(2)  # the SETTINGS above
         self._max_streams = max_streams
         self._max_message = max_message
         self._max_body = max_body
@@ -585,6 +586,7 @@ class ServerConnection:
 
     def send_ping(self, payload: bytes) -> None:
         """Ask for a sign of life. What the windows let out goes first, so the ack also proves that it arrived."""
+        self._credit.owe()
         self._emit_behind(ping_frame(payload))
 
     def goaway(self, error_code: int = 0, last_stream: int | None = None, debug: bytes = b"") -> None:
@@ -599,6 +601,7 @@ class ServerConnection:
 
     def send_frames(self, data: bytes) -> None:
         """Bytes of one's own between two frames, behind what the windows let out."""
+        self._credit.owe(len(data) // HEADER_SIZE)  # it may be as many PINGs
         self._emit_behind(data)
 
     def shrink_window(self, size: int) -> None:
@@ -607,6 +610,7 @@ class ServerConnection:
         h2 goes on believing in its own, larger window: it will never take a client that obeys for one that does not.
         """
         self._window = size
+        self._credit.owe()
         self._emit(settings_frame({SettingCodes.INITIAL_WINDOW_SIZE: size}))
         if size:
             for stream in self._streams:

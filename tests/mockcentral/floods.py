@@ -109,6 +109,8 @@ FLOODS: dict[str, Callable[..., Iterator[bytes]]] = {
     "settings": again_and_again(SettingsFrame(0, settings={4: 65_535})),
     "long settings": again_and_again(unknown_settings(100, 2700)),
     "pings": again_and_again(PingFrame(0, b"12345678")),
+    "settings acks": again_and_again(SettingsFrame(0, flags=["ACK"])),
+    "ping acks": again_and_again(PingFrame(0, b"12345678", flags=["ACK"])),
     "priorities": again_and_again(PriorityFrame(1, depends_on=3, stream_weight=7)),
     "goaways": again_and_again(GoAwayFrame(0, last_stream_id=0, error_code=0, additional_data=b"x" * 1000)),
     "empty data": empty_data,
