@@ -185,23 +185,30 @@ def _say(law: Law, delays: Sequence[float]) -> str:
 
 
 def reset(seen: Sightings) -> Measurement:
-    """What makes the client forget its failures: streams between two series of refusals, each with what followed."""
+    """What makes the client forget its failures: streams between two series of refusals, each with what followed.
+
+    Until a stream has made it forget, the longest pause it had come to counts, although streams stood since.
+    """
     name, title = "reconnect_reset", "what resets it"
     said, lines = [], []
     reason = "no stream stood between two series of refused calls"
+    grown: tuple[float, ...] = ()
     for before, good, after in _between(seen):
         stood = good.topic is not None and good.end is not None
         if not stood or good.end is None or not before or not after:
             continue
-        law = fit(before) if len(before) >= ENOUGH else None
-        if law is None or law.factor is None or max(before) < 1.6 * before[0]:
+        if len(before) >= ENOUGH:
+            grown = before if fit(before).factor is not None and max(before) >= 1.6 * before[0] else ()
+        if not grown:
             reason = "its delays do not grow in a way that a reset would show in"
             continue
         lived = good.end["t"] - good.opened["t"]
         what = f"a stream of {duration(lived)} {'with' if good.events else 'without'} events"
-        back = after[0] < math.sqrt(before[0] * max(before))
-        said.append(f"{what}: {'yes' if back else 'no'} (then {duration(after[0])} after {duration(max(before))})")
+        back = after[0] < math.sqrt(grown[0] * max(grown))
+        said.append(f"{what}: {'yes' if back else 'no'} (then {duration(after[0])} after {duration(max(grown))})")
         lines += [good.opened, good.end]
+        if back:
+            grown = ()
     if not said:
         return unknown(name, title, reason)
     return Measurement(

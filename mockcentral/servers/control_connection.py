@@ -90,13 +90,14 @@ class ControlConnection(asyncio.Protocol):
                 return
             self._known = True
             data = bytes(self._first)
-        for event in self._http.receive(data):
+        events = self._http.receive(data)
+        if interim := self._http.data_to_send():
+            self._transport.write(interim)
+        for event in events:
             if isinstance(event, Http1Error):
                 self._transport.write(event.response)
                 self._transport.close()
                 return
-            if interim := self._http.data_to_send():
-                self._transport.write(interim)
             self._answer(event)
         if not self._http.unfinished:
             self._be_patient()

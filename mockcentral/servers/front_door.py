@@ -570,13 +570,14 @@ class Link(asyncio.Protocol):
     # ------------------------------------------------------------------------------------------ HTTP/1
     def _hear_http1(self, data: bytes) -> None:
         assert self.http1 is not None
-        for event in self.http1.receive(data):
+        events = self.http1.receive(data)
+        if interim := self.http1.data_to_send():  # to who waits for leave before it sends a body: there is no event yet
+            self._transport.write(interim)
+        for event in events:
             if isinstance(event, Http1Error):
                 self._transport.write(event.response)
                 self._refuse(f"bad HTTP request: {event.reason}", linger=True)
                 return
-            if interim := self.http1.data_to_send():
-                self._transport.write(interim)
             self.host.answer(self, event)
         self._weigh(self.http1.half_read)
         if self._closing:

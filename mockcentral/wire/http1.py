@@ -84,8 +84,9 @@ class Http1Connection:
 
     The loop of a driver:
 
-        for event in connection.receive(data):      # at most one request is outstanding
-            write(connection.data_to_send())        # "100 Continue" for those who wait for it
+        events = connection.receive(data)           # at most one request is outstanding
+        write(connection.data_to_send())            # "100 Continue" for those who wait for it
+        for event in events:
             write(connection.respond(...))
             if connection.close_after: close, else go on with receive(b"")
     """
@@ -99,6 +100,8 @@ class Http1Connection:
         """A request was reported and not answered."""
         self._ahead = bytearray()
         self._out = b""
+        self._ambiguous = False
+        """The request says in two ways where it ends."""
         self._closed = False
 
     @property
@@ -194,6 +197,9 @@ class Http1Connection:
                 del self._ahead[:_SLICE]
             elif isinstance(event, h11.Request):
                 self._request = event
+                names = {name for name, _ in event.headers}
+                # RFC 9112 6.1: somebody on the way may read it otherwise, so it is the last one here.
+                self._ambiguous = names >= {b"content-length", b"transfer-encoding"}
                 for name, value in event.headers:
                     if name == b"content-length" and int(value) > self._max_body:
                         return [self._too_long()]
@@ -213,6 +219,9 @@ class Http1Connection:
         body = bytes(self._body)
         self._body.clear()
         self._waiting = True
+        if self._ambiguous:
+            self._ahead.clear()
+            self._closed = True
         return HttpRequest(0, request.method.decode("ascii"), request.target.decode("latin-1"), headers, body)
 
     def _too_long(self) -> Http1Error:

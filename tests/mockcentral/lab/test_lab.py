@@ -318,6 +318,24 @@ def reset(*, events: bool, then: float) -> Measurement:
     return tape.stream(8, 1).done(tape.t + 1)["reconnect_reset"]
 
 
+@pytest.mark.parametrize(
+    ("then", "last", "says"),
+    [
+        (32.0, 1.1, ["without events: no (then 32.0 s after 16.0 s)", "with events: yes (then 1.10 s after 16.0 s)"]),
+        (32.0, 31.0, ["without events: no (then 32.0 s after 16.0 s)", "with events: no (then 31.0 s after 16.0 s)"]),
+        (1.1, 1.0, ["without events: yes (then 1.10 s after 16.0 s)"]),
+    ],
+)
+def test_a_pace_that_one_stream_did_not_reset_another_may(then: float, last: float, says: list[str]) -> None:
+    tape = refusals(Bench().at(1.0).connect(1), 1, (1.0, 2.0, 4.0, 8.0, 16.0))
+    tape.stream(6, 1).at(tape.t + 0.1).end(6)
+    refusals(tape.at(tape.t + 0.5), 7, (then,))
+    tape.stream(8, 1).at(tape.t + 11).send(8, 100).end(8)
+    refusals(tape.at(tape.t + 0.5), 9, (last,))
+    found = tape.stream(10, 1).done(tape.t + 1)["reconnect_reset"]
+    assert [one.partition(" ms ")[2] or one.partition(" s ")[2] for one in found.says.split("; ")] == says
+
+
 def test_what_resets_the_pace_is_a_stream_after_which_it_begins_anew() -> None:
     assert reset(events=True, then=1.1).says == "a stream of 11.0 s with events: yes (then 1.10 s after 16.0 s)"
     assert reset(events=False, then=32.0).says == "a stream of 11.0 s without events: no (then 32.0 s after 16.0 s)"

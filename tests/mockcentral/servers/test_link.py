@@ -78,6 +78,16 @@ def http2_requests(count: int) -> Iterable[bytes]:
 
 
 # ------------------------------------------------------------------------------------------ turns
+def test_who_waits_for_leave_to_send_a_body_gets_it_before_the_body() -> None:
+    async def test(link: Link, transport: Transport, clock: Clock) -> None:
+        link.data_received(b"POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n")
+        assert bytes(transport.written) == b"HTTP/1.1 100 \r\n\r\n"
+        link.data_received(b"abc")
+        assert bytes(transport.written).startswith(b"HTTP/1.1 100 \r\n\r\nHTTP/1.1 40")
+
+    on_a_link(test)
+
+
 @pytest.mark.parametrize("protocol", ["h2", "http/1.1"])
 def test_one_big_read_leaves_everybody_else_their_turns(protocol: str) -> None:
     async def test(link: Link, transport: Transport, clock: Clock) -> None:

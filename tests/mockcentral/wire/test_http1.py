@@ -85,6 +85,20 @@ def test_a_chunked_body_is_put_together() -> None:
     assert request.body == b"abcde"
 
 
+@pytest.mark.parametrize("order", [("Content-Length: 5", "Transfer-Encoding: chunked"), None])
+def test_a_request_that_ends_in_two_ways_is_the_last_one(order: tuple[str, str] | None) -> None:
+    connection = Http1Connection()
+    lines = order or ("Transfer-Encoding: chunked", "Content-Length: 5")
+    head = "\r\n".join(("POST / HTTP/1.1", "Host: x", *lines)).encode()
+    smuggled = b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
+    (request,) = connection.receive(head + b"\r\n\r\n0\r\n\r\n" + smuggled)
+    assert isinstance(request, HttpRequest)
+    assert request.body == b""
+    assert b"connection: close" in connection.respond(200)
+    assert connection.close_after
+    assert connection.receive(smuggled) == []
+
+
 def test_a_client_that_waits_for_100_continue_gets_it() -> None:
     connection = Http1Connection()
     head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n"
