@@ -17,7 +17,7 @@ from mockcentral.scenario.edge import for_edge, left_out
 from mockcentral.scenario.schema import FaultRule, Scenario
 from mockcentral.servers.edge import EdgeHost, Target, target_of
 from mockcentral.servers.tls import TlsError
-from mockcentral.world import EMPTY, World
+from mockcentral.world import World
 
 
 class Edge(World):
@@ -39,6 +39,7 @@ class Edge(World):
         upstream_name: str | None = None,
         **options: Any,
     ) -> None:
+        self._faultless = scenario is None
         name = "" if scenario is None or isinstance(scenario, Scenario) else str(scenario)
         super().__init__(scenario, **options)
         self.left_out = left_out(self.unscaled)
@@ -77,7 +78,7 @@ class Edge(World):
             "http_url": self.http_url,
             "upstream": str(self.target),
             "ca_file": self.ca_file,
-            "scenario": self.scenario.scenario if self.scenario is not EMPTY else None,
+            "scenario": None if self._faultless else self.scenario.scenario,
             "seed": self.seed,
             "pid": os.getpid(),
         }

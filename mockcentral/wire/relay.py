@@ -41,7 +41,7 @@ MAX_PINGS = 1000
 MAX_ASKED = 100_000
 """SETTINGS and PINGs that a client may leave without an ack before it is forgotten who sent them."""
 
-_SETTINGS = 0x4
+_SETTINGS, _PUSH_PROMISE = 0x4, 0x5
 _DATA, _HEADERS, _RST_STREAM, _PING, _GOAWAY, _WINDOW_UPDATE, _CONTINUATION = 0x0, 0x1, 0x3, 0x6, 0x7, 0x8, 0x9
 _ACK = _END_STREAM = 0x1
 _END_HEADERS = 0x4
@@ -111,6 +111,10 @@ class Relay:
         self.to_client_bytes = 0
         """Bytes that wait for the client."""
         self.to_server_bytes = 0
+        self._block_up = self._block_down = False
+        """Whether a header block has begun to pass, and has not ended."""
+        self._behind_up: deque[bytes] = deque()
+        self._behind_down: deque[bytes] = deque()
         self._open: set[int] = set()
         self._dead: set[int] = set()
         """Streams we have reset, of which the server may still send."""
@@ -163,7 +167,7 @@ class Relay:
                 self._down(_window_update(len(whole) - HEADER_SIZE))
             if kind != _HEADERS:
                 return
-        self._up(whole)
+        self._pass_up(whole)
         if kind == _DATA:
             self._give(stream, self._windows.sent(stream, len(whole) - HEADER_SIZE))
         elif kind == _HEADERS and stream > self._last_stream:
@@ -233,7 +237,7 @@ class Relay:
                 return
         elif kind == _SETTINGS and not flags & _ACK:
             whole = whole[:HEADER_SIZE] + self._windows.configured(whole[HEADER_SIZE:])
-        self._down(whole)
+        self._pass_down(whole)
         if kind == _SETTINGS and not flags & _ACK:
             self._settings_of.append(True)
         elif kind == _PING and not flags & _ACK:
@@ -338,20 +342,54 @@ class Relay:
         if more:
             self._down(_window_update(more, stream))
 
+    # Nothing may come between the frames of a header block (RFC 9113 4.3): what is ours waits until it has passed.
+    def _pass_down(self, whole: bytes) -> None:
+        self._block_down = _leaves_block_open(whole, self._block_down)
+        self._put_down(whole)
+        while self._behind_down and not self._block_down:
+            self._put_down(self._behind_down.popleft())
+
+    def _pass_up(self, whole: bytes) -> None:
+        self._block_up = _leaves_block_open(whole, self._block_up)
+        self._put_up(whole)
+        while self._behind_up and not self._block_up:
+            self._put_up(self._behind_up.popleft())
+
     def _down(self, data: bytes) -> None:
+        """Something of ours for the client."""
+        if self._block_down:
+            self._behind_down.append(data)
+        else:
+            self._put_down(data)
+
+    def _up(self, data: bytes) -> None:
+        """Something of ours for the server."""
+        if self._block_up:
+            self._behind_up.append(data)
+        else:
+            self._put_up(data)
+
+    def _put_down(self, data: bytes) -> None:
         if not self.broken:
             self._to_client.append(data)
             self.to_client_bytes += len(data)
 
-    def _up(self, data: bytes) -> None:
+    def _put_up(self, data: bytes) -> None:
         if not self.broken:
             self._to_server.append(data)
             self.to_server_bytes += len(data)
 
     def _break(self, reason: str) -> ProtocolBroken:
-        self._down(goaway_frame(0x1, self._last_stream))
+        self._put_down(goaway_frame(0x1, self._last_stream))
         self.broken = True
         return ProtocolBroken(reason)
+
+
+def _leaves_block_open(whole: bytes, open: bool) -> bool:
+    """Whether frames of a header block are still to come after this one."""
+    if whole[3] in (_HEADERS, _PUSH_PROMISE, _CONTINUATION):
+        return not whole[4] & _END_HEADERS
+    return open
 
 
 def _stream(whole: bytes) -> int:

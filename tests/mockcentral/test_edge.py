@@ -461,6 +461,12 @@ def test_a_built_in_with_topics_and_traffic_plays_its_faults_only() -> None:
 
 
 # ------------------------------------------------------------------------------------------ the command
+@pytest.mark.parametrize(("scenario", "named"), [(None, None), ("silent", "silent")])
+def test_an_edge_without_a_scenario_names_none(scenario: str | None, named: str | None) -> None:
+    with Edge("127.0.0.1:1", scenario) as edge:
+        assert edge.context["scenario"] == named
+
+
 def test_the_command_says_where_it_is_and_ends_as_serve_does(tmp_path: Path) -> None:
     ready, journal = tmp_path / "ready.json", tmp_path / "journal.ndjson"
     flags = ["--upstream", "127.0.0.1:1", "--scenario", "silent", "--seed", "3", "--journal", str(journal)]

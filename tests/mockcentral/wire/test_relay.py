@@ -93,6 +93,28 @@ def test_a_reset_goes_to_both_and_what_the_server_still_sends_is_dropped_and_giv
     assert relay.data_to_send() == frame(WINDOW, 0, 0, bytes([0, 0, 0, 5]))
 
 
+def test_nothing_of_ours_comes_between_the_frames_of_a_header_block() -> None:
+    begin, rest = frame(HEADERS, 0, 3, b"\x82"), frame(CONTINUATION, END_HEADERS, 3, b"\x84")
+    relay = greeted(OPEN, QUESTION)
+    relay.receive(begin)
+    relay.reset(1, 2)
+    relay.ack_ping(b"12345678")
+    assert relay.data_for_upstream() == begin
+    relay.receive(rest + EVENT)
+    cancel = frame(RST, 0, 1, (8).to_bytes(4, "big"))
+    assert relay.data_for_upstream() == rest + cancel + QUESTION  # and nothing more of the stream that was reset
+    relay.data_to_send()
+    relay.receive_upstream(begin)
+    relay.send_ping(b"abcdefgh")
+    relay.goaway(0)
+    assert relay.data_to_send() == begin
+    relay.receive_upstream(frame(CONTINUATION, 0, 3, b""))
+    assert relay.data_to_send() == frame(CONTINUATION, 0, 3, b"")
+    relay.receive_upstream(rest)
+    assert relay.data_to_send() == rest + ping_frame(b"abcdefgh") + goaway_frame(0, 3)
+    assert relay.to_client_bytes == relay.to_server_bytes == 0
+
+
 def test_a_reset_of_a_stream_that_is_over_does_nothing() -> None:
     relay = greeted(OPEN)
     relay.receive_upstream(frame(DATA, END_STREAM, 1, b""))
