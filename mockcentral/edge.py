@@ -46,6 +46,10 @@ class Edge(World):
         """Parts of the scenario that are not played: an edge has no world of its own."""
         self.unscaled = for_edge(self.unscaled, name)
         self.scenario = for_edge(self.scenario, name)
+        if upstream_name is not None and not (upstream_tls or upstream_ca):
+            raise ValueError(
+                "there is no TLS to the upstream in which its name would count: say so, or leave the name out"
+            )
         context = _client_context(upstream_ca) if upstream_tls or upstream_ca else None
         self.target: Target = target_of(upstream, tls=context, name=upstream_name)
 

@@ -280,6 +280,8 @@ class EdgeLink(Link):
 def target_of(address: str, **more: Any) -> Target:
     """A target out of `HOST:PORT`. Raises ValueError saying what is wrong with it."""
     host, separator, port = address.rpartition(":")
+    if "/" in address:
+        raise ValueError(f"{address!r} is no address: write HOST:PORT without a scheme; upstream TLS is said beside it")
     if not separator or not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
         raise ValueError(f"{address!r} is no address: write HOST:PORT, such as 127.0.0.1:50051")
     return Target(host.strip("[]"), int(port), **more)

@@ -446,7 +446,7 @@ def test_a_fault_that_needs_a_world_is_refused_later_too() -> None:
         edge.arm(FaultRule(name="x", on=Anchor("stream_open"), do=Lose()))
 
 
-@pytest.mark.parametrize("upstream", ["", "host", ":1", "host:0", "host:65536", "host:x", "host:²"])
+@pytest.mark.parametrize("upstream", ["", "host", ":1", "host:0", "host:65536", "host:x", "host:²", "http://host:1"])
 def test_an_upstream_that_is_no_address_is_refused(upstream: str) -> None:
     with pytest.raises(ValueError, match="write HOST:PORT"):
         Edge(upstream)
@@ -499,6 +499,11 @@ def test_the_command_says_where_it_is_and_ends_as_serve_does(tmp_path: Path) -> 
         (("--upstream", "nowhere"), "--upstream: 'nowhere' is no address: write HOST:PORT"),
         (("--upstream", "a:1", "--scenario", "calm", "--cert", "x"), "--cert and --key go together"),
         (("--upstream", "a:1", "--scenario", "flaky"), "end_status needs the fake's own world"),
+        (("--upstream", "https://a:1"), "--upstream: 'https://a:1' is no address: write HOST:PORT without a scheme"),
+        (
+            ("--upstream", "a:1", "--upstream-name", "b"),
+            "there is no TLS to the upstream in which its name would count",
+        ),
         (("--upstream", "a:1", "--scenario", "clam"), "there is no scenario `clam`"),
         (("--upstream", "a:1", "--upstream-ca", "/no/such"), "/no/such: is no PEM file with a CA"),
     ],
