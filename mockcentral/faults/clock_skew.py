@@ -21,7 +21,7 @@ class ClockSkew(Fault):
     The client should feel tokens that are refused before its own clock says so (ahead), or that look expired when
     they come (behind).
 
-    It stands for a machine without NTP.
+    It stands for a machine without NTP, and for one that came through a leap second as badly as many on 30 June 2012.
     """
 
     name: ClassVar[str] = "clock_skew"

@@ -17,7 +17,8 @@ class ExpireAllTokens(Fault):
 
     The client should feel a refusal, and come back with a fresh token instead of the old one.
 
-    It stands for a signing key that was rotated in a hurry, or an operator who revoked every session.
+    It stands for a signing key that was rotated in a hurry, or an operator who revoked every session, as CircleCI had
+    to in January 2023.
     """
 
     name: ClassVar[str] = "expire_tokens"

@@ -19,7 +19,8 @@ class HttpWrongJson(Fault):
 
     The client should feel an answer it cannot use, not take it for an empty page or a token, and ask again.
 
-    It stands for the login page of a captive portal, and for an API version that changed its types.
+    It stands for the login page of a captive portal, for an API version that changed its types, and, empty, for a
+    server that should have said 410 (kubernetes/kubernetes#104171).
     """
 
     name: ClassVar[str] = "http_wrong_json"

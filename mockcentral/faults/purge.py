@@ -18,7 +18,8 @@ class Purge(Fault):
 
     The client should feel a 410 where it had a gap to fill, and say so instead of asking again.
 
-    It stands for retention: the client was away longer than history is kept.
+    It stands for retention: the client was away longer than history is kept, as every watch on Kubernetes that missed
+    the compaction of etcd every five minutes.
     """
 
     name: ClassVar[str] = "purge"

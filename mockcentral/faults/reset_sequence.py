@@ -18,7 +18,8 @@ class ResetNumbers(Fault):
 
     The client should feel events older than its position, and neither drop them as known nor wait for the old number.
 
-    It stands for a restored backup, and for a broker topic that was made anew.
+    It stands for a restored backup, such as GitLab's of 31 January 2017, which was six hours old, and for a broker
+    topic that was made anew.
     """
 
     name: ClassVar[str] = "reset_sequence"

@@ -155,7 +155,8 @@ class Relay:
     def _client_frame(self, whole: bytes, events: list[WireEvent]) -> None:
         kind, flags, stream = whole[3], whole[4], _stream(whole)
         self.greeted = True
-        if kind == _PING and len(whole) == HEADER_SIZE + 8 and not flags & _ACK and len(self._pings) < MAX_PINGS:
+        good_ping = kind == _PING and not stream and len(whole) == HEADER_SIZE + 8
+        if good_ping and not flags & _ACK and len(self._pings) < MAX_PINGS:
             payload = whole[HEADER_SIZE:]
             self._pings.append(payload)
             events.append(PingReceived(payload))

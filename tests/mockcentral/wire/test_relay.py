@@ -49,6 +49,13 @@ def test_a_ping_waits_for_its_fault_and_then_passes_on() -> None:
     assert relay.data_to_send() == answer
 
 
+def test_a_ping_that_is_none_is_the_servers_to_judge() -> None:
+    relay = greeted()
+    wrong = frame(0x6, 0, 1, b"12345678")
+    assert relay.receive(wrong) == []
+    assert relay.data_for_upstream() == wrong
+
+
 def test_an_ack_that_nobody_asked_for_is_made_here() -> None:
     relay = greeted(QUESTION)
     relay.ack_ping(b"wrongone")
