@@ -17,8 +17,8 @@ class TlsUnknownCa(Fault):
 
     The client should feel a failed handshake, and be told how to trust the CA, not how to switch checking off.
 
-    It stands for a TLS-inspecting proxy whose root is not installed, for a missing intermediate, and for a root that has
-    ended, such as DST Root CA X3 under Let's Encrypt on 30 September 2021.
+    It stands for a TLS-inspecting proxy whose root is not installed, for a missing intermediate, and for a root that
+    has ended, such as DST Root CA X3 under Let's Encrypt on 30 September 2021.
     """
 
     name: ClassVar[str] = "tls_unknown_ca"
