@@ -30,7 +30,8 @@ class Span:
 
     def pick(self, random: Random) -> float:
         """A value of the range. It draws even when both ends are equal, so editing one number shifts nothing else."""
-        return self.low + (self.high - self.low) * random.random()
+        drawn = self.low + (self.high - self.low) * random.random()
+        return drawn if drawn < self.high else self.high  # rounding may carry it over
 
 
 @strict_dataclass(frozen=True, slots=True)

@@ -136,6 +136,8 @@ class Stream:
         self._feed = feed
         self._deliver = deliver
         self._closed = False
+        self._stood = False
+        """The first message has left."""
         self._writes: set[asyncio.Task[None]] = set()
         self._transport = transport
         self._call = transport.open(token)
@@ -164,9 +166,10 @@ class Stream:
         if not self._closed:
             self._closed = True
             self._call.cancel()
-            # A write that waits for a connection is not told by grpc.aio that its call is cancelled, and waits on.
-            for each in (self._reader, *self._writes):
-                each.cancel()
+            if not self._stood:
+                # A write that waits for a connection is not told by grpc.aio that its call is cancelled, and waits on.
+                for each in (self._reader, *self._writes):
+                    each.cancel()
 
     async def wait_closed(self) -> None:
         """Until the reader has ended, for an orderly shutdown."""
@@ -186,6 +189,7 @@ class Stream:
         call, attempt, deliver, decode = self._call, self._attempt, self._deliver, codec.decode
         try:
             await call.write(subscribe)
+            self._stood = True
             if self._closed:
                 return
             self._feed(StreamOpened(attempt))
