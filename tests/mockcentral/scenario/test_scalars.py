@@ -180,11 +180,9 @@ def test_a_span_draws_from_within(span: Span, random: Any) -> None:
 def test_rounding_does_not_carry_a_span_over_its_end() -> None:
     class Highest:
         def random(self) -> float:
-            return math.nextafter(1.0, 0.0)
+            return 1.0  # hypothesis' may, Python's own may not
 
-    for low in range(0, 3770, 7):
-        span = Span(low / 1000, 3.77)
-        assert span.pick(Highest()) <= span.high  # type: ignore[arg-type]
+    assert Span(1.543, 3.77).pick(Highest()) == 3.77  # type: ignore[arg-type]
 
 
 @given(st.integers(1, 50), st.integers(0, 50), st.integers(0, 10**9))
