@@ -314,6 +314,21 @@ MUTANTS: tuple[Mutant, ...] = (
         KILLS + "test_events_that_went_with_a_dead_stream_and_history_are_told_as_a_gap",
     ),
     Mutant(
+        "a stream that stands is a reason to forget failures",
+        CORE + "machine.py",
+        "        self._connect_failures = 0\n        self._timers.clear(Timer.CONNECT)",
+        "        self._connect_failures = 0\n        self._pacer.succeeded()\n        self._timers.clear(Timer.CONNECT)",
+        BACK + "test_that_a_stream_stands_is_no_reason_to_forget_failures",
+    ),
+    Mutant(
+        "a clean end costs no wait",
+        CORE + "machine.py",
+        "        self._back_off(self._pacer.ended(heard=heard, lived=lived), verdict.error, now)\n\n    def _is_stuck",
+        "        wait = self._pacer.ended(heard=heard, lived=lived) if ended.code else 0.0\n"
+        "        self._back_off(wait, verdict.error, now)\n\n    def _is_stuck",
+        BACK + "test_a_clean_end_without_a_word_is_a_failure_like_any_other",
+    ),
+    Mutant(
         "an audit asks again from where history answered 410",
         CORE + "machine.py",
         "        self._audit_gapped = self._cursor <= self._forgotten\n",

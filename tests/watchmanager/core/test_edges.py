@@ -378,6 +378,16 @@ def sample(**changes: Any) -> dict[str, Any]:
 def test_the_documented_sample_is_read_field_by_field() -> None:
     [event] = codec.decode_history(json.dumps([SAMPLE]).encode())
     assert (event.id, event.sequence, event.type) == ("e1", 284734, wm.CREATED)
+    assert (event.organization, event.correlation_id, event.product, event.version) == (
+        "o1",
+        "c1",
+        "AmplifyCentral",
+        "v1",
+    )
+    assert event.topic == "/t"
+    resource = event.resource
+    assert (resource.group, resource.kind, resource.name) == ("management", "Credential", "cred")
+    assert (resource.id, resource.self_link) == ("r1", "/x")
     assert event.scope == wm.Scope("Environment", "e", "s", "/e")
     assert event.resource.references == (wm.Reference(id="a", type="HARD"),)
     assert event.subresource == ""
@@ -409,7 +419,7 @@ def test_a_sequence_is_a_whole_number_or_its_digits(given_: Any, expected: int) 
     assert event.sequence == expected
 
 
-@pytest.mark.parametrize("wrong", [True, 5.5, "5.5", "x", [5], {}, 2**63, 1e300, "9" * 30, "\u0665"])
+@pytest.mark.parametrize("wrong", [True, 5.5, "5.5", "x", [5], {}, 2**63, 2.0**53 + 2, 1e300, "9" * 30, "\u0665"])
 def test_a_sequence_that_is_something_else_is_an_error_with_its_place(wrong: Any) -> None:
     with pytest.raises(wm.DecodeError, match=r"event 0.metadata.sequenceID"):
         codec.decode_history(json.dumps([sample(metadata={"sequenceID": wrong})]).encode())

@@ -333,6 +333,7 @@ def test_closing_saves_what_is_processed_and_not_what_is_not() -> None:
     lab.publish(1, 2)
     lab.run(0.05)
     lab.take()
+    assert lab.machine.take()[0].sequence == 2  # and the process ends before it is processed
     lab.feed(happened.Close())
     assert do.SaveCheckpoint(1) in lab.effects
     assert do.SaveCheckpoint(2) not in lab.effects
@@ -375,6 +376,19 @@ def test_memory_is_bounded_whatever_comes() -> None:
     assert lab.sequences[-1] == 19_999
     assert len(lab.machine.outbox.window) <= 100
     assert lab.machine.watermark.running == 0
+
+
+def test_a_consumer_that_takes_nothing_holds_up_no_more_than_the_buffer() -> None:
+    lab = Lab(buffer=Buffer(max_events=50, recent=100)).live()
+    lab.auto_take = False
+    most = 0
+    for sequence in range(1, 1000):
+        lab.publish(sequence)
+        lab.run(0.002)
+        most = max(most, lab.machine.status().lag)
+    lab.run(5)
+    assert 50 <= most <= 50 + lab.settings.history.page_size  # type: ignore[union-attr]
+    assert lab.is_in(State.SPILLING)
 
 
 @pytest.mark.parametrize("seed", range(20))
