@@ -317,7 +317,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "a stream that stands is a reason to forget failures",
         CORE + "machine.py",
         "        self._connect_failures = 0\n        self._timers.clear(Timer.CONNECT)",
-        "        self._connect_failures = 0\n        self._pacer.succeeded()\n        self._timers.clear(Timer.CONNECT)",
+        "        self._connect_failures = 0\n        self._pacer.succeeded()\n"
+        "        self._timers.clear(Timer.CONNECT)",
         BACK + "test_that_a_stream_stands_is_no_reason_to_forget_failures",
     ),
     Mutant(
