@@ -260,7 +260,10 @@ func (s *service) ServeHTTP(writer http.ResponseWriter, request *http.Request) {
 	case refused != nil:
 		http.Error(writer, refused.Error(), http.StatusUnauthorized)
 	case request.URL.Path != "/events"+topic:
-		http.Error(writer, "no such topic", http.StatusNotFound)
+		// As Central says it (protocol 6.0): a 404 in other words may be any web server's.
+		writer.Header().Set("Content-Type", "application/json")
+		writer.WriteHeader(http.StatusNotFound)
+		writer.Write([]byte(`{"errors":[{"status":404,"title":"Not Found","detail":"no such topic"}]}`))
 	case err == nil && after < s.purged:
 		writer.Header().Set("X-Axway-Max-Sequence-Id", strconv.FormatInt(newest, 10))
 		http.Error(writer, "gone", http.StatusGone)
