@@ -561,7 +561,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a late event does not hold the mark",
         CORE + "watermark.py",
-        "        if self._mark is not None and self._late:",
+        "        if self._mark is not None and late:",
         "        if False:",
         PLACE + "test_a_late_event_holds_the_mark_below_itself_until_it_is_processed",
     ),

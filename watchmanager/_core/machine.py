@@ -93,6 +93,7 @@ REGRESSION_CHECKS = 3
 regression.
 """
 REGRESSION_PAUSE = 2.0
+DOUBT_PAUSE = 30.0
 YOUNG_REFUSAL = 1.0
 """A token refused on a stream younger than this gets no immediate retry, or the retries could go round without a pause.
 """
@@ -205,7 +206,7 @@ class Machine:
         self._unconfirmed = False
         self._regression_checked = False
         self._regression_seen = 0
-        self._regression_suspected = False
+        self._doubted_at = -inf
         self._position_is_fresh = False  # the server itself has just named it
 
         # history
@@ -346,7 +347,7 @@ class Machine:
         sequence = item.sequence
         if sequence > 0:
             self._delivered = sequence
-            self.watermark.begin(ticket, sequence)
+        self.watermark.begin(ticket, sequence)
         return item, ticket
 
     def give_back(self, item: Item, ticket: int) -> None:
@@ -526,7 +527,7 @@ class Machine:
         """A position that was found, not given: worth saving, so that a restart does not look for it anew."""
         self._set_position(sequence)
         if self.watermark.value is None:
-            self.watermark.move(sequence)
+            self.watermark.move_behind(len(self.outbox.items), sequence)
             if self._settings.checkpointing:
                 self._timers.set(Timer.CHECKPOINT, now)
 
@@ -563,7 +564,7 @@ class Machine:
         """The stream `attempt` is on its way."""
         self._stream = _Stream.OPENING
         self._heard = self._graced = self._awaiting_word = self._unconfirmed = False
-        self._signed = self._regression_suspected = False
+        self._signed = False
         self._opened_at = None
         self._stuck = False
         self._regression_checked = self._position_is_fresh
@@ -646,8 +647,7 @@ class Machine:
             self._owed.discard(event.sequence)
             if not self.outbox.accept(event):
                 self.outbox.duplicates += 1
-                if event.sequence <= self.outbox.window.floor:
-                    self._suspect_regression(now)
+                self._suspect_regression(now)
             self._check_room(now)
             return
         if event.sequence <= 0:
@@ -775,7 +775,7 @@ class Machine:
         self._unnumbered.clear()
         self._buffer_bytes = 0
         self._owed.clear()
-        self._timers.clear(Timer.CONNECT, Timer.GRACE, Timer.SILENCE, Timer.OWED, Timer.AUDIT)
+        self._timers.clear(Timer.CONNECT, Timer.GRACE, Timer.SILENCE, Timer.OWED, Timer.AUDIT, Timer.DOUBT)
 
     def _back_off(self, delay: float, error: WatchError, now: float) -> None:
         wait = self._wait_as_told(delay, error, now)
@@ -1021,7 +1021,11 @@ class Machine:
             if sequence - 1 > self._gap_after:
                 self._put_gap(self._gap_after, sequence - 1, GapReason.EXPIRED)
             self._gap_after = None
-        if not self._known or self._earliest:
+        if self._earliest and self._known and sequence <= self.outbox.highest:
+            # History reaches back to what was delivered: the window knows which events those are.
+            self._earliest = False
+            self._contiguous = sequence <= self._verified + 1
+        elif not self._known or self._earliest:
             self._fix_position_quietly(sequence - 1)
 
     def _emit_poison(self, poison: Poison, now: float) -> None:
@@ -1046,8 +1050,7 @@ class Machine:
         cursor = self._cursor
         self._set_position(sequence)
         self._cursor = cursor
-        if self.watermark.value is None:
-            self.watermark.move(sequence)
+        self.watermark.move_behind(len(self.outbox.items), sequence)
 
     def _reached_end(self, now: float) -> None:
         """History has nothing more right now."""
@@ -1166,12 +1169,17 @@ class Machine:
 
     # ------------------------------------------------------------ gone
     def _suspect_regression(self, now: float) -> None:
-        """The stream brought something older than everything remembered: a copy, or the server counts anew. History
-        knows.
+        """The stream brought a number that was there before: a copy, or the server counts anew. History knows. It is
+        asked at once, but for many copies not more often than every `DOUBT_PAUSE` seconds.
         """
-        if self._settings.history is None or self._regression_suspected or self._in_flight or self._history_waits:
+        if self._settings.history is not None and self._timers.at(Timer.DOUBT) is None:
+            self._timers.set(Timer.DOUBT, max(now, self._doubted_at + DOUBT_PAUSE))
+
+    def _ask_in_doubt(self, now: float) -> None:
+        if self._in_flight or self._history_waits:
+            self._timers.set(Timer.DOUBT, now + REGRESSION_PAUSE)
             return
-        self._regression_suspected = True
+        self._doubted_at = now
         self._ask(_Asked.REGRESSION, now)
 
     def _judge_regression(self, newest: int | None, now: float) -> None:
@@ -1262,6 +1270,8 @@ class Machine:
                     self.outbox.accept(event)
         self._put_gap(expired.requested, target, reason)
         self._set_position(target)
+        if reason is GapReason.REGRESSED:
+            self.watermark.move_behind(len(self.outbox.items), target)
         self._continue(now)
 
     def _restart_from_oldest(self, expired: SequenceExpired, now: float) -> None:
@@ -1269,6 +1279,7 @@ class Machine:
         if isinstance(expired, SequenceRegressed):
             self._put_gap(expired.requested, expired.requested, GapReason.REGRESSED)
             self._set_position(0)
+            self.watermark.move_behind(len(self.outbox.items), 0)
         else:
             self._gap_after = expired.requested
         self._earliest = True
@@ -1289,7 +1300,8 @@ class Machine:
         if position is None:
             position = expired.server_max if isinstance(expired, SequenceExpired) else None
         self._set_position(position if position is not None else self.outbox.highest)
-        self.watermark.move(self.outbox.highest)
+        # What waits, and what is being processed, is from before and not yet done.
+        self.watermark.move_behind(len(self.outbox.items), self.outbox.highest)
         if self._settings.checkpointing:
             self._timers.set(Timer.CHECKPOINT, now)
         self._regression_checked = True
@@ -1319,6 +1331,10 @@ class Machine:
         self._last_error = error
         self._do(do.Log("history", "info", f"history: {error}"))
         retryable = error.retryable or (error.code or "") in self._settings.transient
+        if self._asked is _Asked.REGRESSION and self.state is State.LIVE:
+            if retryable:
+                self._timers.set(Timer.DOUBT, now + max(self._history_pacer.failed(), error.retry_after or 0.0))
+            return
         if self._asked is _Asked.AUDIT and self.state is State.LIVE:
             # The stream is not to blame. Another audit will tell: soon, or what was missed waits two intervals.
             planned = self._timers.at(Timer.AUDIT)
@@ -1486,6 +1502,8 @@ class Machine:
             self._check_silence(now)
         elif timer is Timer.AUDIT:
             self._start_audit(now)
+        elif timer is Timer.DOUBT:
+            self._ask_in_doubt(now)
         elif timer is Timer.OWED:
             self._check_owed(now)
         elif timer is Timer.CHECKPOINT:

@@ -17,6 +17,7 @@ class Timer(enum.Enum):
     EXPIRY = "give up a stream whose token has ended"
     SILENCE = "look whether the server has been silent for too long"
     AUDIT = "compare history with what was delivered"
+    DOUBT = "ask history whether the server counts anew"
     OWED = "look whether the stream delivered what history showed"
     CHECKPOINT = "save the position"
 

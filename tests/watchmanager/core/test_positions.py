@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.watchmanager.lab import Lab
 from watchmanager import errors
@@ -239,7 +241,181 @@ def test_after_a_regression_skip_goes_on_with_the_new_numbers() -> None:
     assert lab.sequences == [3, 4]
 
 
+@pytest.mark.parametrize("on_gone", ["skip", "earliest", "ask"])
+def test_after_a_regression_the_saved_position_is_one_of_the_new_numbers(on_gone: Any) -> None:
+    lab = Lab(on_gone=on_gone, checkpointing=True).live(1000)
+    lab.publish(1001)
+    lab.run(5)
+    assert lab.store[-1] == 1001
+    lab.log = [1, 2, 3]
+    lab.cut()
+    lab.run(20)
+    if on_gone == "ask":
+        lab.feed(happened.Resynced(2))
+    lab.publish(4, 5)
+    lab.run(5)
+    assert lab.sequences[-2:] == [4, 5]
+    assert lab.store[-1] == 5
+
+
+@pytest.mark.parametrize("on_gone", ["skip", "earliest", "ask"])
+def test_the_position_follows_a_regression_when_all_that_came_before_it_is_processed(on_gone: Any) -> None:
+    lab = Lab(on_gone=on_gone, checkpointing=True).live(1000)
+    lab.run(5)
+    lab.auto_take = False
+    lab.publish(1001, 1002, 1003)
+    lab.run(1)
+    in_hand = [lab.machine.take() for _ in range(2)]
+    lab.machine.give_back(*in_hand.pop())
+    lab.log = [1, 2, 3]
+    lab.cut()
+    lab.run(20)
+    if on_gone == "ask":
+        lab.feed(happened.Resynced(3))
+    lab.run(5)
+    assert lab.store == []
+    lab.machine.processed(in_hand[0][1], lab.now)
+    lab.run(5)
+    assert lab.store[-1] == 1001
+    lab.take()
+    lab.run(5)
+    assert lab.store[-1] == 1002
+    lab.take_all()
+    lab.run(5)
+    assert lab.store[-1] == 3
+
+
+def test_a_resync_leaves_what_waits_and_what_is_in_hand_to_be_processed_first() -> None:
+    lab = Lab(on_gone="ask", checkpointing=True).live(10)
+    lab.auto_take = False
+    lab.publish(11, 12)
+    lab.run(1)
+    _, ticket = lab.machine.take()
+    lab.log.append(50)
+    lab.purged_through = 40
+    lab.cut()
+    lab.run(5)
+    lab.feed(happened.Resynced(50))
+    lab.run(5)
+    assert lab.machine.watermark.value is None
+    lab.machine.processed(ticket, lab.now)
+    assert lab.machine.watermark.value == 11
+    lab.take()
+    assert lab.machine.watermark.value == 50
+    lab.run(5)
+    assert lab.store[-1] == 50
+
+
+def test_a_known_number_on_a_live_stream_is_a_reason_to_ask_whether_the_server_counts_anew() -> None:
+    lab = Lab().live(1000)
+    lab.publish(*range(1001, 1006))
+    lab.run(700)  # an audit confirms them
+    lab.log = [1001, 1002]
+    lab.push(1002)
+    lab.run(30)
+    assert isinstance(lab.machine.error, errors.SequenceRegressed)
+
+
+def test_many_copies_are_a_question_every_half_minute() -> None:
+    lab = Lab().live(1000)
+    lab.publish(1001)
+    lab.run(1)
+    before = len([each for each in lab.did(do.FetchHistory) if each.newest])
+    for _ in range(100):
+        lab.push(1001)
+        lab.run(1)
+    assert len([each for each in lab.did(do.FetchHistory) if each.newest]) - before == 4
+    assert lab.is_in(State.LIVE)
+    assert lab.machine.attempt == 1
+
+
+def test_a_question_about_the_servers_count_that_fails_is_asked_again() -> None:
+    lab = Lab().live(1000)
+    lab.publish(1001)
+    lab.run(0.1)
+    lab.log = [5]
+    lab.history_fails = errors.HistoryUnreachable("no answer")
+    lab.push(5)
+    lab.run(1)
+    assert lab.is_in(State.LIVE)
+    lab.history_fails = None
+    lab.run(60)
+    assert isinstance(lab.machine.error, errors.SequenceRegressed)
+
+
+def test_a_late_page_that_is_gone_does_not_bring_again_what_earliest_finds_still_kept() -> None:
+    lab = Lab(on_gone="earliest", history=History(page_size=2))
+    lab.log = [1, 2, 3, 4]
+    lab.start(0).run(0.055)
+    assert lab.sequences == [1, 2]
+    lab.purged_through = 8
+    while None not in lab.asked:
+        lab.run(0.01)
+    lab.purged_through = 0
+    lab.run(1)
+    assert lab.taken[:2] + [each for each in lab.taken if isinstance(each, Gap)] == lab.taken[:2]
+    assert lab.sequences == [1, 2, 3, 4]
+
+
 # ---------------------------------------------------------------- watermark
+class _Order:
+    """The same as a watermark, told from scratch: items and moves in the order they came."""
+
+    def __init__(self) -> None:
+        self.entries: list[tuple[str, int]] = []
+        self.passed = 0
+
+    @property
+    def waiting(self) -> list[int]:
+        return [sequence for what, sequence in self.entries if what != "move"][self.passed :]
+
+    def value(self) -> int | None:
+        mark: int | None = None
+        left = self.passed
+        for index, (what, sequence) in enumerate(self.entries):
+            if what == "move":
+                mark = sequence
+                continue
+            if left == 0:
+                until = next((i for i, e in enumerate(self.entries) if i > index and e[0] == "move"), None)
+                late = [each for what, each in self.entries[index:until] if what == "late"]
+                return mark if mark is None or not late else min(mark, min(late) - 1)
+            left -= 1
+            mark = max(mark or 0, sequence) or mark
+        return mark
+
+
+@given(st.data())
+def test_the_mark_is_what_the_order_of_items_and_moves_makes_of_it(data: st.DataObject) -> None:
+    mark, order, ticket = Watermark(), _Order(), 0
+    numbers = data.draw(st.lists(st.integers(1, 30), min_size=30, max_size=30, unique=True))  # none comes twice
+    for _ in range(data.draw(st.integers(1, 30))):
+        taken = mark.running
+        match data.draw(st.sampled_from(["item", "late", "move", "take", "give back", "processed"])):
+            case "item":
+                order.entries.append(("item", data.draw(st.sampled_from([0, numbers.pop()]))))
+            case "late":
+                order.entries.append(("late", numbers.pop()))
+                mark.expect_late(order.entries[-1][1])
+            case "move":
+                order.entries.append(("move", data.draw(st.integers(0, 30))))
+                mark.move_behind(len(order.waiting) - taken, order.entries[-1][1])
+            case "take" if taken < len(order.waiting):
+                ticket += 1
+                mark.begin(ticket, order.waiting[taken])
+            case "give back" if taken:
+                mark.forget(mark._running[-1][0])
+            case "processed" if taken:
+                count = data.draw(st.integers(1, taken))
+                last = mark._running[count - 1][0]
+                then = mark.after(last)
+                mark.through(last)
+                order.passed += count
+                assert mark.value == then
+        assert mark.value == order.value()
+
+
+
 def test_the_mark_moves_only_over_a_prefix_without_holes() -> None:
     mark = Watermark()
     for ticket, sequence in ((1, 10), (2, 20), (3, 30)):
