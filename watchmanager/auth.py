@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 from watchmanager._core.token import REFRESH_AT, Credential, Skew
 from watchmanager._driver.http import learn_clock, retry_after
-from watchmanager._driver.workers import in_thread
+from watchmanager._driver.workers import Outcome, call
 from watchmanager.errors import ConfigError, TokenExpired, TokenProviderError, WatchError
 from watchmanager.policy import TLS, Proxy
 
@@ -181,16 +181,18 @@ class TokenSource:
     async def _fetch(self, fresh: bool) -> Token:
         try:
             async with _timeout(self._timeout):
-                found = await self._call(fresh)
-        except WatchError as error:
+                found, error = await self._call(fresh)
+        except (TimeoutError, asyncio.TimeoutError):
+            raise TokenProviderError(f"the token provider gave nothing within {self._timeout:g} s") from None
+        if isinstance(error, WatchError):
             if isinstance(error, TokenProviderError) and error.retry_after:
                 self._busy = error
                 self._busy_until = asyncio.get_running_loop().time() + error.retry_after
-            raise
-        except (TimeoutError, asyncio.TimeoutError):
-            raise TokenProviderError(f"the token provider gave nothing within {self._timeout:g} s") from None
-        except Exception as error:
-            raise TokenProviderError(f"the token provider failed: {type(error).__name__}") from error
+            raise error
+        if error is not None:
+            failure = TokenProviderError(f"the token provider failed: {type(error).__name__}")
+            failure.retryable = isinstance(error, (Exception, asyncio.CancelledError))
+            raise failure from error
         token = self._checked(found)
         life = self._life(token)
         if life is not None and life <= 0 and self._ask_clock is not None:
@@ -207,16 +209,14 @@ class TokenSource:
         self._fetched_at = self._wall()
         return token
 
-    async def _call(self, fresh: bool) -> object:
+    async def _call(self, fresh: bool) -> Outcome:
         provider = self._provider
         if isinstance(provider, (str, Token)):
-            return provider
+            return provider, None
         if isinstance(provider, TokenProvider):
-            return await provider.fetch(fresh)
-        if inspect.iscoroutinefunction(provider) or inspect.iscoroutinefunction(getattr(provider, "__call__", None)):  # noqa: B004
-            return await provider()  # type: ignore[misc]
-        found: object = await in_thread(provider)
-        return await found if inspect.isawaitable(found) else found
+            return await call(provider.fetch, fresh, blocks=False)
+        is_async = inspect.iscoroutinefunction(getattr(provider, "__call__", None))  # noqa: B004
+        return await call(provider, blocks=not is_async)
 
     @staticmethod
     def _checked(found: object) -> Token:

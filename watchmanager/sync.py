@@ -684,7 +684,11 @@ class _Portal:
         asyncio.set_event_loop(loop)
         loop.call_soon(started.set)
         try:
-            loop.run_forever()
+            while not self._stopped:
+                # What users' coroutines raise is caught where they are called. Anything else that is no Exception ends
+                # the loop: nobody would have an answer any more.
+                with suppress(SystemExit, KeyboardInterrupt):
+                    loop.run_forever()
             left = asyncio.all_tasks(loop)
             for task in left:
                 task.cancel()

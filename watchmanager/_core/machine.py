@@ -795,7 +795,7 @@ class Machine:
         self._troubles += 1
         try:
             decision: object = on_error(error, self._troubles)
-        except Exception as raised:
+        except (Exception, SystemExit) as raised:
             wrong: WatchError = HandlerError(f"on_error raised {type(raised).__name__} for: {error}", None)
             wrong.__cause__ = raised
         else:

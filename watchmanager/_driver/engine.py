@@ -7,7 +7,6 @@ machine's outbox.
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 import os
 import time
@@ -22,7 +21,7 @@ from watchmanager._core.status import State, WatchStatus
 from watchmanager._driver.history import HistoryClient
 from watchmanager._driver.home import Home
 from watchmanager._driver.transport import Stream, Transport
-from watchmanager._driver.workers import in_thread
+from watchmanager._driver.workers import Outcome, call
 from watchmanager.auth import TokenSource
 from watchmanager.checkpoints import CheckpointStore
 from watchmanager.errors import (
@@ -150,12 +149,6 @@ class Engine:
             position, earliest = await self._position()
         except CheckpointError as error:
             self.feed(happened.Crashed(error))
-        except Exception as error:
-            failure = CheckpointError(
-                f"the checkpoint of {self.topic} cannot be loaded: {type(error).__name__}: {error}"
-            )
-            failure.__cause__ = error
-            self.feed(happened.Crashed(failure))
         else:
             self.feed(happened.Start(position, earliest))
 
@@ -183,11 +176,21 @@ class Engine:
                 pid=os.getpid(),
             )
         self.holds = True
-        found: int | None = await self._call_store(self._store.load, self.topic)
-        claim = getattr(self._store, "claim", None)
-        if claim is not None:
-            self.claim = claim(self.topic)
-        return found
+        found: int | None
+        found, error = await self._call_store(self._store.load, self.topic)
+        if error is None:
+            try:
+                claim = getattr(self._store, "claim", None)
+                if claim is not None:
+                    self.claim = claim(self.topic)
+                return found
+            except Exception as raised:
+                error = raised
+        if isinstance(error, CheckpointError):
+            raise error
+        raise CheckpointError(
+            f"the checkpoint of {self.topic} cannot be loaded: {type(error).__name__}: {error}"
+        ) from error
 
     async def close(self) -> None:
         """Stop, save the position, give back everything. Twice is once."""
@@ -204,7 +207,9 @@ class Engine:
         streams = tuple(self._streams.values())
         self.feed(happened.Close())
         if self._saves is not None:
-            await asyncio.wait([self._saves], timeout=CLOSE_TIMEOUT)
+            _, late = await asyncio.wait([self._saves], timeout=CLOSE_TIMEOUT)
+            if late:
+                self._lost(f"the store has not answered for {CLOSE_TIMEOUT:g} s")
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -375,47 +380,49 @@ class Engine:
         if before is not None and not before.done():
             await asyncio.wait([before])
         assert self._store is not None
-        try:
-            await self._call_store(self._store.save, self.topic, sequence)
-        except CheckpointError as error:
-            self.feed(happened.CheckpointFailed(sequence, error))
-        except Exception as error:
+        _, error = await self._call_store(self._store.save, self.topic, sequence)
+        if error is None:
+            self.feed(happened.CheckpointSaved(sequence))
+            return
+        if not isinstance(error, CheckpointError):
             failure = CheckpointWriteFailed(
                 f"the checkpoint of {self.topic} cannot be saved: {type(error).__name__}: {error}"
             )
             failure.__cause__ = error
-            self.feed(happened.CheckpointFailed(sequence, failure))
-        else:
-            self.feed(happened.CheckpointSaved(sequence))
+            error = failure
+        if self.machine.state is State.CLOSED:
+            self._lost(str(error))
+        self.feed(happened.CheckpointFailed(sequence, error))
 
-    async def _call_store(self, method: Callable[..., Any], *arguments: Any) -> Any:
-        if getattr(self._store, "blocking", False) and not inspect.iscoroutinefunction(method):
-            return await in_thread(method, *arguments)
-        found = method(*arguments)
-        return await found if inspect.isawaitable(found) else found
+    def _lost(self, why: str) -> None:
+        """There is no next save that could make up for this one, and nobody who could be told otherwise."""
+        _LOGGERS["checkpoint"].error(
+            "%s: closed, and the last position may not be saved: %s; the next start repeats what was processed since",
+            self.topic,
+            why,
+        )
+
+    async def _call_store(self, method: Callable[..., Any], *arguments: Any) -> Outcome:
+        return await call(method, *arguments, blocks=getattr(self._store, "blocking", False))
 
     def _run_resync(self, effect: do.Resync) -> None:
         self._spawn(self._call_resync(effect.expired))
 
     async def _call_resync(self, expired: SequenceExpired) -> None:
         assert self._resync is not None
-        try:
-            if inspect.iscoroutinefunction(self._resync):
-                position = await self._resync(expired)
-            else:
-                position = await in_thread(self._resync, expired)
-                if inspect.isawaitable(position):
-                    position = await position
-        except Exception as error:
-            failure = HandlerError(f"the resync function raised {type(error).__name__}", None)
-            failure.__cause__ = error
-            self.feed(happened.Crashed(failure))
+        position, error = await call(self._resync, expired)
+        if error is not None:
+            self._crash("the resync function", error)
+        elif position is not None and (isinstance(position, bool) or not isinstance(position, int) or position < 0):
+            wrong = HandlerError(f"the resync function returned {position!r}: it must be a sequence or None", None)
+            self.feed(happened.Crashed(wrong))
         else:
-            if position is not None and (isinstance(position, bool) or not isinstance(position, int) or position < 0):
-                wrong = HandlerError(f"the resync function returned {position!r}: it must be a sequence or None", None)
-                self.feed(happened.Crashed(wrong))
-            else:
-                self.feed(happened.Resynced(position))
+            self.feed(happened.Resynced(position))
+
+    def _crash(self, what: str, error: BaseException) -> None:
+        failure = HandlerError(f"{what} raised {type(error).__name__}", None)
+        failure.__cause__ = error
+        self.feed(happened.Crashed(failure))
 
     def _log(self, effect: do.Log) -> None:
         logger, level = _LOGGERS[effect.concern], _LEVELS[effect.level]
@@ -440,6 +447,9 @@ class Engine:
                 self._on_state(State(effect.state), effect.reason)
             except Exception:
                 _LOGGERS["stream"].exception("%s: on_state raised", self.topic)
+            except SystemExit as error:
+                # Not an accident that could be passed over. Out of here it would end the loop and leave others waiting.
+                self._loop.call_soon(self._crash, "on_state", error)  # type: ignore[union-attr]
 
     def _tell_watchers(self) -> None:
         for each in self._watchers:

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from watchmanager._core.backoff import Pacer
 from watchmanager._driver.tally import Tally
 from watchmanager._driver.watchdog import Call, Watchdog
-from watchmanager._driver.workers import Workers
+from watchmanager._driver.workers import Outcome, Workers, outcome
 from watchmanager.decisions import HandlerDecision, HandlerRetry, Raise, Retry, Skip, Stop
 from watchmanager.errors import ConfigError, HandlerError
 from watchmanager.events import Event, Gap, GapReason
@@ -188,7 +188,7 @@ class Runner:
             try:
                 key = self._key(item)
                 lane = self._lanes.get(key)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 self._fail(item, error, f"the key function raised {type(error).__name__} for {item!r}")
                 return
             self._in_hand += 1
@@ -224,17 +224,18 @@ class Runner:
     async def _tell_gap(self, gap: Gap) -> None:
         on_gap = self._rules.on_gap
         assert on_gap is not None
-        try:
-            if inspect.iscoroutinefunction(on_gap):
-                await on_gap(gap)
-            else:
-                value, error = await self._workers.start(on_gap, gap).done
-                if error is not None:
-                    raise error
-                if inspect.isawaitable(value):
-                    await value
-        except Exception as error:
+        _, error = await self._outcome(on_gap, gap)
+        if error is not None:
             raise self._wrapped(error, gap, f"on_gap raised {type(error).__name__} for {gap!r}") from error
+
+    async def _outcome(self, function: Callable[..., Any], *arguments: Any) -> Outcome:
+        """What comes of a user's function that is no handler: in a handler's thread if it is a plain one."""
+        if inspect.iscoroutinefunction(function):
+            return await outcome(function(*arguments))
+        value, error = await self._workers.start(function, *arguments).done
+        if error is None and inspect.isawaitable(value):
+            return await outcome(value)
+        return value, error
 
     # ------------------------------------------------------------ lanes
     async def _work_off(self, key: Hashable) -> None:
@@ -368,7 +369,7 @@ class Runner:
             if self._cancelling:
                 raise
             return error  # something the handler itself waited for was cancelled
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # out of here SystemExit would end the loop, and run() not return
             return error
         return None
 
@@ -388,16 +389,8 @@ class Runner:
                 return Retry()
             return Skip() if policy.then == "skip" else Raise()
         assert callable(policy)
-        try:
-            if inspect.iscoroutinefunction(policy):
-                found = await policy(error, event, attempt)
-            else:
-                found, raised = await self._workers.start(policy, error, event, attempt).done
-                if raised is not None:
-                    raise raised
-                if inspect.isawaitable(found):
-                    found = await found
-        except Exception as raised:
+        found, raised = await self._outcome(policy, error, event, attempt)
+        if raised is not None:
             raised.__context__ = error
             self._fail(event, raised, f"on_handler_error raised {type(raised).__name__} for {event!r}")
             return Stop()

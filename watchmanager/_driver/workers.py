@@ -1,5 +1,7 @@
-"""Threads for plain functions. Daemons, so that a function that never returns does not keep the process from ending
-(those of concurrent.futures are joined at exit).
+"""What users give us to call: plain functions in threads, coroutines in tasks of their own.
+
+The threads are daemons, so that a function that never returns does not keep the process from ending (those of
+concurrent.futures are joined at exit).
 """
 
 from __future__ import annotations
@@ -7,16 +9,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import inspect
 import queue
 import threading
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias
 
 
 class Job:
     """One call. `thread` is the ident of the thread that runs it, None before and after."""
 
-    __slots__ = ("_arguments", "_context", "_function", "_loop", "done", "thread")
+    __slots__ = ("_arguments", "_context", "_function", "_loop", "abandoned", "done", "thread")
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, function: Callable[..., Any], arguments: tuple[Any, ...]
@@ -26,10 +29,13 @@ class Job:
         self._arguments = arguments
         self._context = contextvars.copy_context()
         self.thread: int | None = None
-        self.done: asyncio.Future[tuple[Any, BaseException | None]] = loop.create_future()
-        """What came out: a value and None, or None and what was raised (some exceptions cannot be set on a future)."""
+        self.abandoned = False
+        """Nobody waits any more: it is not begun."""
+        self.done: asyncio.Future[Outcome] = loop.create_future()
 
     def run(self) -> None:
+        if self.abandoned:
+            return
         self.thread = threading.get_ident()
         value, error = None, None
         try:
@@ -87,11 +93,50 @@ class Workers:
             self._jobs.put(None)
 
 
-async def in_thread(function: Callable[..., Any], *arguments: Any) -> Any:
-    """What the function returns or raises, called in a thread of its own: for what happens rarely, such as a token."""
-    job = Job(asyncio.get_running_loop(), function, arguments)
-    threading.Thread(target=job.run, name="watchmanager-call", daemon=True).start()
-    value, error = await job.done
-    if error is not None:
-        raise error
-    return value
+Outcome: TypeAlias = "tuple[Any, BaseException | None]"
+"""A value and None, or None and what was raised, whatever that is. Not raised, because a CancelledError could not be
+told from a cancellation of the caller, and a SystemExit out of a task would end the loop and leave those who wait for
+an answer without one.
+"""
+
+
+async def call(function: Callable[..., Any], *arguments: Any, blocks: bool = True) -> Outcome:
+    """What comes of a user's function that is called rarely, such as a token provider: a coroutine function here, any
+    other in a thread of its own, unless it does not block. Raises CancelledError when the caller is cancelled.
+    """
+    value: Any
+    if not blocks or inspect.iscoroutinefunction(function):
+        try:
+            value = function(*arguments)
+        except (Exception, SystemExit) as error:
+            return None, error
+    else:
+        job = Job(asyncio.get_running_loop(), function, arguments)
+        threading.Thread(target=job.run, name="watchmanager-call", daemon=True).start()
+        try:
+            value, raised = await job.done
+        except asyncio.CancelledError:
+            job.abandoned = True  # such as a load that would take a lock after its store was closed
+            raise
+        if raised is not None:
+            return None, raised
+    return await outcome(value) if inspect.isawaitable(value) else (value, None)
+
+
+async def outcome(work: Awaitable[Any]) -> Outcome:
+    """What comes of a user's awaitable. Raises CancelledError when the caller is cancelled, once the work has ended."""
+    task = asyncio.ensure_future(_told(work))
+    try:
+        await asyncio.wait([task])
+    except asyncio.CancelledError:
+        task.cancel()
+        await asyncio.wait([task])
+        raise
+    return task.result()
+
+
+async def _told(work: Awaitable[Any]) -> Outcome:
+    try:
+        return await work, None
+    except (Exception, asyncio.CancelledError, SystemExit) as error:
+        return None, error

@@ -415,7 +415,6 @@ def test_the_mark_is_what_the_order_of_items_and_moves_makes_of_it(data: st.Data
         assert mark.value == order.value()
 
 
-
 def test_the_mark_moves_only_over_a_prefix_without_holes() -> None:
     mark = Watermark()
     for ticket, sequence in ((1, 10), (2, 20), (3, 30)):
