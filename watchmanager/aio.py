@@ -555,7 +555,7 @@ class AsyncWatch:
         except asyncio.TimeoutError:
             cause = self.status.last_error
             if cause is not None:
-                raise cause.with_traceback(None) from None
+                raise cause.with_traceback(None) from cause.__cause__
             raise
         if machine.state is State.FAILED:
             assert machine.error is not None
