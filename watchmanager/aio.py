@@ -97,9 +97,38 @@ class AsyncWatchManager:
             ("connect_timeout", connect_timeout),
             ("subscribe_grace", subscribe_grace),
             ("token_timeout", token_timeout),
+            ("checkpoint_interval", checkpoint_interval),
         ):
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 86_400:
                 raise ConfigError(f"{name} is {value!r}: it must be a number of seconds above 0")
+        if auth_attempts is not None and (
+            isinstance(auth_attempts, bool) or not isinstance(auth_attempts, int) or auth_attempts < 1
+        ):
+            raise ConfigError(f"auth_attempts is {auth_attempts!r}: it must be a whole number from 1, or None")
+        if not isinstance(user_agent, str) or not user_agent.isascii() or not (user_agent + " ").isprintable():
+            raise ConfigError(f"user_agent is {user_agent!r}: it must be text that a header can carry")
+        for name, given, kinds, write in (
+            ("tls", tls, (TLS,), "TLS(...)"),
+            ("proxy", proxy, (Proxy, str), "Proxy(...) or its URL"),
+            ("history", history, (History, bool), "History(...), True or False"),
+            ("backoff", backoff, (Backoff,), "Backoff(...)"),
+            ("keepalive", keepalive, (Keepalive,), "Keepalive(...)"),
+            ("buffer", buffer, (Buffer,), "Buffer(...)"),
+            ("random", random, (Random,), "random.Random(...)"),
+        ):
+            if given is not None and not isinstance(given, kinds):
+                raise ConfigError(f"{name} is {given!r}: give {write}")
+        if not (
+            checkpoints is None
+            or isinstance(checkpoints, MutableMapping)
+            or all(callable(getattr(checkpoints, method, None)) for method in ("load", "save", "close"))
+        ):
+            raise ConfigError(
+                f"checkpoints is {checkpoints!r}: give FileCheckpoints(path), SqlCheckpoints(...), a dict, "
+                "or an object with load, save and close"
+            )
+        if isinstance(treat_as_transient, str):
+            raise ConfigError(f"treat_as_transient is {treat_as_transient!r}: give a list of names of gRPC codes")
         for code in treat_as_transient:
             if code not in CODES:
                 raise ConfigError(
@@ -483,13 +512,17 @@ class AsyncWatchManager:
         begins to: the handler has to end first.
         """
         self._home.check()
+        closing = self._begin_to_close()
+        if not any(each.is_inside() for each in self._runners):
+            await asyncio.shield(closing)
+
+    def _begin_to_close(self) -> asyncio.Task[None]:
         self._closed = True
         for each in self._runners:
             each.halt()  # at once: a handler that ends in the next turn of the loop makes no room for another
         if self._closing is None:
             self._closing = asyncio.ensure_future(self._close())
-        if not any(each.is_inside() for each in self._runners):
-            await asyncio.shield(self._closing)
+        return self._closing
 
     async def _close(self) -> None:
         if self._runners:

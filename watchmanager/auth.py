@@ -78,11 +78,15 @@ def jwt_expiry(text: str) -> float:
     if not isinstance(header.get("alg"), str):
         raise TokenProviderError("the token is no JWT: its header names no algorithm")
     expiry = claims.get("exp")
-    if isinstance(expiry, bool) or not isinstance(expiry, (int, float)) or not math.isfinite(expiry):
+    try:
+        ends = float(expiry) if isinstance(expiry, (int, float)) and not isinstance(expiry, bool) else math.nan
+    except OverflowError:
+        ends = math.inf
+    if not math.isfinite(ends):
         raise TokenProviderError(
             "the token has no numeric exp, so nobody knows when it ends; give Token(value, expires_at)"
         )
-    return float(expiry)
+    return ends
 
 
 def _segment(text: str, what: str) -> dict[str, Any]:

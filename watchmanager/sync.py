@@ -251,7 +251,10 @@ class WatchManager:
         self._portal.check()
         self._closed = True
         if any(each.is_inside() for each in self._manager._runners):
-            self._portal.run(self._manager.close())
+            if self._portal.is_here():
+                self._manager._begin_to_close()
+            else:
+                self._portal.run(self._manager.close())
             return
         self._stopped = True
         for watch in tuple(self._watches):
@@ -334,13 +337,17 @@ class Watch:
         return self
 
     def __next__(self) -> Item:
+        return self._next(None)
+
+    def _next(self, deadline: float | None) -> Item:
+        """StopIteration once closed, TimeoutError when it is later than `deadline` by time.monotonic()."""
         while True:
             if self._paused:
-                self._wait_resumed()
+                self._wait_resumed(_left(deadline))
             try:
                 item, ticket = self._batch.popleft()
             except IndexError:
-                if not self._fetch():
+                if not self._fetch(_left(deadline)):
                     raise StopIteration from None
                 continue
             self._item = item
@@ -357,25 +364,27 @@ class Watch:
         """The items until nothing is left that was published before: ends when the watch is live and everything is
         handed out.
         """
-        while self._batch or not self._portal.run(self._settled()):
-            try:
-                item = next(self)
-            except StopIteration:
-                return
-            yield item
-        if self._commit_on_next and self._ticket:
-            self._portal.run(self._processed(self._ticket))
-            self._ticket = 0
+        try:
+            while self._batch or not self._portal.run(self._settled()):
+                try:
+                    item = next(self)
+                except StopIteration:
+                    return
+                yield item
+            if self._commit_on_next and self._ticket:
+                self._portal.run(self._processed(self._ticket))
+                self._ticket = 0
+        except WatchClosed:
+            return  # by another thread, loop and all
 
     def until(self, predicate: Callable[[Item], bool], timeout: float | None = None) -> Item:
         """The first item for which `predicate` is true; those before it are consumed. TimeoutError after `timeout`."""
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
-            if not self._batch:
-                left = None if deadline is None else max(0.0, deadline - time.monotonic())
-                if not self._fetch(left):
-                    raise WatchClosed("the watch was closed")
-            item = next(self)
+            try:
+                item = self._next(deadline)
+            except StopIteration:
+                raise WatchClosed("the watch was closed") from None
             if predicate(item):
                 return item
 
@@ -550,7 +559,12 @@ class Watch:
             ticket, self._ticket = self._ticket if self._commit_on_next else 0, 0
             request = Request()
             try:
-                self._portal.call(self._handover.ask, request, ticket)
+                try:
+                    self._portal.call(self._handover.ask, request, ticket)
+                except WatchClosed:
+                    if self._engine.machine.state is State.CLOSED:
+                        return False  # by another thread, loop and all
+                    raise
                 answered = request.wait(timeout)
             except BaseException:
                 self._portal.post(self._handover.withdraw, request)
@@ -565,13 +579,14 @@ class Watch:
         finally:
             self._waiting.release()
 
-    def _wait_resumed(self) -> None:
-        """What was fetched before the pause waits here; the engine holds back the rest."""
+    def _wait_resumed(self, timeout: float | None) -> None:
+        """What was fetched before the pause waits here; the engine holds back the rest. May raise TimeoutError."""
 
         async def resumed() -> None:
             await self._engine.wait_resumed()
 
-        self._portal.run(resumed())
+        with suppress(WatchClosed):  # by another thread, loop and all: there is nothing to resume
+            self._portal.run(resumed(), timeout)
 
     async def _settled(self) -> bool:
         """Wait until there is an item (False) or nothing is left to wait for (True)."""
@@ -598,6 +613,10 @@ class Watch:
         if now - self._told_at > TELL_EVERY:
             self._told_at = now
             self._portal.post(self._engine.processed, ticket)
+
+
+def _left(deadline: float | None) -> float | None:
+    return None if deadline is None else max(0.0, deadline - time.monotonic())
 
 
 async def _next_page(pages: AsyncIterator[list[Event]]) -> list[Event] | None:
@@ -638,6 +657,10 @@ class _Portal:
         except BaseException:
             future.cancel()
             raise
+
+    def is_here(self) -> bool:
+        """Whether the caller is the loop's thread: a coroutine or a callback of the user's."""
+        return threading.current_thread() is self._thread
 
     def call(self, function: Callable[..., object], *arguments: object) -> None:
         """Call a function over there, soon. What is called before `stop` is called."""

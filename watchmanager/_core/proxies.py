@@ -20,6 +20,7 @@ import ipaddress
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
@@ -188,6 +189,8 @@ def parse_proxy(text: str, where: str) -> ProxyServer:
         )
     if parts.path not in ("", "/") or parts.query or parts.fragment:
         raise ConfigError(f"{where} is {shown!r}: nothing may follow the port")
+    if re.search("%(?![0-9A-Fa-f]{2})", f"{parts.username or ''}:{parts.password or ''}"):
+        raise ConfigError(f"{where} is {shown!r}: write % of a user or password as %25")
     user = None if parts.username is None else unquote(parts.username)
     password = None if parts.password is None else unquote(parts.password)
     _check_credentials(user, password, scheme, f"{where} is {shown!r}")
@@ -222,7 +225,8 @@ class NoProxy(Record):
     """Hosts that are reached directly.
 
     `example.com` is that host and everything below it, `.example.com` and `*.example.com` only what is below,
-    `10.0.0.0/8` every address in it (names are not resolved for that), `*` everything. `:port` restricts an entry.
+    `10.0.0.0/8` every address in it (names are not resolved for that), `*` everything. A `*` elsewhere stands for any
+    characters, and `10.` for `10.*`. `:port` restricts an entry.
     """
 
     entries: tuple[tuple[str, str, int | None], ...] = ()
@@ -254,7 +258,8 @@ class NoProxy(Record):
                 raise ConfigError(wrong) from None
         elif not host:
             raise ConfigError(wrong)
-        return text, host.lower().rstrip("."), port
+        host = f"{host}*" if re.fullmatch(r"(\d{1,3}\.){1,3}", host) else host.rstrip(".")
+        return text, host.lower(), port
 
     def match(self, target: Target) -> str | None:
         """The entry that lists `target`, None when none does."""
@@ -278,10 +283,14 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 def _listed_address(listed: str, address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
     if "/" in listed:
         return address in ipaddress.ip_network(listed)
+    if "*" in listed:
+        return fnmatchcase(str(address), listed)
     return _address(listed) == address
 
 
 def _listed_name(listed: str, host: str) -> bool:
     if listed.startswith(("*.", ".")):
-        return host.endswith("." + listed.lstrip("*."))
+        listed = "*." + listed.lstrip("*.")
+    if "*" in listed:
+        return fnmatchcase(host, listed)
     return host == listed or host.endswith(f".{listed}")

@@ -802,7 +802,8 @@ def test_handlers_that_cannot_be_meant_are_refused() -> None:
 
 
 # ---------------------------------------------------------------- the blocking twin
-def test_the_blocking_run_works_the_same_and_is_closed_from_a_handler() -> None:
+@pytest.mark.parametrize("kind", ["plain", "coroutine"])
+def test_the_blocking_run_works_the_same_and_is_closed_from_a_handler(kind: str) -> None:
     with quiet() as world:
         numbers = world.publish([change(each) for each in range(20)])
         kept: dict[str, int] = {}
@@ -811,12 +812,15 @@ def test_the_blocking_run_works_the_same_and_is_closed_from_a_handler() -> None:
             world.http_url, tenant_id=world.tenant, token=world.issue_token, checkpoints=kept
         ) as manager:
 
-            @manager.on()
             def work(event: wm.Event) -> None:
                 handled.append(event.sequence)
                 if event.sequence == numbers[9]:
                     manager.close()
 
+            async def works(event: wm.Event) -> None:
+                work(event)
+
+            manager.on()(work if kind == "plain" else works)
             manager.run(world.topics[0], start="earliest")
         assert handled == numbers[:10]
         assert kept == {world.topics[0]: numbers[9]}

@@ -527,6 +527,7 @@ def test_the_expiry_of_a_jwt_is_its_numeric_exp() -> None:
         jwt({}),
         jwt({"exp": "9999999999"}),
         jwt({"exp": True}),
+        jwt({"exp": 10**400}),
         jwt({"exp": None}),
         jwt({"exp": 1}, header={}),
         jwt({"exp": 1}).replace(".", "", 1),

@@ -247,6 +247,64 @@ def test_a_forked_child_gets_a_clear_error(world: mockcentral.World) -> None:
     assert out.strip().endswith("7")
 
 
+def test_until_keeps_its_time_while_the_watch_is_paused(world: mockcentral.World) -> None:
+    world.publish([change(each) for each in range(5)])
+    with manager(world) as owner, owner.watch(world.topics[0], start="earliest") as watch:
+        first = next(iter(watch))
+        watch.pause()
+        with pytest.raises(TimeoutError):
+            watch.until(lambda item: True, timeout=0.05)
+        watch.resume()
+        assert watch.until(lambda item: True, timeout=20).sequence == first.sequence + 1
+
+
+@pytest.mark.parametrize("how", ["iteration", "catch_up", "batches", "paused"])
+def test_a_loop_that_was_busy_when_another_thread_closed_the_manager_ends(world: mockcentral.World, how: str) -> None:
+    [number] = world.publish(change(1))
+    owner = manager(world)
+    watch = owner.watch(world.topics[0], start="earliest")
+    found: list[int] = []
+    ways: dict[str, Iterator[Any]] = {"catch_up": watch.catch_up(), "batches": watch.batches(max=1)}
+    for item in ways.get(how, watch):
+        found += [each.sequence for each in (item if how == "batches" else [item])]
+        if how == "paused":
+            watch.pause()
+        closer = threading.Thread(target=owner.close)
+        closer.start()
+        closer.join()
+    assert found == [number]
+    with pytest.raises(wm.WatchClosed):
+        watch.until(lambda item: True)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("checkpoint_interval", -1.0),
+        ("checkpoint_interval", "1"),
+        ("auth_attempts", 0),
+        ("auth_attempts", True),
+        ("user_agent", "two\nlines"),
+        ("user_agent", b"bytes"),
+        ("backoff", 3),
+        ("keepalive", 10),
+        ("buffer", 100),
+        ("history", "https://elsewhere"),
+        ("tls", "ca.pem"),
+        ("proxy", 3128),
+        ("random", 7),
+        ("checkpoints", "positions.json"),
+        ("checkpoints", object()),
+        ("treat_as_transient", "PERMISSION_DENIED"),
+        ("treat_as_transient", ["NO_SUCH_CODE"]),
+    ],
+)
+def test_a_setting_of_a_manager_that_cannot_be_is_an_error_that_names_it(name: str, value: Any) -> None:
+    settings = {"tenant_id": "1", "token": wm.Token("x", None), name: value}
+    with pytest.raises(wm.ConfigError, match=name):
+        wm.WatchManager("central.test", **settings)
+
+
 def test_ctrl_c_ends_a_blocking_wait(world: mockcentral.World) -> None:
     process = script(world, "wait")
     assert process.stdout is not None

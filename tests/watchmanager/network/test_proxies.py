@@ -90,6 +90,13 @@ def test_a_cgi_program_does_not_let_its_caller_choose_the_proxy() -> None:
         ("[::1]:444", "::1", 443, False),
         ("fd00::/8", "fd12::1", 443, True),
         ("localhost", "127.0.0.1", 443, False),
+        ("c*.example.com", "c1.example.com", 443, True),
+        ("c*.example.com", "d1.example.com", 443, False),
+        ("10.", "10.1.2.3", 443, True),
+        ("10.", "100.1.2.3", 443, False),
+        ("192.168.*", "192.168.0.1", 443, True),
+        ("192.168.*:444", "192.168.0.1", 443, False),
+        ("192.168.*", "192.169.0.1", 443, False),
     ],
 )
 def test_an_exclusion_lists_what_it_says(entry: str, host: str, port: int, listed: bool) -> None:
@@ -119,6 +126,8 @@ def test_the_settings_own_exclusions_hold_for_both_ways_of_setting_a_proxy() -> 
         "http://user:hidden\r\nX: y@proxy:3128",
         "http://user:hidden%0d%0aX@proxy:3128",
         "http://us%3aer:hidden@proxy:3128",
+        "http://user:hidden%zz@proxy:3128",
+        "http://user:hidden%@proxy:3128",
         "socks5://user@proxy:1080",
         "socks5://:hidden@proxy:1080",
         "socks5://user:hidden" + "x" * 256 + "@proxy:1080",
