@@ -22,6 +22,7 @@ from watchmanager._driver.examiner import Examiner
 from watchmanager._driver.http import LONGEST_WAIT, retry_after
 from watchmanager._driver.route import Link, Route
 from watchmanager._wire import codec
+from watchmanager._wire.status import retry_delay
 from watchmanager.errors import DecodeError, WatchError
 from watchmanager.events import Event, EventType
 from watchmanager.policy import Keepalive
@@ -240,11 +241,17 @@ class Stream:
 
 
 def _wait_told(call: Any) -> float | None:
-    """The seconds a server asks for in its last words: gRPC's own way to say it (gRFC A6), or as HTTP does."""
+    """The seconds a server asks for in its last words: gRPC's own way to say it (gRFC A6), a RetryInfo among the
+    details of the status, or as HTTP does.
+    """
     words = {str(key): value for key, value in _at_once(call.trailing_metadata()) or ()}
     pushback = words.get("grpc-retry-pushback-ms")
     if isinstance(pushback, str) and pushback.isascii() and pushback.isdigit():
         return min(int(pushback[:12]) / 1000, LONGEST_WAIT)
+    details = words.get("grpc-status-details-bin")
+    delay = retry_delay(details) if isinstance(details, bytes) else None
+    if delay is not None:
+        return min(delay, LONGEST_WAIT)
     told = words.get("retry-after")
     return retry_after(told, time.time()) if isinstance(told, str) else None
 

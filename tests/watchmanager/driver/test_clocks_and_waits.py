@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import watchmanager as wm
+from mockcentral.wire.status import error_details
 from tests.watchmanager.driver.tiny import Answer, http_server, tcp_server
 from tests.watchmanager.lab import Lab
 from watchmanager import auth
@@ -29,6 +30,7 @@ from watchmanager._core.token import Skew
 from watchmanager._driver.http import learn_clock
 from watchmanager._driver.route import Route
 from watchmanager._driver.transport import Stream, Transport
+from watchmanager._wire.status import retry_delay
 from watchmanager.errors import TokenProviderError, Unauthenticated
 
 
@@ -37,6 +39,13 @@ def jwt(expires_at: float) -> str:
         return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
 
     return f"{part({'alg': 'none'})}.{part({'exp': expires_at})}.x"
+
+
+DETAILS = "grpc-status-details-bin"
+
+
+def detailed(delay: float | None) -> str:
+    return base64.b64encode(error_details(8, "busy", "QUOTA_EXCEEDED", "test", delay)).decode()
 
 
 def date(ahead: float) -> dict[str, str]:
@@ -228,6 +237,16 @@ def test_the_machine_waits_as_long_as_the_stream_was_told(code: int) -> None:
     assert min(each for each in lab.when(do.OpenStream) if each > began) >= began + 20
 
 
+@given(st.floats(0, 1e6), st.binary(max_size=30))
+def test_the_wait_in_the_details_of_a_status_is_found_whatever_stands_around_it(delay: float, noise: bytes) -> None:
+    whole = error_details(8, "busy", "QUOTA_EXCEEDED", "test", delay)
+    assert retry_delay(whole) == pytest.approx(delay, abs=1e-6)
+    assert retry_delay(whole + noise) == pytest.approx(delay, abs=1e-6)
+    for cut in range(len(whole)):
+        assert retry_delay(whole[:cut]) in (None, 0.0)
+    assert retry_delay(noise) is None
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
@@ -238,6 +257,10 @@ def test_the_machine_waits_as_long_as_the_stream_was_told(code: int) -> None:
         ({"grpc-retry-pushback-ms": "999999999"}, 24 * 3600.0),
         ({"retry-after": "soon"}, None),
         ({}, None),
+        ({DETAILS: detailed(2.25)}, 2.25),
+        ({DETAILS: detailed(99999999), "retry-after": "9"}, 24 * 3600.0),
+        ({DETAILS: detailed(None), "retry-after": "9"}, 9.0),
+        ({DETAILS: "/////w", "retry-after": "9"}, 9.0),
     ],
 )
 def test_what_a_stream_was_told_is_read_from_its_last_words(words: dict[str, str], expected: float | None) -> None:
