@@ -1,7 +1,8 @@
 """Find out which step of connecting fails: `python -m watchmanager doctor [TOPIC]`.
 
 Asks what `tail` would ask and goes the way `tail` would go, one step at a time, and says in one line for each what came
-out. It changes nothing and subscribes to nothing. Exit codes: 0 every step works, 1 one fails, 2 usage.
+out. It changes nothing and subscribes to nothing, so a refusal that only watch calls get shows in `tail`, not here.
+Exit codes: 0 every step works, 1 one fails, 2 usage.
 """
 
 from __future__ import annotations

@@ -20,11 +20,9 @@ import ssl
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import grpc
-import grpc.aio
-
 from watchmanager._core.proxies import Decision, Target, decide
 from watchmanager._driver import tls as tls_policy
+from watchmanager._driver.grpcio import grpc
 from watchmanager.errors import WatchError
 from watchmanager.policy import TLS, Proxy
 

@@ -14,11 +14,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-import grpc
-import grpc.aio
-
 from watchmanager._core.inputs import Input, PingReceived, StreamBroken, StreamEnded, StreamOpened
 from watchmanager._driver.examiner import Examiner
+from watchmanager._driver.grpcio import grpc
 from watchmanager._driver.http import LONGEST_WAIT, retry_after
 from watchmanager._driver.route import Link, Route
 from watchmanager._wire import codec

@@ -437,6 +437,18 @@ def test_done_twice_or_for_nothing_is_harmless() -> None:
     assert mark.value == 10
 
 
+def test_items_without_a_number_hold_the_mark_like_others_and_leave_nothing_behind() -> None:
+    mark = Watermark(5)
+    for ticket, sequence in ((1, 10), (2, 0), (3, 11)):
+        mark.begin(ticket, sequence)
+    mark.done(3)
+    mark.done(1)
+    assert mark.value == 10
+    mark.done(2)
+    assert mark.value == 11
+    assert not mark._done
+
+
 def test_through_counts_everything_before_as_processed() -> None:
     mark = Watermark()
     for ticket in range(1, 6):
