@@ -232,6 +232,8 @@ class AsyncWatchManager:
             raise ConfigError(f"on_poison is {on_poison!r}: write 'raise' or 'skip'")
         if on_error is not None and not callable(on_error):
             raise ConfigError(f"on_error is {on_error!r}: give a function of the error and their number in a row")
+        if on_state is not None and not callable(on_state):
+            raise ConfigError(f"on_state is {on_state!r}: give a function of the state and its reason")
         if commit not in ("on_next", "manual"):
             raise ConfigError(f"commit is {commit!r}: write 'on_next' or 'manual'")
         settings = Settings(
@@ -552,6 +554,14 @@ class AsyncWatchManager:
         await self.close()
 
 
+def check_batches(max: int, within: float) -> None:
+    """Raises ConfigError."""
+    if isinstance(max, bool) or not isinstance(max, int) or max < 1:
+        raise ConfigError(f"max is {max!r}: it must be a whole number from 1")
+    if isinstance(within, bool) or not isinstance(within, (int, float)) or not 0 <= within < 86_400:
+        raise ConfigError(f"within is {within!r}: it must be a number of seconds from 0")
+
+
 class AsyncWatch:
     """The events of one topic, in order, each once. Iterate it; leave the loop or `close()` it when done.
 
@@ -701,8 +711,7 @@ class AsyncWatch:
         """Lists of up to `max` items, each at most `within` seconds after its first one came. Asking for the next list
         says that the one before is processed (with commit="manual", `commit` each item).
         """
-        if isinstance(max, bool) or not isinstance(max, int) or max < 1:
-            raise ConfigError(f"max is {max!r}: it must be a whole number from 1")
+        check_batches(max, within)
         loop = asyncio.get_running_loop()
         engine = self._engine
         while True:
@@ -759,14 +768,18 @@ class AsyncWatch:
             raise LifecycleError("without history there is nothing to go back or forward to")
         self._engine.seek(sequence)
         self._ticket = 0
-        self._tickets.clear()
 
     def commit(self, item: Item) -> None:
-        """This item is processed (with commit="manual"). The restart point moves over the unbroken run of processed
-        items.
+        """This item is processed (with commit="manual"; otherwise it is worth saying of the last one only). The restart
+        point moves over the unbroken run of processed items. Raises WatchClosed: it is too late then.
         """
+        if self._engine.machine.state is State.CLOSED:
+            raise WatchClosed(f"the watch is closed, and sequence {item.sequence} comes again after a restart")
+        self._commit(item)
+
+    def _commit(self, item: Item) -> None:
         if self._commit_on_next:
-            if self._ticket:
+            if self._ticket and item is self._item:
                 self._engine.processed(self._ticket)
                 self._ticket = 0
             return

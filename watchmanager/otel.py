@@ -11,12 +11,14 @@ your SDK. Its reader calls back from whatever thread it likes, and gets numbers 
 
 from __future__ import annotations
 
+import operator
 import threading
 import weakref
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from watchmanager.errors import ConfigError
+from watchmanager.metrics import WORST
 from watchmanager.sync import WatchManager
 
 try:
@@ -53,7 +55,7 @@ COUNTERS = {
 GAUGES = {
     "watchmanager.watches": ("watches", "{watch}", "Watches that are not closed."),
     "watchmanager.watches.live": ("watches_live", "{watch}", "Watches that are LIVE."),
-    "watchmanager.watches.healthy": ("watches_healthy", "{watch}", "Watches whose stream stands."),
+    "watchmanager.watches.healthy": ("watches_healthy", "{watch}", "Watches to which events come."),
     "watchmanager.lag": ("lag_events", "{event}", "Events that wait for the consumer."),
     "watchmanager.buffered": ("buffered_bytes", "By", "Bytes that wait for the consumer."),
     "watchmanager.sequence.committed": ("sequence_committed", "1", "The restart point."),
@@ -89,7 +91,7 @@ def instrument(
 
 # ---------------------------------------------------------------- metrics
 _lock = threading.Lock()
-_sets: weakref.WeakKeyDictionary[object, weakref.WeakSet[AsyncWatchManager]] = weakref.WeakKeyDictionary()
+_sets: weakref.WeakKeyDictionary[object, _Managers] = weakref.WeakKeyDictionary()
 
 
 class _Global:
@@ -97,39 +99,66 @@ class _Global:
 
 
 _global = _Global()
+_Labels: TypeAlias = "tuple[str, str]"
+"""Server and topic."""
 
 
-def _exported(provider: MeterProvider | None) -> weakref.WeakSet[AsyncWatchManager]:
-    """The managers a provider reads. Instruments cannot be taken back, so each provider gets one set of them for all
-    managers, and does not keep those alive.
-    """
+class _Managers:
+    """Those one provider reads, without keeping them alive. What those that are gone had counted, stays counted."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._seen: dict[weakref.ref[AsyncWatchManager], dict[tuple[str, _Labels], float]] = {}
+        """By manager its counters when it was last read."""
+        self._gone: dict[tuple[str, _Labels], float] = {}
+
+    def add(self, manager: AsyncWatchManager) -> None:
+        with self._lock:
+            self._seen.setdefault(weakref.ref(manager), {})
+
+    def read(self, key: str, counts: bool) -> list[Observation]:
+        """Two managers may watch one topic of one server, and of equal attributes OpenTelemetry keeps the last: what
+        can be summed is, of anything else the worst counts.
+        """
+        with self._lock:
+            combine = WORST.get(key, operator.add)
+            found: dict[_Labels, float] = {}
+            for reference, seen in tuple(self._seen.items()):
+                manager = reference()
+                if manager is None:
+                    del self._seen[reference]
+                    for kept, value in seen.items():
+                        self._gone[kept] = self._gone.get(kept, 0) + value
+                    continue
+                for topic, numbers in manager.metrics_by_topic().items():
+                    if key in numbers:
+                        labels, value = (manager._address.target, topic), numbers[key]
+                        found[labels] = combine(found[labels], value) if labels in found else value
+                        if counts:
+                            seen[key, labels] = value
+            for (counter, labels), value in self._gone.items():
+                if counter == key:
+                    found[labels] = found.get(labels, 0) + value
+        return [Observation(value, {SERVER: server, TOPIC: topic}) for (server, topic), value in found.items()]
+
+
+def _exported(provider: MeterProvider | None) -> _Managers:
+    """The managers a provider reads. Instruments cannot be taken back, so each provider gets one set of them."""
     with _lock:
         whose = _global if provider is None else provider
         managers = _sets.get(whose)
         if managers is None:
-            managers = _sets[whose] = weakref.WeakSet()
+            managers = _sets[whose] = _Managers()
             meter = metrics.get_meter(SCOPE) if provider is None else provider.get_meter(SCOPE)
             for name, (key, unit, about) in COUNTERS.items():
-                meter.create_observable_counter(name, [_reader(managers, key)], unit=unit, description=about)
+                meter.create_observable_counter(name, [_reader(managers, key, True)], unit=unit, description=about)
             for name, (key, unit, about) in GAUGES.items():
-                meter.create_observable_gauge(name, [_reader(managers, key)], unit=unit, description=about)
+                meter.create_observable_gauge(name, [_reader(managers, key, False)], unit=unit, description=about)
         return managers
 
 
-def _reader(
-    managers: weakref.WeakSet[AsyncWatchManager], key: str
-) -> Callable[[CallbackOptions], Iterable[Observation]]:
-    def read(_: CallbackOptions) -> list[Observation]:
-        # Two managers may watch one topic of one server: OpenTelemetry would keep the last of equal attributes.
-        found: dict[tuple[str, str], float] = {}
-        for manager in tuple(managers):
-            for topic, numbers in manager.metrics_by_topic().items():
-                if key in numbers:
-                    labels = (manager._address.target, topic)
-                    found[labels] = found.get(labels, 0) + numbers[key]
-        return [Observation(value, {SERVER: server, TOPIC: topic}) for (server, topic), value in found.items()]
-
-    return read
+def _reader(managers: _Managers, key: str, counts: bool) -> Callable[[CallbackOptions], Iterable[Observation]]:
+    return lambda _: managers.read(key, counts)
 
 
 # ---------------------------------------------------------------- spans

@@ -31,6 +31,7 @@ from watchmanager.aio import (
     OnError,
     PoisonLike,
     StartLike,
+    check_batches,
 )
 from watchmanager.auth import TokenLike
 from watchmanager.checkpoints import CheckpointStore
@@ -392,8 +393,7 @@ class Watch:
         """Lists of up to `max` items, each at most `within` seconds after its first one came. Asking for the next list
         says that the one before is processed (with commit="manual", `commit` each item).
         """
-        if isinstance(max, bool) or not isinstance(max, int) or max < 1:
-            raise ConfigError(f"max is {max!r}: it must be a whole number from 1")
+        check_batches(max, within)
         while True:
             try:
                 first = next(self)
@@ -448,16 +448,19 @@ class Watch:
             self._inner.seek(sequence)
             self._batch.clear()
             self._ticket = self._done = 0
-            self._tickets.clear()
             self._moves += 1
 
         self._portal.run(seek())
 
     def commit(self, item: Item) -> None:
-        """This item is processed (with commit="manual"). The restart point moves over the unbroken run of processed
-        items.
+        """This item is processed (with commit="manual"; otherwise it is worth saying of the last one only). The restart
+        point moves over the unbroken run of processed items. Raises WatchClosed: it is too late then.
         """
+        if self._engine.machine.state is State.CLOSED:
+            raise WatchClosed(f"the watch is closed, and sequence {item.sequence} comes again after a restart")
         if self._commit_on_next:
+            if item is not self._item:
+                return
             ticket, self._ticket = self._ticket, 0
         else:
             found = self._tickets.pop(id(item), None)

@@ -120,7 +120,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "the position is not fixed before the stream opens",
         CORE + "machine.py",
-        "        elif start.position is not None:\n            self._set_position(start.position)",
+        "        elif start.position is not None:\n            if start.stored:\n"
+        "                self._saved = start.position\n            self._fix_position(start.position, now)",
         "        elif not start.earliest:\n            self._set_position(start.position or 0)",
         JOIN + "test_without_a_position_it_is_fixed_before_the_stream_opens",
     ),

@@ -98,8 +98,8 @@ class Lab:
         while self.machine.outbox.items:
             self.take()
 
-    def start(self, position: int | None = None, *, earliest: bool = False) -> Lab:
-        self.feed(happened.Start(position, earliest))
+    def start(self, position: int | None = None, *, earliest: bool = False, stored: bool = True) -> Lab:
+        self.feed(happened.Start(position, earliest, stored))
         return self
 
     def run(self, seconds: float) -> Lab:

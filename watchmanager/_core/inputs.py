@@ -16,10 +16,13 @@ from watchmanager.events import Event
 
 
 class Start(Record):
-    """Begin. `position` is the sequence to go on after; None fixes it at the newest event, or at the oldest kept."""
+    """Begin. `position` is the sequence to go on after; None fixes it at the newest event, or at the oldest kept.
+    `stored`: it came out of the store, so it need not be saved.
+    """
 
     position: int | None = None
     earliest: bool = False
+    stored: bool = False
 
 
 class Tick(Record):

@@ -181,7 +181,7 @@ class Machine:
         self._pacer = Pacer(settings.backoff, random)
         self._connect_failures = 0
         self._keepalive_factor = 1.0
-        self._reconnects = 0
+        self._opens = 0  # streams that stood so far
         self._troubles = 0  # errors in a row, as `on_error` counts them
         self._pings = 0
         self._ping_at: float | None = None
@@ -401,7 +401,7 @@ class Machine:
             duplicates=outbox.duplicates,
             recovered=outbox.recovered,
             gaps=self._gaps,
-            reconnects=self._reconnects,
+            reconnects=max(0, self._opens - 1),
             audits=self._audits,
             pings=self._pings,
             ping_interval=self._ping_interval,
@@ -434,6 +434,8 @@ class Machine:
     def _fail(self, error: BaseException, now: float) -> None:
         self._drop_stream()
         self.error = self._last_error = error
+        if isinstance(error, WatchError):
+            error.retryable = False
         self._timers.clear_all(but=Timer.CHECKPOINT)
         self._enter(State.FAILED, str(error) or type(error).__name__, now)
         self.starved = self.blocked = False
@@ -464,7 +466,9 @@ class Machine:
         if self._sought is not None:
             self._move(self._sought, now)
         elif start.position is not None:
-            self._set_position(start.position)
+            if start.stored:
+                self._saved = start.position
+            self._fix_position(start.position, now)
         elif self._settings.history is None:
             self._set_position(0)
         elif start.earliest:
@@ -524,7 +528,9 @@ class Machine:
         self._cursor = sequence
 
     def _fix_position(self, sequence: int, now: float) -> None:
-        """A position that was found, not given: worth saving, so that a restart does not look for it anew."""
+        """The first position: worth saving before anything is processed, so that a restart does not look for it anew
+        and finds a later one.
+        """
         self._set_position(sequence)
         if self.watermark.value is None:
             self.watermark.move_behind(len(self.outbox.items), sequence)
@@ -544,7 +550,6 @@ class Machine:
             self._ask_token()
 
     def _next_attempt(self) -> int:
-        self._reconnects = self._attempts
         self._attempts += 1
         return self._attempts
 
@@ -598,6 +603,7 @@ class Machine:
             return
         self._stuck = self._is_stuck(now)
         self._stream = _Stream.OPEN
+        self._opens += 1
         self._opened_at = now
         self._ping_at = None
         self._connect_failures = 0
@@ -823,6 +829,7 @@ class Machine:
         """An error that trying again does not help, unless the user says it does."""
         decision = self._told(error, now)
         if isinstance(decision, Retry):
+            error.retryable = True
             delay = self._pacer.failed() if decision.delay is None else decision.delay
             if self._stream is _Stream.NONE:
                 self._retry_in(delay, error, now)
@@ -985,7 +992,7 @@ class Machine:
                 if self.state is State.FAILED:
                     return
             else:
-                self._emit_from_history(event)
+                self._emit_from_history(event, now)
         if ordered:
             self._cursor = max(self._cursor or 0, ordered[-1].sequence)
             if self._contiguous:
@@ -1015,7 +1022,7 @@ class Machine:
             return None
         return fresh
 
-    def _arrive(self, sequence: int) -> None:
+    def _arrive(self, sequence: int, now: float) -> None:
         """History goes on with this sequence: if it begins with it, what was before is gone or never was."""
         if self._gap_after is not None:
             if sequence - 1 > self._gap_after:
@@ -1026,10 +1033,10 @@ class Machine:
             self._earliest = False
             self._contiguous = sequence <= self._verified + 1
         elif not self._known or self._earliest:
-            self._fix_position_quietly(sequence - 1)
+            self._fix_position_quietly(sequence - 1, now)
 
     def _emit_poison(self, poison: Poison, now: float) -> None:
-        self._arrive(poison.sequence)
+        self._arrive(poison.sequence, now)
         event = self._buffer.pop(poison.sequence, None)
         if event is not None:
             # The stream brought it, and it can be read.
@@ -1038,19 +1045,21 @@ class Machine:
         elif poison.sequence not in self.outbox.window:
             self._poisoned(poison.error, now, poison.sequence)
 
-    def _emit_from_history(self, event: Event) -> None:
-        self._arrive(event.sequence)
+    def _emit_from_history(self, event: Event, now: float) -> None:
+        self._arrive(event.sequence, now)
         buffered = self._buffer.pop(event.sequence, None)
         if buffered is not None:
             self._buffer_bytes -= buffered.size
             self.outbox.duplicates += 1
         self.outbox.accept(event)
 
-    def _fix_position_quietly(self, sequence: int) -> None:
+    def _fix_position_quietly(self, sequence: int, now: float) -> None:
         cursor = self._cursor
         self._set_position(sequence)
         self._cursor = cursor
         self.watermark.move_behind(len(self.outbox.items), sequence)
+        if self._settings.checkpointing:
+            self._timers.set(Timer.CHECKPOINT, now)
 
     def _reached_end(self, now: float) -> None:
         """History has nothing more right now."""
@@ -1330,7 +1339,7 @@ class Machine:
     def _history_trouble(self, error: WatchError, now: float) -> None:
         self._last_error = error
         self._do(do.Log("history", "info", f"history: {error}"))
-        retryable = error.retryable or (error.code or "") in self._settings.transient
+        retryable = error.retryable = error.retryable or (error.code or "") in self._settings.transient
         if self._asked is _Asked.REGRESSION and self.state is State.LIVE:
             if retryable:
                 self._timers.set(Timer.DOUBT, now + max(self._history_pacer.failed(), error.retry_after or 0.0))
@@ -1446,7 +1455,6 @@ class Machine:
         self._useless = self._credential
         attempts = self._settings.auth_attempts
         if attempts is not None and self._refusals >= attempts:
-            error.retryable = False
             self._refusals = 0
             self._give_up(error, now)
         elif self._refusals == 1 and not (heard and lived < YOUNG_REFUSAL) and not error.retry_after:

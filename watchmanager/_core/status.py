@@ -65,5 +65,9 @@ class WatchStatus:
 
     @property
     def healthy(self) -> bool:
-        """The stream stands: everything the server publishes is on its way."""
-        return self.state in (State.LIVE, State.CATCHING_UP, State.SPILLING)
+        """Everything the server publishes is on its way: over a stream that stands, or, while too much waits for the
+        consumer (SPILLING), out of a history that answers.
+        """
+        if self.state is State.SPILLING:
+            return self.next_retry_at is None
+        return self.state in (State.LIVE, State.CATCHING_UP)

@@ -108,6 +108,7 @@ class Engine:
         self.claim: Any = None
         """What the store says this watch holds, for a store that tells watches apart (`SqlCheckpoints`)."""
         self._diagnosis: Diagnosis | None = None
+        self._examined = ""  # what the log was told of it
         self._history_unreached = 0  # times in a row
         self._perform: dict[type[Any], Callable[[Any], None]] = {
             do.FetchToken: self._fetch_token,
@@ -146,26 +147,27 @@ class Engine:
 
     async def _begin(self) -> None:
         try:
-            position, earliest = await self._position()
+            position, earliest, stored = await self._position()
         except CheckpointError as error:
             self.feed(happened.Crashed(error))
         else:
-            self.feed(happened.Start(position, earliest))
+            self.feed(happened.Start(position, earliest, stored))
 
-    async def _position(self) -> tuple[int | None, bool]:
+    async def _position(self) -> tuple[int | None, bool, bool]:
+        """Where to begin, whether with the oldest event kept, and whether the store said so."""
         start = self._start_at
         if start == "checkpoint":
             assert self._store is not None
             found = await self._load()
             if found is not None:
-                return found, False
+                return found, False, True
             start = self._fallback
         elif self._store is not None:
             # Not needed for where to begin, but a lock or a damaged file has to show now and not at the first save.
             await self._load()
         if isinstance(start, int):
-            return start, False
-        return None, start == "earliest"
+            return start, False, False
+        return None, start == "earliest", False
 
     async def _load(self) -> int | None:
         assert self._store is not None
@@ -224,7 +226,7 @@ class Engine:
             self._carry_out(self.machine.handle(input, self._loop.time()))
         except Exception as error:
             # A bug here or there: the consumer shall see it rather than wait for ever.
-            _LOGGERS["stream"].exception("%s: internal error", self.topic)
+            _LOGGERS["stream"].exception("%s: internal error", self.topic, extra=self._about())
             self._carry_out(self.machine.handle(happened.Crashed(error), self._loop.time()))
         self._settle()
 
@@ -345,7 +347,12 @@ class Engine:
         self._diagnosis = found = await examiner.diagnose()
         self._attach()
         what = f"{found.failed} fails: {found.message}; {found.hint}" if found.failed else "every step works now"
-        _LOGGERS["stream"].warning("%s: examined the way to %s: %s", self.topic, found.server, what)
+        # The same again is no news: a server may be away for hours.
+        level = logging.WARNING if what != self._examined else logging.DEBUG
+        self._examined = what
+        _LOGGERS["stream"].log(
+            level, "%s: examined the way to %s: %s", self.topic, found.server, what, extra=self._about()
+        )
 
     def _attach(self) -> None:
         error = self.status().last_error
@@ -400,6 +407,7 @@ class Engine:
             "%s: closed, and the last position may not be saved: %s; the next start repeats what was processed since",
             self.topic,
             why,
+            extra=self._about(),
         )
 
     async def _call_store(self, method: Callable[..., Any], *arguments: Any) -> Outcome:
@@ -438,7 +446,7 @@ class Engine:
         if _LOGGERS["stream"].isEnabledFor(logging.INFO):
             _LOGGERS["stream"].info("%s: %s, %s", self.topic, effect.state, effect.reason, extra=self._about())
         if effect.state == State.LIVE.value:
-            self._diagnosis = None
+            self._diagnosis, self._examined = None, ""
         elif self._diagnosis is not None:
             self._attach()
         self._tell_watchers()
@@ -446,7 +454,7 @@ class Engine:
             try:
                 self._on_state(State(effect.state), effect.reason)
             except Exception:
-                _LOGGERS["stream"].exception("%s: on_state raised", self.topic)
+                _LOGGERS["stream"].exception("%s: on_state raised", self.topic, extra=self._about())
             except SystemExit as error:
                 # Not an accident that could be passed over. Out of here it would end the loop and leave others waiting.
                 self._loop.call_soon(self._crash, "on_state", error)  # type: ignore[union-attr]

@@ -162,14 +162,17 @@ class Runner:
             self._stopping = True
             intake.cancel()
             halted.cancel()
+            patience = self._rules.drain
             try:
                 await asyncio.gather(intake, halted, return_exceptions=True)
-                await self._drain()
+            except asyncio.CancelledError:
+                patience = 0.0  # cancelled once more
+                raise
             finally:
-                self._workers.stop()
-                if self._watchdog is not None:
-                    self._watchdog.stop()
-                await self._watch._finish()
+                try:
+                    await self._drain(patience)
+                finally:
+                    await self._end()
         if self._failure is not None:
             raise self._failure
         if not intake.cancelled() and (ended := intake.exception()) is not None:
@@ -183,7 +186,7 @@ class Runner:
             wanted = [each for each in self._handlers if each.wants(item)]
             if not wanted:
                 self._tally.unhandled += 1
-                self._watch.commit(item)
+                self._watch._commit(item)
                 continue
             try:
                 key = self._key(item)
@@ -216,10 +219,15 @@ class Runner:
             await self._wait_less()
         on_gap = self._rules.on_gap
         if on_gap is None:
-            log.warning("%s: %r passes by, nobody handles gaps (on_gap)", self._watch.topic, gap)
+            log.warning(
+                "%s: %r passes by, nobody handles gaps (on_gap)",
+                self._watch.topic,
+                gap,
+                extra={"topic": self._watch.topic, "sequence": gap.sequence},
+            )
         else:
             await self._tell_gap(gap)
-        self._watch.commit(gap)
+        self._watch._commit(gap)
 
     async def _tell_gap(self, gap: Gap) -> None:
         on_gap = self._rules.on_gap
@@ -241,20 +249,22 @@ class Runner:
     async def _work_off(self, key: Hashable) -> None:
         _inside.set(self)
         lane = self._lanes[key]
-        while lane and not self._stopping:
-            event = lane[0]
-            if await self._handle(event):
-                self._watch.commit(event)
-            elif self._stopping:
-                break
-            lane.popleft()
-            self._in_hand -= 1
-            self._tally.queued -= 1
-            if self._room is not None and not self._room.done():
-                self._room.set_result(None)
-        self._in_hand -= len(lane)
-        self._tally.queued -= len(lane)
-        del self._lanes[key]
+        try:
+            while lane and not self._stopping:
+                event = lane[0]
+                if await self._handle(event):
+                    self._watch._commit(event)
+                elif self._stopping:
+                    break
+                lane.popleft()
+                self._in_hand -= 1
+                self._tally.queued -= 1
+                if self._room is not None and not self._room.done():
+                    self._room.set_result(None)
+        finally:  # cancelled, too
+            self._in_hand -= len(lane)
+            self._tally.queued -= len(lane)
+            del self._lanes[key]
 
     def _lane_ended(self, task: asyncio.Task[None]) -> None:
         del self._tasks[task]
@@ -442,16 +452,22 @@ class Runner:
         if self._failure is None:
             self._failure = failure
         else:
-            log.error("%s: %s", self._watch.topic, message, exc_info=error)
+            log.error("%s: %s", self._watch.topic, message, exc_info=error, extra={"topic": self._watch.topic})
         self.halt()
 
     # ------------------------------------------------------------ end
     _cancelling = False
 
-    async def _drain(self) -> None:
+    async def _end(self) -> None:
+        self._workers.stop()
+        if self._watchdog is not None:
+            self._watchdog.stop()
+        await self._watch._finish()
+
+    async def _drain(self, patience: float) -> None:
         if self._tasks:
             try:
-                await asyncio.wait([*self._tasks], timeout=self._rules.drain)
+                await asyncio.wait([*self._tasks], timeout=patience)
             finally:
                 self._cancelling = True
                 left = [*self._tasks]
@@ -466,7 +482,8 @@ class Runner:
                         "these events are not committed",
                         self._watch.topic,
                         unfinished,
-                        self._rules.drain,
+                        patience,
+                        extra={"topic": self._watch.topic},
                     )
                     await asyncio.gather(*left, return_exceptions=True)
 

@@ -211,7 +211,7 @@ class WatchClient:
 
     def _where_to_begin(self) -> happened.Start:
         if self.checkpoint is not None and self.settings.checkpointing:
-            return happened.Start(self.checkpoint)
+            return happened.Start(self.checkpoint, stored=True)
         if isinstance(self._start, int):
             return happened.Start(self._start)
         return happened.Start(None, earliest=self._start == "earliest")

@@ -599,6 +599,7 @@ def test_cancelling_twice_does_not_wait() -> None:
                         await asyncio.sleep(0)
                 with pytest.raises(asyncio.CancelledError):
                     await asyncio.wait_for(task, 60)
+                assert owner.metrics()["handler_queued"] == 0
 
     asyncio.run(main())
 

@@ -127,7 +127,7 @@ def sdk() -> Iterator[Sdk]:
 
 
 def test_opentelemetry_reads_the_numbers_of_all_managers_by_topic(sdk: Sdk) -> None:
-    from watchmanager import otel
+    otel = pytest.importorskip("watchmanager.otel")
 
     async def main() -> None:
         with quiet() as world:
@@ -152,12 +152,45 @@ def test_opentelemetry_reads_the_numbers_of_all_managers_by_topic(sdk: Sdk) -> N
                 assert not thread.is_alive()
 
     asyncio.run(main())
+    before = sdk.read()
     gc.collect()
-    assert sdk.read() == {}, "a manager that is gone is still read"
+    after = sdk.read()
+    assert set(after) == set(otel.COUNTERS), "a manager that is gone is still read"
+    assert after == {name: before[name] for name in otel.COUNTERS}, "a counter fell"
+
+
+def test_of_two_managers_on_one_topic_opentelemetry_gets_the_sum_or_the_worse(sdk: Sdk) -> None:
+    otel = pytest.importorskip("watchmanager.otel")
+
+    async def main() -> None:
+        with quiet() as world:
+            world.publish([change(each) for each in range(4)])
+            place = (world.address, world.topics[0])
+            async with (
+                owner_of(world, token=lambda: world.issue_token(300.0)) as one,
+                owner_of(world, token=lambda: world.issue_token(900.0)) as two,
+            ):
+                for owner in (one, two):
+                    otel.instrument(owner, meter_provider=sdk.meters, tracer_provider=sdk.tracers)
+                async with (
+                    one.watch(world.topics[0], start="earliest") as first,
+                    two.watch(world.topics[0], start="latest") as second,
+                ):
+                    await second.ready(30)
+                    await take(first, 2)
+                    world.publish(change(9))
+                    await take(second, 1)
+                    seen = sdk.read()
+                    assert seen["watchmanager.sequence.server_max"][place] == second.status.server_max
+                    assert seen["watchmanager.sequence.committed"][place] == first.status.committed
+                    assert seen["watchmanager.token.life"][place] < 301
+                    assert seen["watchmanager.events.delivered"][place] == 3
+
+    asyncio.run(main())
 
 
 def test_the_blocking_manager_is_read_too(sdk: Sdk) -> None:
-    from watchmanager import otel
+    otel = pytest.importorskip("watchmanager.otel")
 
     with quiet() as world, wm.WatchManager(world.http_url, tenant_id=world.tenant, token=world.token) as owner:
         otel.instrument(owner, meter_provider=sdk.meters, tracer_provider=sdk.tracers)
@@ -168,7 +201,7 @@ def test_the_blocking_manager_is_read_too(sdk: Sdk) -> None:
 
 @pytest.mark.parametrize("kind", ["async", "plain"])
 def test_a_handlers_call_is_a_span_and_its_own_spans_are_inside(kind: str, sdk: Sdk) -> None:
-    from watchmanager import otel
+    otel = pytest.importorskip("watchmanager.otel")
 
     async def main() -> int:
         tracer = sdk.tracers.get_tracer("mine")
@@ -209,13 +242,13 @@ def test_a_handlers_call_is_a_span_and_its_own_spans_are_inside(kind: str, sdk: 
 
 
 def test_spans_can_be_left_out(sdk: Sdk) -> None:
-    from watchmanager import otel
+    otel = pytest.importorskip("watchmanager.otel")
 
     owner = wm.AsyncWatchManager("https://central.test", tenant_id="1", token=lambda: "x")
     otel.instrument(owner, meter_provider=sdk.meters, spans=False)
     assert owner._observer is None
     with pytest.raises(wm.ConfigError, match="is no manager"):
-        otel.instrument("owner")  # type: ignore[arg-type]
+        otel.instrument("owner")
 
 
 def test_without_opentelemetry_the_import_says_what_to_install() -> None:

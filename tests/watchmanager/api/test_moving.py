@@ -160,14 +160,42 @@ def test_what_was_handed_out_before_a_seek_no_longer_moves_the_position() -> Non
             ):
                 old = await take(watch, 10)
                 watch.seek(numbers[1])
-                with pytest.raises(wm.LifecycleError):
-                    watch.commit(old[5])
+                watch.commit(old[5])
                 assert watch.status.committed == numbers[1]
+                with pytest.raises(wm.LifecycleError, match="is committed already"):
+                    watch.commit(old[5])
                 [item] = await take(watch, 1)
+                watch.commit(old[9])
                 watch.commit(item)
                 assert watch.status.committed == numbers[2]
+            with pytest.raises(wm.WatchClosed, match="comes again after a restart"):
+                watch.commit(old[6])
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("face", ["asyncio", "blocking"])
+def test_to_commit_an_event_that_is_done_says_nothing_about_the_one_in_hand(face: str) -> None:
+    async def main(world: mockcentral.World, numbers: list[int]) -> None:
+        async with owner_of(world) as owner, owner.watch(world.topics[0], start=0) as watch:
+            _, second, third = await take(watch, 3)
+            watch.commit(second)
+            assert watch.status.committed == numbers[1]
+            watch.commit(third)
+            assert watch.status.committed == numbers[2]
+
+    with quiet() as world:
+        numbers = world.publish([change(each) for each in range(5)])
+        if face == "asyncio":
+            asyncio.run(main(world, numbers))
+            return
+        with wm.WatchManager(world.http_url, tenant_id=world.tenant, token=world.issue_token) as owner:
+            watch = owner.watch(world.topics[0], start=0)
+            _, second, third = (next(watch) for _ in range(3))
+            watch.commit(second)
+            assert (watch.status.committed or 0) < numbers[2]
+            watch.commit(third)
+            assert watch.status.committed == numbers[2]
 
 
 def test_seek_is_refused_where_it_cannot_work() -> None:

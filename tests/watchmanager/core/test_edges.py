@@ -109,6 +109,9 @@ def test_a_topic_is_a_name_or_a_self_link() -> None:
         lambda: wm.AsyncWatchManager("x", tenant_id="t", token=str, tls=wm.TLS(ca="/nowhere.pem")),
         lambda: wm.AsyncWatchManager("x", tenant_id="t", token=str).watch("t", start="checkpoint"),
         lambda: wm.AsyncWatchManager("x", tenant_id="t", token=str).watch("t", start=-1),
+        lambda: wm.AsyncWatchManager("x", tenant_id="t", token=str).watch("t", on_state=5),  # type: ignore[arg-type]
+        lambda: next(wm.WatchManager("x", tenant_id="t", token=str).watch("t").batches(within="x")),  # type: ignore[arg-type]
+        lambda: next(wm.WatchManager("x", tenant_id="t", token=str).watch("t").batches(max=0)),
         lambda: wm.AsyncWatchManager("x", tenant_id="t", token=str).watch("t", on_gone="?"),  # type: ignore[arg-type]
         lambda: wm.AsyncWatchManager("x", tenant_id="t", token=str, history=False).watch("t", start="earliest"),
         lambda: wm.ClientCredentials("nowhere", "x"),

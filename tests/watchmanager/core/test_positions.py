@@ -297,7 +297,7 @@ def test_a_resync_leaves_what_waits_and_what_is_in_hand_to_be_processed_first() 
     lab.run(5)
     lab.feed(happened.Resynced(50))
     lab.run(5)
-    assert lab.machine.watermark.value is None
+    assert lab.machine.watermark.value == 10
     lab.machine.processed(ticket, lab.now)
     assert lab.machine.watermark.value == 11
     lab.take()
@@ -476,6 +476,25 @@ def test_the_position_is_saved_when_it_is_fixed_so_that_a_restart_does_not_look_
     lab.log = [77]
     lab.start().run(0.1)
     assert lab.store == [77]
+
+
+@pytest.mark.parametrize("start", [50, "earliest"])
+def test_a_position_that_was_given_is_saved_before_anything_is_processed(start: Any) -> None:
+    lab = Lab(checkpointing=True)
+    lab.auto_take = False
+    lab.log = list(range(51, 61))
+    if start == "earliest":
+        lab.start(earliest=True).run(2)
+    else:
+        lab.start(start, stored=False).run(2)
+    assert lab.store == [50]
+
+
+def test_a_position_out_of_the_store_is_not_saved_anew() -> None:
+    lab = Lab(checkpointing=True)
+    lab.start(50).run(2)
+    assert lab.store == []
+    assert lab.machine.watermark.value == 50
 
 
 def test_only_processed_events_are_saved() -> None:

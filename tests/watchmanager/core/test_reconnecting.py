@@ -274,6 +274,36 @@ def test_the_status_tells_why_and_when() -> None:
     assert not status.healthy
 
 
+def test_while_too_much_waits_a_watch_is_healthy_as_long_as_history_answers() -> None:
+    lab = Lab(buffer=Buffer(max_events=4)).live()
+    lab.auto_take = False
+    lab.history_fails = errors.HistoryUnreachable("no answer")
+    lab.publish(*range(1, 20))
+    lab.run(0.01)
+    assert lab.is_in(State.SPILLING)
+    assert lab.machine.status().healthy
+    for _ in range(3):
+        lab.take()
+    lab.run(0.1)
+    assert not lab.machine.status().healthy
+    lab.history_fails = None
+    lab.run(60)
+    assert lab.is_in(State.SPILLING)
+    assert lab.machine.status().healthy
+
+
+def test_reconnects_are_streams_that_stood_after_the_first() -> None:
+    lab = Lab().live()
+    lab.refuse = (14, "no")
+    lab.cut()
+    lab.run(60)
+    assert lab.machine.attempt > 3
+    assert lab.machine.status().reconnects == 0
+    lab.refuse = None
+    lab.run(60)
+    assert lab.machine.status().reconnects == 1
+
+
 # ---------------------------------------------------------------- tokens
 def test_a_token_is_refreshed_at_four_fifths_of_its_life_at_the_latest() -> None:
     for seed in range(100):
@@ -578,6 +608,26 @@ def test_a_code_the_user_calls_transient_is_retried() -> None:
     lab = Lab(transient=frozenset({"PERMISSION_DENIED"})).live()
     lab.cut(7, "identity provider is down")
     assert lab.is_in(State.BACKING_OFF)
+    assert getattr(lab.machine.status().last_error, "retryable", None) is True
+    assert errors.PermissionDenied.retryable is False
+
+
+@pytest.mark.parametrize("transient", [False, True])
+def test_an_error_says_whether_the_watch_itself_tries_again(transient: bool) -> None:
+    lab = Lab(transient=frozenset({"PERMISSION_DENIED"} if transient else ()))
+    lab.history_fails = errors.PermissionDenied("no", code="PERMISSION_DENIED")
+    lab.start(1).run(1)
+    assert lab.is_in(State.CATCHING_UP if transient else State.FAILED)
+    assert getattr(lab.machine.status().last_error, "retryable", None) is transient
+
+
+def test_an_error_that_was_retried_for_long_enough_says_that_it_is_not_any_more() -> None:
+    lab = Lab(auth_attempts=2)
+    lab.history_fails = errors.Unauthenticated("no")
+    lab.start(1).run(600)
+    assert lab.is_in(State.FAILED)
+    assert isinstance(lab.machine.error, errors.Unauthenticated)
+    assert not lab.machine.error.retryable
 
 
 def test_an_oversize_event_is_fetched_from_history() -> None:

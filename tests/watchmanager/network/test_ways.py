@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -256,6 +257,30 @@ def test_a_history_that_is_not_reached_is_diagnosed_like_a_stream(elsewhere: boo
         closed = gone.http_url
     with World(topics=[SERVICES]) as world:
         run(lambda: main(world, closed))
+
+
+def test_a_walk_that_finds_the_same_again_is_no_news_for_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "watchmanager.stream")
+
+    def told() -> list[Any]:
+        return [each for each in caplog.records if "examined the way" in each.getMessage()]
+
+    async def main(world: World, closed: str) -> None:
+        async with manager(world, address=closed) as watching:
+            watch = watching.watch(world.topics[0])
+            with pytest.raises(wm.HistoryUnreachable):
+                await watch.ready(0.5)
+            while len(told()) < 3:
+                await asyncio.sleep(0.01)
+
+    with World(topics=[SERVICES]) as gone:
+        closed = gone.http_url
+    with World(topics=[SERVICES]) as world:
+        run(lambda: main(world, closed))
+        topic = world.topics[0]
+    assert [each.levelname for each in told()][:3] == ["WARNING", "DEBUG", "DEBUG"]
+    assert {(each.topic, each.state) for each in told()} <= {(topic, state) for state in ("CONNECTING", "BACKING_OFF")}
+    assert all(isinstance(each.attempt, int) for each in told())
 
 
 @pytest.mark.parametrize("tls", [False, True])
