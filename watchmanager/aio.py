@@ -117,7 +117,8 @@ class AsyncWatchManager:
             ("random", random, (Random,), "random.Random(...)"),
         ):
             if given is not None and not isinstance(given, kinds):
-                raise ConfigError(f"{name} is {given!r}: give {write}")
+                shown = type(given).__name__ if name == "proxy" else repr(given)  # may hold a password
+                raise ConfigError(f"{name} is {shown}: give {write}")
         if not (
             checkpoints is None
             or isinstance(checkpoints, MutableMapping)

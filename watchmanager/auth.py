@@ -20,6 +20,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
+from watchmanager._core.proxies import redact
 from watchmanager._core.token import REFRESH_AT, Credential, Skew
 from watchmanager._driver.http import learn_clock, retry_after
 from watchmanager._driver.workers import Outcome, call
@@ -289,7 +290,7 @@ class ClientCredentials:
         wall: Callable[[], float] = time.time,
     ) -> None:
         if not auth_url.startswith(("http://", "https://")):
-            raise ConfigError(f"auth_url is {auth_url!r}: it must start with http:// or https://")
+            raise ConfigError(f"auth_url is {redact(auth_url)!r}: it must start with http:// or https://")
         if not client_id:
             raise ConfigError("client_id is empty")
         from watchmanager._core.proxies import Target

@@ -6,6 +6,7 @@ Seconds are floats. A wrong value raises `ConfigError` naming the field, the val
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass
 from typing import Literal
 
@@ -125,7 +126,9 @@ class History:
         if self.audit_interval is not None:
             _check(self, "audit_interval", 0.1)
         if self.url is not None and not self.url.startswith(("http://", "https://")):
-            raise ConfigError(f"History.url is {self.url!r}: it must start with http:// or https://")
+            from watchmanager._core.proxies import redact
+
+            raise ConfigError(f"History.url is {redact(self.url)!r}: it must start with http:// or https://")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +154,17 @@ class TLS:
             raise ConfigError("TLS.cert and TLS.key belong together: give both or neither")
         if self.minimum_version not in ("1.2", "1.3"):
             raise ConfigError(f"TLS.minimum_version is {self.minimum_version!r}: write '1.2' or '1.3'")
+        for name in ("ca", "extra_ca", "cert", "key"):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, (str, os.PathLike)):
+                raise ConfigError(f"TLS.{name} is {value!r}: write the path of a PEM file")
+        if self.ciphers is not None and not isinstance(self.ciphers, str):
+            raise ConfigError(f"TLS.ciphers is {self.ciphers!r}: write names of suites, joined by colons")
+        if self.server_name is not None:
+            from watchmanager._core.proxies import is_host
+
+            if not isinstance(self.server_name, str) or not self.server_name.isascii() or not is_host(self.server_name):
+                raise ConfigError(f"TLS.server_name is {self.server_name!r}: write a host name, without a port")
 
     def read(self, name: Literal["ca", "extra_ca", "cert", "key"]) -> bytes | None:
         """The file's bytes, None when the field is. Raises ConfigError naming the file."""

@@ -41,6 +41,8 @@ def parse_address(text: str, *, insecure: bool = False) -> Address:
         raise ConfigError("the address is empty: write host:port or https://host:port")
     given = text.strip()
     secure = not insecure
+    if "@" in given.partition("://")[2] or ("://" not in given and "@" in given):
+        raise ConfigError("the address holds a user name: give a token instead")
     rest = given
     if "://" in given:
         try:
@@ -49,8 +51,6 @@ def parse_address(text: str, *, insecure: bool = False) -> Address:
             raise ConfigError(f"address {given!r} cannot be read: {error}") from None
         if parts.scheme not in ("http", "https"):
             raise ConfigError(f"address {given!r} starts with {parts.scheme}://: write http:// or https://")
-        if parts.username or parts.password:
-            raise ConfigError("the address holds a user name: give a token instead")
         if parts.path not in ("", "/") or parts.query or parts.fragment:
             raise ConfigError(f"address {given!r} has a path: write only {parts.scheme}://host:port")
         if insecure and parts.scheme == "https":

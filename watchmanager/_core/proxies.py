@@ -47,7 +47,7 @@ class Target:
                 object.__setattr__(self, "host", self.host.encode("idna").decode("ascii"))
             except UnicodeError as error:
                 raise ConfigError(f"{self.host!r} is no host name: {error}") from None
-        if not self.host or any(each <= " " or each == "\x7f" for each in self.host):
+        if not is_host(self.host):
             raise ConfigError(f"{self.host!r} is no host name")
 
     def __str__(self) -> str:
@@ -56,6 +56,8 @@ class Target:
     @classmethod
     def from_url(cls, url: str) -> Target:
         """The server of an http or https URL. Raises ConfigError."""
+        if "@" in url:
+            raise ConfigError(f"{redact(url)!r} holds a user name: only a proxy's URL may")
         try:
             parts = urlsplit(url)
             host, port = parts.hostname, parts.port
@@ -78,6 +80,18 @@ class Target:
         if not host or port is None or parts.path or parts.query:
             raise ConfigError(f"{address!r} is no address: write host:port, or [host]:port for an IPv6 address")
         return cls(host, port, tls)
+
+
+def is_host(text: str) -> bool:
+    """Whether it is an address, or a name that could be looked up (RFC 1123, and underscores, which some use)."""
+    if _address(text) is not None:
+        return True
+    labels = text.removesuffix(".").split(".")
+    return (
+        len(text) <= 254
+        and all(re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?", each) for each in labels)
+        and not labels[-1].isdigit()
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +197,10 @@ def parse_proxy(text: str, where: str) -> ProxyServer:
         raise ConfigError(f"{where} is {shown!r}: {known}{_WRITE}")
     if not host:
         raise ConfigError(f"{where} is {shown!r}: it names no host; {_WRITE}")
+    try:
+        host = Target(host, 1).host
+    except ConfigError as error:
+        raise ConfigError(f"{where} is {shown!r}: {error}") from None
     if not port:
         raise ConfigError(
             f"{where} is {shown!r}: it names no port, and tools disagree which is meant; write {scheme}://{host}:PORT"
@@ -213,7 +231,7 @@ def _check_credentials(user: str | None, password: str | None, scheme: str, wher
 
 def redact(url: str) -> str:
     """A proxy URL as it may be shown: everything between a colon and the last @ is the password's."""
-    head, slashes, rest = url.rpartition("://") if "://" in url else ("", "", url)
+    head, slashes, rest = url.partition("://") if "://" in url else ("", "", url)
     credentials, at, host = rest.rpartition("@")
     if not at:
         return url
@@ -245,21 +263,35 @@ class NoProxy(Record):
         bracketed = re.fullmatch(r"\[([^\]]+)\](?::(\d{1,5}))?", text)
         if bracketed:
             host, digits = bracketed[1], bracketed[2]
+            if _address(host) is None:
+                raise ConfigError(wrong)
             port = int(digits) if digits else None
         elif text.count(":") == 1:
             host, _, digits = text.partition(":")
             if not digits.isascii() or not digits.isdigit():
                 raise ConfigError(f"{wrong}; what follows the colon must be a port")
             port = int(digits)
+        if port is not None and not 1 <= port <= 65535:
+            raise ConfigError(f"{wrong}; a port is a number from 1 to 65535")
         if "/" in host:
             try:
                 host = str(ipaddress.ip_network(host, strict=False))
             except ValueError:
                 raise ConfigError(wrong) from None
-        elif not host:
-            raise ConfigError(wrong)
-        host = f"{host}*" if re.fullmatch(r"(\d{1,3}\.){1,3}", host) else host.rstrip(".")
-        return text, host.lower(), port
+            if "%" in host:
+                raise ConfigError(wrong)
+            return text, host, port
+        if re.fullmatch(r"(\d{1,3}\.){1,3}", host):
+            return text, f"{host}*", port
+        if "*" in host:
+            if host != "*" and not re.fullmatch(r"[\w.*:-]*\w[\w.*:-]*", host, re.ASCII):
+                raise ConfigError(wrong)
+            return text, host.rstrip(".").lower(), port
+        bare = host.removeprefix(".")
+        try:
+            return text, host[: len(host) - len(bare)] + Target(bare, 1).host.rstrip(".").lower(), port
+        except ConfigError:
+            raise ConfigError(wrong) from None
 
     def match(self, target: Target) -> str | None:
         """The entry that lists `target`, None when none does."""

@@ -428,13 +428,14 @@ async def ask_connect(stream: ByteStream, destination: Target, proxy: ProxyServe
     said = (found[2] or b"").decode("latin-1").strip()[:80]
     advice = ""
     if status == 407:
-        scheme = re.search(rb"(?im)^proxy-authenticate:\s*([\w-]+)", head)
-        wanted = scheme[1].decode() if scheme else "credentials"
+        schemes = [each.decode() for each in re.findall(rb"(?im)^proxy-authenticate:[ \t]*([\w-]+)", head)]
+        basic = not schemes or "basic" in map(str.lower, schemes)
+        wanted = "Basic" if basic else " or ".join(schemes)
         if proxy.user is not None:
             advice = f": it does not accept the user {proxy.user!r}"
         else:
             advice = f": it wants {wanted}; write user:password@ before the host"
-        if wanted.lower() not in ("basic", "credentials"):
+        if not basic:
             advice += f" (this client speaks Basic, the proxy asks for {wanted})"
     elif status == 403:
         advice = f": it does not allow {destination}"

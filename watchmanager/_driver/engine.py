@@ -30,7 +30,6 @@ from watchmanager.errors import (
     CheckpointWriteFailed,
     ConnectError,
     HandlerError,
-    HistoryUnreachable,
     LifecycleError,
     SequenceExpired,
     TokenProviderError,
@@ -372,7 +371,7 @@ class Engine:
         assert self._history is not None
         outcome = await self._history.fetch(self.topic, effect)
         self.feed(outcome)
-        if isinstance(outcome, happened.HistoryFailed) and isinstance(outcome.error, HistoryUnreachable):
+        if isinstance(outcome, happened.HistoryFailed) and isinstance(outcome.error, ConnectError):
             if self._history_unreached % CONNECT_FAILURES_PER_CHANNEL == 0:
                 self._spawn(self._diagnose(self._history.examiner))
             self._history_unreached += 1

@@ -17,6 +17,7 @@ from watchmanager._driver.http import learn_clock, retry_after
 from watchmanager._driver.route import Route
 from watchmanager._wire import codec
 from watchmanager.errors import (
+    ConnectError,
     DecodeError,
     HistoryError,
     HistoryProtocolError,
@@ -81,6 +82,8 @@ class HistoryClient:
                 headers={"Authorization": f"Bearer {effect.credential.reveal()}"},
             )
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
+            if isinstance(error.__cause__, ConnectError):
+                return HistoryFailed(request, error.__cause__)  # the bridge knows what failed on the way
             return HistoryFailed(request, HistoryUnreachable(f"history cannot be reached: {_words(error)}"[:300]))
         except httpx.TimeoutException:
             return HistoryFailed(request, HistoryError(f"history did not answer within {self._policy.timeout:g} s"))

@@ -496,14 +496,16 @@ def hint(step: str, error: WatchError, route: Route) -> str:
     """What a person can do about it."""
     proxied = route.decision.proxy is not None
     if isinstance(error, NameResolutionError):
-        who = "the proxy's name" if proxied else "the address"
+        who = "the proxy's name" if proxied and step == "dns" else "the address"
         return f"check {who}; inside a closed network a proxy may be needed (https_proxy, Proxy(trust_env=True))"
     if isinstance(error, ProxyError):
         if error.status == 407:
             return "check user and password in the proxy's URL; special characters must be percent-encoded"
         if error.status == 403:
             return f"ask for {route.destination} to be allowed on the proxy, or list the host in no_proxy"
-        return "check that the proxy's scheme and port belong together (http://, https://, socks5h://)"
+        if error.details or (error.status or 0) >= 500:
+            return f"the proxy cannot reach {route.destination}: check that address, or ask who runs the proxy"
+        return _SCHEME
     if isinstance(error, NotGrpcError):
         if step == "alpn":
             return "something opens TLS on the way and drops HTTP/2: have this host excluded from inspection"
@@ -512,6 +514,8 @@ def hint(step: str, error: WatchError, route: Route) -> str:
         return "check the port, and whether the server speaks TLS (https://) or not (http://, insecure=True)"
     if isinstance(error, TLSError):
         return _tls_hint(str(error), error.details, route)
+    if isinstance(error, ConnectTimeout) and step == "proxy":
+        return _SCHEME
     if isinstance(error, ConnectTimeout):
         return "packets are swallowed, by a firewall most likely" + ("" if proxied else "; is a proxy needed?")
     if step == "tcp":
@@ -536,6 +540,7 @@ def _tls_hint(message: str, details: str, route: Route) -> str:
     return "check that the port speaks TLS"
 
 
+_SCHEME = "check that the proxy's scheme and port belong together (http://, https://, socks5h://)"
 _HINTS: dict[type[WatchError], str] = {
     TokenProviderError: "run the token provider alone; check client id, key and auth_url",
     TokenExpired: "get a new token, or check this machine's clock",

@@ -148,12 +148,10 @@ class Route:
     # ------------------------------------------------------------------------------------------ HTTP
     @property
     def http_bridged(self) -> bool:
-        """Whether HTTP goes through a bridge: httpx has no SOCKS5 of its own, dials whom it asks, and inside a proxy's
-        tunnel checks no other name than that.
+        """Whether HTTP goes through a bridge, as gRPC does: httpx has no SOCKS5 of its own, dials whom it asks, takes
+        what a proxy answers to a plain request for the server's answer, and does not tell why a tunnel did not open.
         """
-        proxy = self.decision.proxy
-        renamed = self.policy is not None and self.server_name != self.target.host
-        return self._single_entry or (proxy is not None and (renamed or proxy.scheme.startswith("socks")))
+        return self._single_entry or self.decision.proxy is not None
 
     def http_client(self, **settings: Any) -> httpx.AsyncClient:
         """An httpx client that goes this way; `settings` are httpx's own. Belongs to the running loop."""
@@ -169,13 +167,7 @@ class Route:
         if self.http_bridged:
             bridge = self.open_bridge(grpc=False)
             return httpx.AsyncClient(transport=_bridged(bridge, verify), trust_env=False, **settings)
-        proxy = self.decision.proxy
-        through = None
-        if proxy is not None:
-            auth = None if proxy.user is None else (proxy.user, proxy.password or "")
-            url = f"{proxy.scheme}://{Target(proxy.host, proxy.port)}"
-            through = httpx.Proxy(url, auth=auth, ssl_context=self.proxy_context)
-        return httpx.AsyncClient(verify=verify, proxy=through, trust_env=False, **settings)
+        return httpx.AsyncClient(verify=verify, trust_env=False, **settings)
 
 
 def _bridged(bridge: Bridge, verify: ssl.SSLContext | bool) -> httpx.AsyncBaseTransport:

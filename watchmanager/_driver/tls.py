@@ -41,9 +41,17 @@ def context(tls: TLS, *, alpn: Sequence[str] = (), client_certificate: bool = Tr
                 f"TLS.ciphers is {tls.ciphers!r}: OpenSSL knows no such suite; write names such as "
                 "ECDHE-ECDSA-AES256-GCM-SHA384, joined by colons"
             ) from None
+        weak = [each["name"] for each in made.get_ciphers() if _protects_nothing(each["description"])]
+        if weak:
+            raise ConfigError(f"TLS.ciphers is {tls.ciphers!r}: {', '.join(weak)} would protect nothing")
     if alpn:
         made.set_alpn_protocols(list(alpn))
     return made
+
+
+def _protects_nothing(description: str) -> bool:
+    """Whether a suite does without authentication or encryption, as OpenSSL describes it."""
+    return "Au=None" in description or "Enc=None" in description
 
 
 def _bundled() -> bytes:

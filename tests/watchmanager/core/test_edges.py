@@ -115,13 +115,22 @@ def test_a_topic_is_a_name_or_a_self_link() -> None:
         lambda: wm.AsyncWatchManager("x", tenant_id="t", token=str).watch("t", on_gone="?"),  # type: ignore[arg-type]
         lambda: wm.AsyncWatchManager("x", tenant_id="t", token=str, history=False).watch("t", start="earliest"),
         lambda: wm.ClientCredentials("nowhere", "x"),
+        lambda: wm.AsyncWatchManager("user:hidden@x:1", tenant_id="t", token=str),
+        lambda: wm.AsyncWatchManager("https://user:hidden@x:1", tenant_id="t", token=str),
+        lambda: wm.AsyncWatchManager("x", tenant_id="t", token=str, single_entry="user:hidden@x:1"),
+        lambda: wm.AsyncWatchManager("x", tenant_id="t", token=str, proxy={"url": "http://u:hidden@x:1"}),  # type: ignore[arg-type]
+        lambda: wm.History(url="htps://user:hidden@x"),
+        lambda: wm.AsyncWatchManager("x", tenant_id="t", token=str, history=wm.History(url="https://user:hidden@x")),
+        lambda: wm.ClientCredentials("https://user:hidden@x", "x"),
+        lambda: wm.ClientCredentials("htps://user:hidden@x", "x"),
         lambda: wm.ClientCredentials("http://x", ""),
         lambda: wm.ClientCredentials("http://x", "x", private_key="/nowhere.pem"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_before_anything_opens(wrong: Any) -> None:
-    with pytest.raises(wm.ConfigError):
+    with pytest.raises(wm.ConfigError) as caught:
         wrong()
+    assert "hidden" not in str(caught.value)
 
 
 def test_every_error_is_a_watch_error_and_says_whether_it_is_retried() -> None:

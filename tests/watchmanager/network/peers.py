@@ -200,10 +200,10 @@ class Tunnelling(Server):
 
 
 class ConnectProxy(Tunnelling):
-    """An HTTP proxy that knows CONNECT, and plain requests with a whole URL.
+    """An HTTP proxy that knows CONNECT only.
 
-    `user`: "name:password" that it wants. `status`: it answers so instead. `mute`: it never answers. `cut_head`: it
-    closes in the middle of its answer.
+    `user`: "name:password" that it wants, told with `schemes`. `status`: it answers so instead. `mute`: it never
+    answers. `cut_head`: it closes in the middle of its answer.
     """
 
     def __init__(
@@ -213,10 +213,12 @@ class ConnectProxy(Tunnelling):
         status: int | None = None,
         mute: bool = False,
         cut_head: bool = False,
+        schemes: tuple[str, ...] = ("Basic",),
         tls: ssl.SSLContext | None = None,
         to: Target | None = None,
     ) -> None:
         super().__init__(tls=tls, to=to)
+        self.schemes = schemes
         self.user = user
         self.status = status
         self.mute = mute
@@ -236,8 +238,8 @@ class ConnectProxy(Tunnelling):
             if b"Proxy-Authorization: Basic " + want + b"\r\n" not in head:
                 status = 407
         if status is not None:
-            extra = b'Proxy-Authenticate: Basic realm="x"\r\n' if status == 407 else b""
-            writer.write(b"HTTP/1.1 %d No\r\n%sContent-Length: 0\r\n\r\n" % (status, extra))
+            extra = "".join(f'Proxy-Authenticate: {each} realm="x"\r\n' for each in self.schemes if status == 407)
+            writer.write(b"HTTP/1.1 %d No\r\n%sContent-Length: 0\r\n\r\n" % (status, extra.encode()))
             await writer.drain()
             writer.close()
             return
@@ -247,24 +249,9 @@ class ConnectProxy(Tunnelling):
             writer.write(b"HTTP/1.1 200 Connection established\r\nX-Proxy: yes\r\n\r\n")
             await self.tunnel(reader, writer, host.strip("[]"), int(port))
             return
-        await self._forward(reader, writer, head, where.decode())
-
-    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, head: bytes, url: str) -> None:
-        target = Target.from_url(url)
-        self.asked.append(str(target))
-        far_reader, far_writer = await asyncio.open_connection(target.host, target.port)
-        path = "/" + url.split("/", 3)[3]
-        lines = head.split(b"\r\n")
-        lines[0] = b"%s %s HTTP/1.1" % (lines[0].split(b" ")[0], path.encode())
-        lines.insert(1, b"Connection: close")
-        far_writer.write(b"\r\n".join(each for each in lines if not each.lower().startswith(b"connection: keep")))
-        try:
-            while data := await far_reader.read(65536):
-                writer.write(data)
-            await writer.drain()
-            writer.close()
-        finally:
-            far_writer.transport.abort()
+        writer.write(b"HTTP/1.1 405 CONNECT only\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+        writer.close()
 
 
 class SocksProxy(Tunnelling):

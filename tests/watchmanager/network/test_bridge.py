@@ -156,6 +156,8 @@ FAR = Target("central.example.test", 443)
     [
         ({"user": "me:secret"}, "", 407, "wants Basic; write user:password@"),
         ({"user": "me:secret"}, "me:wrong@", 407, "does not accept the user 'me'"),
+        ({"user": "a:b", "schemes": ("Negotiate", "Basic")}, "", 407, "it wants Basic; write user:password@"),
+        ({"user": "a:b", "schemes": ("Negotiate", "NTLM")}, "me:wrong@", 407, "the proxy asks for Negotiate or NTLM"),
         ({"status": 403}, "", 403, "does not allow central.example.test:443"),
         ({"status": 502}, "", 502, "answered 502 No"),
         ({"cut_head": True}, "", None, "closed the connection instead of answering CONNECT"),

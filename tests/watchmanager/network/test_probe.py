@@ -178,7 +178,10 @@ def test_an_untrusted_certificate_is_shown(tmp_path: Path) -> None:
     assert "a certificate for elsewhere.test by" in tls.detail
 
 
-@pytest.mark.parametrize(("status", "word"), [(407, "percent-encoded"), (403, "allowed"), (503, "scheme and port")])
+@pytest.mark.parametrize(
+    ("status", "word"),
+    [(407, "percent-encoded"), (403, "allowed"), (503, "the proxy cannot reach")],
+)
 def test_a_proxy_that_refuses_is_the_failing_step(status: int, word: str) -> None:
     async def main() -> Diagnosis:
         async with ConnectProxy(status=status) as proxy:

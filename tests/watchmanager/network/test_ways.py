@@ -139,6 +139,10 @@ def test_what_grpcio_is_told_to_trust_is_what_ssl_trusts(tmp_path: Path) -> None
         ({"ciphers": "NONE-OF-THESE"}, "TLS.ciphers is 'NONE-OF-THESE'"),
         ({"minimum_version": "1.1"}, "TLS.minimum_version is '1.1': write '1.2' or '1.3'"),
         ({"cert": "broken.pem"}, "give both or neither"),
+        ({"ca": 5}, "TLS.ca is 5: write the path"),
+        ({"server_name": "foo:443"}, "TLS.server_name is 'foo:443'"),
+        ({"server_name": ""}, "TLS.server_name is ''"),
+        ({"ciphers": "eNULL:aNULL"}, "would protect nothing"),
     ],
 )
 def test_a_bad_tls_setting_is_an_error_before_anything_is_opened(
@@ -146,7 +150,7 @@ def test_a_bad_tls_setting_is_an_error_before_anything_is_opened(
 ) -> None:
     (tmp_path / "empty.pem").write_text("")
     (tmp_path / "broken.pem").write_text("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
-    given = {name: str(tmp_path / value) if value.endswith(".pem") else value for name, value in setting.items()}
+    given = {name: str(tmp_path / value) if str(value).endswith(".pem") else value for name, value in setting.items()}
     with pytest.raises(wm.ConfigError, match=words):
         wm.AsyncWatchManager("central.test", tenant_id="1", token=wm.Token("x"), tls=wm.TLS(**given))  # type: ignore[arg-type]
 
@@ -234,6 +238,51 @@ def test_the_cause_is_the_proxys_refusal_and_a_diagnosis_follows() -> None:
                 await watch.ready(30)
 
     with World(topics=[SERVICES], tls=True) as world:
+        run(lambda: main(world))
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+@pytest.mark.parametrize(
+    ("trouble", "said"),
+    [
+        ({"status": 407}, "answered 407"),
+        ({"status": 403}, "does not allow"),
+        ({"status": 503}, "answered 503"),
+        ({"cut_head": True}, "closed the connection instead of answering"),
+    ],
+)
+def test_a_proxy_that_is_in_trouble_for_a_while_is_named_and_outlived(
+    trouble: dict[str, Any], said: str, tls: bool
+) -> None:
+    """Whichever asks first, stream or history: it is the proxy that answers."""
+
+    async def main(world: World) -> None:
+        async with ConnectProxy() as proxy:
+            way = wm.Proxy(url=f"http://127.0.0.1:{proxy.port}")
+            async with manager(world, proxy=way) as watching:
+                watch = watching.watch(world.topics[0])
+                await watch.ready(30)
+                for name, value in trouble.items():
+                    setattr(proxy, name, value)
+                attempt = watch.status.attempt
+                world.close_connections()
+                while not isinstance(watch.status.last_error, wm.ProxyError) or watch.status.attempt < attempt + 4:
+                    assert watch.status.state is not wm.State.FAILED, watch.status.last_error
+                    await asyncio.sleep(0.01)
+                [number] = world.publish({"kind": "APIService", "name": "one", "scope": "Environment/sample-env"})
+                assert said in str(watch.status.last_error)
+                for name, value in (("status", None), ("cut_head", False)):
+                    setattr(proxy, name, value)
+                assert (await watch.until(lambda item: True, 30)).sequence == number
+            async with manager(world, proxy=way) as watching:  # history asks first
+                for name, value in trouble.items():
+                    setattr(proxy, name, value)
+                with pytest.raises(wm.ProxyError, match=said) as caught:
+                    await watching.watch(world.topics[0]).ready(1.5)
+                assert isinstance(caught.value.diagnosis, Diagnosis)
+                assert caught.value.diagnosis.failed == "proxy"
+
+    with World(topics=[SERVICES], tls=tls) as world:
         run(lambda: main(world))
 
 
