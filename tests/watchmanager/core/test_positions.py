@@ -14,7 +14,7 @@ from watchmanager._core import effects as do
 from watchmanager._core import inputs as happened
 from watchmanager._core.status import State
 from watchmanager._core.watermark import Watermark
-from watchmanager.events import Gap, GapReason
+from watchmanager.events import Event, Gap, GapReason
 from watchmanager.policy import Buffer, History
 
 
@@ -283,6 +283,25 @@ def test_the_position_follows_a_regression_when_all_that_came_before_it_is_proce
     lab.take_all()
     lab.run(5)
     assert lab.store[-1] == 3
+
+
+def test_after_a_regression_of_which_nothing_is_kept_any_more_the_position_follows_too() -> None:
+    lab = Lab(on_gone="earliest", checkpointing=True).live(1000)
+    lab.publish(1001)
+    lab.run(5)
+    lab.auto_take = False
+    lab.log = [1, 2, 3]
+    lab.cut()
+    while not lab.machine.outbox.items:
+        lab.run(0.01)
+    lab.purged_through = 3  # before the oldest page is answered
+    lab.run(5)
+    lab.publish(4, 5)
+    lab.run(1)
+    lab.take_all()
+    lab.run(5)
+    assert lab.sequences[-2:] == [4, 5]
+    assert lab.store[-1] == 5
 
 
 def test_a_resync_leaves_what_waits_and_what_is_in_hand_to_be_processed_first() -> None:
@@ -612,3 +631,77 @@ def test_a_seed_decides_everything(seed: int) -> None:
         return [(round(at, 9), repr(each)) for at, each in lab.times]
 
     assert story() == story()
+
+
+# ---------------------------------------------------------------- a server that counts anew, and everything else
+class _Restarted:
+    """Lives of one client with one store, before a server that at some moment begins to count from 1 again."""
+
+    def __init__(self, on_gone: Any) -> None:
+        self.on_gone = on_gone
+        self.store = [1000]
+        self.log: list[int] = []
+        self.items: list[Event | Gap] = []
+        """What was processed, in all lives."""
+        self.begin()
+
+    def begin(self) -> None:
+        self.lab = Lab(on_gone=self.on_gone, checkpointing=True, seed=len(self.items))
+        self.lab.auto_take = False
+        self.lab.log, self.lab.store = self.log, self.store
+        self.lab.start(self.store[-1])
+
+    def handle(self, most: int) -> None:
+        for _ in range(min(most, len(self.lab.machine.outbox.items))):
+            item, ticket = self.lab.machine.take()
+            self.items.append(item)
+            self.lab.machine.processed(ticket, self.lab.now)
+
+    def renumber(self, cut: bool) -> None:
+        self.log[:] = []
+        if cut and self.lab.stream is not None:
+            self.lab.cut()
+
+    def publish(self, count: int) -> None:
+        self.lab.publish(*range(max(self.log, default=0) + 1, max(self.log, default=0) + 1 + count))
+
+
+@given(st.data())
+def test_of_what_a_server_that_counts_anew_publishes_nothing_is_lost_without_a_gap(data: st.DataObject) -> None:
+    world = _Restarted(data.draw(st.sampled_from(["skip", "earliest"])))
+    world.lab.run(2)
+    for round in range(data.draw(st.integers(1, 2))):
+        if round:
+            world.renumber(data.draw(st.booleans()))
+        else:
+            world.lab.publish(*range(1001, 1001 + data.draw(st.integers(1, 5))))
+        for _ in range(data.draw(st.integers(0, 8))):
+            match data.draw(st.sampled_from(["publish", "handle", "crash", "cut", "run", "in hand"])):
+                case "publish":
+                    if round:
+                        world.publish(data.draw(st.integers(1, 4)))
+                case "handle":
+                    world.handle(data.draw(st.integers(1, 5)))
+                case "crash":
+                    world.begin()
+                case "cut" if world.lab.stream is not None:
+                    world.lab.cut()
+                case "in hand" if world.lab.machine.outbox.items:
+                    world.lab.machine.give_back(*world.lab.machine.take())
+                case "run":
+                    world.lab.run(data.draw(st.sampled_from([0.05, 1.0, 10.0, 400.0])))
+    if data.draw(st.booleans()):
+        world.begin()
+    world.lab.run(400)
+    world.publish(1)
+    for _ in range(4):
+        world.handle(1000)
+        world.lab.run(400)
+    if max(world.log) > 1000:
+        return  # never renumbered
+    assert world.lab.is_in(State.LIVE)
+    processed = {item.sequence for item in world.items if isinstance(item, Event)}
+    told = {each for item in world.items if isinstance(item, Gap) for each in world.log if each <= item.through}
+    excused = told if world.on_gone == "skip" else set()
+    assert set(world.log) <= processed | excused
+    assert world.store[-1] == max(world.log)
