@@ -84,6 +84,8 @@ class HistoryClient:
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
             if isinstance(error.__cause__, ConnectError):
                 return HistoryFailed(request, error.__cause__)  # the bridge knows what failed on the way
+            if self._route.http_bridged:
+                self.renew()  # it is the bridge that is not reached: its socket may have been cleaned away
             return HistoryFailed(request, HistoryUnreachable(f"history cannot be reached: {_words(error)}"[:300]))
         except httpx.TimeoutException:
             return HistoryFailed(request, HistoryError(f"history did not answer within {self._policy.timeout:g} s"))

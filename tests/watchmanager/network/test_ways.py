@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
 import ssl
+import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -348,6 +350,30 @@ def test_a_walk_to_a_history_of_its_own_does_not_ask_for_http2(tls: bool) -> Non
 
     with World(topics=[SERVICES], tls=tls) as world:
         run(lambda: main(world))
+
+
+@pytest.mark.parametrize("history", [True, False])
+def test_a_bridge_whose_socket_was_cleaned_away_is_replaced(history: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever cleans /tmp of what is old takes the sockets of an agent that runs for weeks."""
+
+    async def main(world: World, place: Path) -> None:
+        async with (
+            ConnectProxy() as proxy,
+            manager(world, proxy=f"http://127.0.0.1:{proxy.port}", history=history) as watching,
+        ):
+            watch = watching.watch(world.topics[0])
+            await watch.ready(30)
+            for each in place.iterdir():
+                shutil.rmtree(each)
+            world.close_connections()
+            while watch.status.reconnects == 0:
+                await asyncio.sleep(0.01)
+            [number] = world.publish({"kind": "APIService", "name": "one", "scope": "Environment/sample-env"})
+            assert (await watch.until(lambda item: True, 60)).sequence == number
+
+    with tempfile.TemporaryDirectory(prefix="w-", dir="/tmp") as place, World(topics=[SERVICES]) as world:
+        monkeypatch.setattr("tempfile.tempdir", place)
+        run(lambda: main(world, Path(place)))
 
 
 def test_a_bridge_that_cannot_have_a_short_path_uses_the_loopback_end(
