@@ -157,6 +157,8 @@ class Route:
         """An httpx client that goes this way; `settings` are httpx's own. Belongs to the running loop."""
         import httpx
 
+        from watchmanager._driver.sockets import careful
+
         verify: ssl.SSLContext | bool = self.http_context or False
         if self.policy is not None and self.server_name != self.target.host:
 
@@ -167,11 +169,14 @@ class Route:
         if self.http_bridged:
             bridge = self.open_bridge(grpc=False)
             return httpx.AsyncClient(transport=_bridged(bridge, verify), trust_env=False, **settings)
-        return httpx.AsyncClient(verify=verify, trust_env=False, **settings)
+        transport = careful(httpx.AsyncHTTPTransport(verify=verify, trust_env=False))
+        return httpx.AsyncClient(transport=transport, trust_env=False, **settings)
 
 
 def _bridged(bridge: Bridge, verify: ssl.SSLContext | bool) -> httpx.AsyncBaseTransport:
     import httpx
+
+    from watchmanager._driver.sockets import careful
 
     class Bridged(httpx.AsyncHTTPTransport):
         """Dials the near end of a bridge, and takes the bridge along when it goes."""
@@ -194,9 +199,9 @@ def _bridged(bridge: Bridge, verify: ssl.SSLContext | bool) -> httpx.AsyncBaseTr
                 raise error
 
     if bridge.path is not None:
-        return Bridged(uds=bridge.path, verify=verify)
+        return careful(Bridged(uds=bridge.path, verify=verify))
     assert bridge.proxy_url is not None
-    return Bridged(proxy=httpx.Proxy(bridge.proxy_url), verify=verify)
+    return careful(Bridged(proxy=httpx.Proxy(bridge.proxy_url), verify=verify))
 
 
 class Link:

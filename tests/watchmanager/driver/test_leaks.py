@@ -13,6 +13,9 @@ import pytest
 import watchmanager as wm
 from tests.watchmanager.driver.tiny import tcp_server
 from tests.watchmanager.worlds import change, manager, plain, take
+from watchmanager._core.proxies import Target
+from watchmanager._driver.route import Route
+from watchmanager.policy import Proxy
 
 RECONNECTS = int(os.environ.get("WATCHMANAGER_RECONNECTS", "40"))
 FDS = Path("/proc/self/fd")
@@ -52,6 +55,46 @@ def test_tries_that_do_not_connect_leave_no_task_behind() -> None:
             assert reading() == []
 
     asyncio.run(main())
+
+
+@pytest.mark.skipif(not FDS.exists(), reason="counts open files in /proc")
+@pytest.mark.parametrize("way", ["directly", "proxy"])
+def test_a_request_that_is_given_up_during_its_handshake_leaves_no_socket_behind(way: str) -> None:
+    async def main() -> None:
+        arrived = asyncio.Event()
+
+        async def stall(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            if way == "proxy":
+                await reader.readuntil(b"\r\n\r\n")
+                writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+            await reader.readexactly(5)  # of a ClientHello
+            arrived.set()
+            await silence(reader, writer)
+
+        async with tcp_server(stall) as port:
+            proxy = Proxy(url=f"http://127.0.0.1:{port}") if way == "proxy" else None
+            route = Route(Target("127.0.0.1", port), tls=wm.TLS(), proxy=proxy, environ={})
+            before = len(list(FDS.iterdir()))
+            for _ in range(5):
+                arrived.clear()
+                client = route.http_client(timeout=60)
+                asking = asyncio.ensure_future(client.get(f"https://127.0.0.1:{port}/"))
+                await asyncio.wait_for(arrived.wait(), 20)
+                asking.cancel()
+                await asyncio.gather(asking, return_exceptions=True)
+                await client.aclose()
+            for _ in range(1000):
+                if len(list(FDS.iterdir())) <= before:
+                    return
+                await asyncio.sleep(0.01)
+            raise AssertionError(f"{len(list(FDS.iterdir())) - before} files more than before")
+
+    gc.collect()
+    gc.disable()  # it would close them, some day
+    try:
+        asyncio.run(main())
+    finally:
+        gc.enable()
 
 
 @pytest.mark.skipif(not FDS.exists(), reason="counts open files in /proc")
