@@ -27,6 +27,7 @@ MEASURES: tuple[Callable[[Sightings], Measurement], ...] = (
     reconnecting.after_refusal,
     reconnecting.after_broken_connection,
     reconnecting.reset,
+    reconnecting.reset_connections,
     service.refresh_point,
     service.page_size,
     machine.lost_time,

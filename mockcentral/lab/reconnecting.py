@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 
-from mockcentral.conformance.checks.evidence import Attempt
 from mockcentral.conformance.checks.finding import Record
 from mockcentral.lab.measurement import Measurement, duration, numbers, unknown
 from mockcentral.lab.sightings import Sightings
@@ -26,6 +25,8 @@ ALIKE = 1.3
 """Two delays within this factor are the same delay with some jitter."""
 ONE_LAW = 0.35
 """Delays that are further from the law than this share do not follow it. Libraries that follow one are within 20 %."""
+AT_REST = 0.1
+"""Delays that have reached a cap differ by no more than this share."""
 ENOUGH = 3
 """Delays in a row from which a constant can be told."""
 ENOUGH_TO_GROW = 5
@@ -55,6 +56,8 @@ def fit(delays: Sequence[float]) -> Law:
     floor = [max(delay, 0.001) for delay in delays]
     if max(floor) < AT_ONCE:
         return Law(median(delays), 1.0, None, None)
+    if (law := _soon_capped(floor)) is not None:
+        return law
     rising = _rising(floor)
     grown = floor[: rising + 1]
     if len(grown) < 3:  # no growth worth the name: one delay with jitter
@@ -73,6 +76,20 @@ def fit(delays: Sequence[float]) -> Law:
         return Law(floor[0], None, None, None)
     plateau = floor[rising:]
     return Law(math.exp(start), math.exp(slope), jitter, median(plateau) if len(plateau) >= 3 else None)
+
+
+def _soon_capped(delays: Sequence[float]) -> Law | None:
+    """Two delays that grow, then three or more alike that are no more than the third would be: too little growth for a
+    line through it, but random delays do not come to rest.
+    """
+    cap = median(delays[2:]) if len(delays) >= ENOUGH_TO_GROW else 0.0
+    if not delays[0] * ALIKE < delays[1] < cap / (1 + AT_REST):
+        return None
+    jitter = max(abs(delay / cap - 1) for delay in delays[2:])
+    factor = delays[1] / delays[0]
+    if jitter > AT_REST or delays[1] * factor * (1 + ONE_LAW) < cap:
+        return None
+    return Law(delays[0], factor, jitter, cap)
 
 
 def confirmed(law: Law, again: Sequence[Sequence[float]]) -> Law:
@@ -100,37 +117,60 @@ def _rising(delays: Sequence[float]) -> int:
 
 
 # ------------------------------------------------------------------------------------------ series
-def refused(seen: Sightings) -> list[Series]:
-    """The series of refused calls: ended by the server before a subscription was accepted."""
-    return _series([(call.opened, call.end if _is_refusal(call) else None) for call in seen.attempts])
+@dataclass(frozen=True, slots=True)
+class Try:
+    """A call, or a connection. `failed` before anything stood; `stood` and over; both may be False."""
+
+    opened: Record
+    end: Record | None
+    failed: bool
+    stood: bool
+    events: bool
+
+    def delay(self, following: Try) -> float | None:
+        """From its end to the next try; None when that began before it was over."""
+        if self.end is None or following.opened["t"] < self.end["t"]:
+            return None
+        return float(following.opened["t"] - self.end["t"])
 
 
-def _is_refusal(call: Attempt) -> bool:
-    return call.topic is None and not call.events and call.end is not None and call.end.get("by") == "server"
+def calls(seen: Sightings) -> list[Try]:
+    """Watch calls; those that the server ended before a subscription was accepted have failed."""
+    return [
+        Try(
+            call.opened,
+            call.end,
+            call.topic is None and not call.events and call.end is not None and call.end.get("by") == "server",
+            call.topic is not None and call.end is not None,
+            bool(call.events),
+        )
+        for call in seen.attempts
+    ]
 
 
-def broken(seen: Sightings) -> list[Series]:
-    """The series of connections that the server broke before a call."""
-    tries: list[tuple[Record, Record | None]] = []
-    for connection in seen.connections.values():
-        closed = connection.closed
-        failed = not connection.calls and closed is not None and closed.get("by") == "server"
-        tries.append((connection.opened, closed if failed else None))
-    return _series(tries)
+def connections(seen: Sightings) -> list[Try]:
+    """Connections for calls; those that the server broke before there was one have failed."""
+    found = []
+    for each in seen.connections.values():
+        failed = not each.calls and each.closed is not None and each.closed.get("by") == "server"
+        stood = each.closed is not None and any(call.topic is not None for call in each.calls)
+        found.append(Try(each.opened, each.closed, failed, stood, bool(each.data)))
+    return found
 
 
-def _series(tries: Sequence[tuple[Record, Record | None]]) -> list[Series]:
+def series(tries: Sequence[Try]) -> list[Series]:
+    """The failures in a row among these tries."""
     found: list[Series] = []
     delays: list[float] = []
     lines: list[Record] = []
-    for (_, failure), (following, _) in pairwise(tries):
-        if failure is None:
+    for one, following in pairwise(tries):
+        if not one.failed or one.end is None:
             if delays:
                 found.append(Series(tuple(delays), tuple(lines)))
             delays, lines = [], []
         else:
-            delays.append(max(0.0, float(following["t"] - failure["t"])))
-            lines += [failure, following]
+            delays.append(one.delay(following) or 0.0)
+            lines += [one.end, following.opened]
     if delays:
         found.append(Series(tuple(delays), tuple(lines)))
     return found
@@ -139,23 +179,28 @@ def _series(tries: Sequence[tuple[Record, Record | None]]) -> list[Series]:
 # ------------------------------------------------------------------------------------------ measurements
 def after_refusal(seen: Sightings) -> Measurement:
     """The law after refused calls."""
-    return _law("reconnect_after_refusal", "retry after a refused call", refused(seen), "calls were refused")
+    return _law("reconnect_after_refusal", "retry after a refused call", series(calls(seen)), "calls were refused")
 
 
 def after_broken_connection(seen: Sightings) -> Measurement:
     """The law after connections that fail."""
-    return _law("reconnect_after_failure", "retry after a failed connection", broken(seen), "connections were broken")
+    return _law(
+        "reconnect_after_failure",
+        "retry after a failed connection",
+        series(connections(seen)),
+        "connections were broken",
+    )
 
 
 def _law(name: str, title: str, found: Sequence[Series], what: str) -> Measurement:
-    longest = max(found, key=lambda series: len(series.delays), default=None)
+    longest = max(found, key=lambda each: len(each.delays), default=None)
     if longest is None:
         return unknown(name, title, f"no {what}, or it never tried again")
     delays = longest.delays
     listed = ", ".join(duration(delay) for delay in delays)
     if len(delays) < ENOUGH:
         return unknown(name, title, f"only {len(delays)} delays in a row were seen: {listed}", longest.lines)
-    law = confirmed(fit(delays), [series.delays for series in found if series is not longest])
+    law = confirmed(fit(delays), [each.delays for each in found if each is not longest])
     says = _say(law, delays)
     return Measurement(
         name=name,
@@ -185,17 +230,41 @@ def _say(law: Law, delays: Sequence[float]) -> str:
 
 
 def reset(seen: Sightings) -> Measurement:
-    """What makes the client forget its failures: streams between two series of refusals, each with what followed.
+    """What makes the client forget that calls were refused."""
+    return _reset("reconnect_reset", "what resets it for calls", calls(seen), "series of refused calls")
+
+
+def reset_connections(seen: Sightings) -> Measurement:
+    """What makes the client, or its library, forget that connections failed."""
+    return _reset(
+        "reconnect_failure_reset",
+        "what resets it for connections",
+        connections(seen),
+        "series of failed connections",
+    )
+
+
+def _reset(name: str, title: str, tries: Sequence[Try], what: str) -> Measurement:
+    """Streams between two series of failures, each with the delay that followed.
 
     Until a stream has made it forget, the longest pause it had come to counts, although streams stood since.
     """
-    name, title = "reconnect_reset", "what resets it"
     said, lines = [], []
-    reason = "no stream stood between two series of refused calls"
+    reason = f"no stream stood between two {what}"
     grown: tuple[float, ...] = ()
-    for before, good, after in _between(seen):
-        stood = good.topic is not None and good.end is not None
-        if not stood or good.end is None or not before or not after:
+    for place, good in enumerate(tries):
+        if not good.stood or good.end is None:
+            continue
+        first, last = place, place
+        while first > 0 and tries[first - 1].failed:
+            first -= 1
+        while last + 1 < len(tries) and tries[last + 1].failed:
+            last += 1
+        before, after = _delays(tries[first : place + 1]), _delays(tries[place + 1 : last + 2])
+        if before is None or after is None or (last > place and good.delay(tries[place + 1]) is None):
+            reason = "there were two at once, and it is not known which one a delay belongs to"
+            continue
+        if not before or not after:
             continue
         if len(before) >= ENOUGH:
             grown = before if fit(before).factor is not None and max(before) >= 1.6 * before[0] else ()
@@ -203,9 +272,9 @@ def reset(seen: Sightings) -> Measurement:
             reason = "its delays do not grow in a way that a reset would show in"
             continue
         lived = good.end["t"] - good.opened["t"]
-        what = f"a stream of {duration(lived)} {'with' if good.events else 'without'} events"
+        stood = f"a stream of {duration(lived)} {'with' if good.events else 'without'} events"
         back = after[0] < math.sqrt(grown[0] * max(grown))
-        said.append(f"{what}: {'yes' if back else 'no'} (then {duration(after[0])} after {duration(max(grown))})")
+        said.append(f"{stood}: {'yes' if back else 'no'} (then {duration(after[0])} after {duration(max(grown))})")
         lines += [good.opened, good.end]
         if back:
             grown = ()
@@ -216,28 +285,12 @@ def reset(seen: Sightings) -> Measurement:
     )
 
 
-def _between(seen: Sightings) -> list[tuple[tuple[float, ...], Attempt, tuple[float, ...]]]:
-    """Streams with the delays of the refusals before them, and those after them."""
+def _delays(tries: Sequence[Try]) -> tuple[float, ...] | None:
+    """None when there were two at once."""
     found = []
-    calls = seen.attempts
-    for place, call in enumerate(calls):
-        if _is_refusal(call):
-            continue
-        first = place
-        while first > 0 and _is_refusal(calls[first - 1]):
-            first -= 1
-        last = place
-        while last + 1 < len(calls) and _is_refusal(calls[last + 1]):
-            last += 1
-        before = _delays(calls[first : place + 1])
-        after = _delays(calls[place + 1 : last + 2])
-        found.append((before, call, after))
-    return found
-
-
-def _delays(calls: Sequence[Attempt]) -> tuple[float, ...]:
-    found = []
-    for one, following in pairwise(calls):
-        if one.end is not None:
-            found.append(max(0.0, float(following.opened["t"] - one.end["t"])))
+    for one, following in pairwise(tries):
+        delay = one.delay(following)
+        if delay is None:
+            return None
+        found.append(delay)
     return tuple(found)

@@ -257,6 +257,21 @@ def test_a_growing_retry_has_base_factor_jitter_and_a_cap_when_it_was_reached() 
     assert refused(1.0, 2.0, 4.0, 5.0, 5.0, 5.0).says.count("cap 5.00 s") == 1
 
 
+@pytest.mark.parametrize(
+    "delays", [(0.4, 0.8, 1.0, 1.0, 1.0, 1.0), (0.4, 0.8, 1.04, 0.98, 1.01), (1.0, 2.0, 4.0, 4.1, 3.9)]
+)
+def test_a_cap_that_is_reached_after_two_delays_is_told(delays: Sequence[float]) -> None:
+    law = fit(delays)
+    assert law.factor == pytest.approx(2.0)
+    assert law.base == delays[0]
+    assert law.cap == pytest.approx(max(delays), rel=0.05)
+
+
+@pytest.mark.parametrize("delays", [(0.4, 0.8, 1.0, 1.0), (0.1, 0.2, 4.0, 4.0, 4.0), (0.4, 0.8, 1.0, 2.0, 0.5, 1.0)])
+def test_a_rest_that_growth_does_not_lead_to_is_no_cap(delays: Sequence[float]) -> None:
+    assert fit(delays).factor is None
+
+
 def test_random_delays_are_no_law() -> None:
     one = refused(0.2, 1.4, 0.3, 3.9, 0.5, 7.0)
     assert (one.value, one.samples) == (None, 6)
@@ -339,6 +354,33 @@ def test_a_pace_that_one_stream_did_not_reset_another_may(then: float, last: flo
 def test_what_resets_the_pace_is_a_stream_after_which_it_begins_anew() -> None:
     assert reset(events=True, then=1.1).says == "a stream of 11.0 s with events: yes (then 1.10 s after 16.0 s)"
     assert reset(events=False, then=32.0).says == "a stream of 11.0 s without events: no (then 32.0 s after 16.0 s)"
+
+
+def test_two_streams_at_once_prove_no_reset() -> None:
+    tape = refusals(Bench().at(1.0).connect(1), 1, (1.0, 2.0, 4.0, 8.0, 16.0))
+    tape.stream(6, 1)
+    refusals(tape.at(tape.t + 0.5), 7, (1.1,))  # while that one stands
+    tape.end(6)
+    found = tape.stream(8, 1).done(tape.t + 1)["reconnect_reset"]
+    assert found.unknown == "there were two at once, and it is not known which one a delay belongs to"
+
+
+@pytest.mark.parametrize(("then", "back"), [(1.1, "yes"), (14.0, "no")])
+def test_what_resets_the_pace_of_connections_is_told_too(then: float, back: str) -> None:
+    tape = Bench().at(1.0)
+    for conn, delay in enumerate((1.0, 1.6, 2.6, 4.1, 6.6, 10.5), 1):
+        tape.connect(conn).close(conn, by="server")
+        tape.at(round(tape.t + delay, 6))
+    tape.connect(7).stream(1, 7).at(tape.t + 0.25)
+    tape.end(1)
+    tape.close(7, by="server")
+    tape.at(tape.t + 0.25)
+    tape.connect(8).close(8, by="server")
+    tape.at(tape.t + then)
+    card = tape.connect(9).stream(2, 9).done(tape.t + 1)
+    says = f"a stream of 0.25 s without events: {back} (then {duration(then)} after 10.5 s)"
+    assert card["reconnect_failure_reset"].says == says
+    assert card["reconnect_reset"].unknown is not None
 
 
 # ------------------------------------------------------------------------------------------ the service
