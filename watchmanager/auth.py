@@ -327,7 +327,7 @@ class ClientCredentials:
                 response = await self._ask(client, url)
                 if response.status_code in (400, 401, 403) and abs(self.skew.seconds - before) > SKEW_WORTH_A_TRY:
                     response = await self._ask(client, url)
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, OSError) as error:
             raise TokenProviderError(
                 f"the token endpoint {url} cannot be reached: {type(error).__name__}: {error}"
             ) from error

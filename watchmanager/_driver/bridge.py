@@ -41,6 +41,8 @@ MAX_UNIX_PATH = 100
 HELLO_SECONDS = 5.0
 """A client of the loopback end gets so long to show the password."""
 CLOSING_SECONDS = 0.25
+LINGER_SECONDS = 5.0
+"""What the far end may still say once the near end has ended."""
 BACKLOG = 16
 
 Speaks = Literal["h2", "tls", "any"]
@@ -262,10 +264,17 @@ class Bridge:
         up = loop.create_task(self._copy(near, far))
         down = loop.create_task(self._copy_down(far, near))
         try:
-            done, _ = await asyncio.wait([up, down], return_when=asyncio.FIRST_EXCEPTION)
+            done, _ = await asyncio.wait([up, down], return_when=asyncio.FIRST_COMPLETED)
+            if up in done and up.exception() is None:
+                # The near end has left. A far end that has fallen silent would keep both sockets for ever.
+                done, _ = await asyncio.wait([up, down], timeout=LINGER_SECONDS)
+            else:
+                done, _ = await asyncio.wait([up, down], return_when=asyncio.FIRST_EXCEPTION)
             for task in (down, up):
                 if task in done:
                     task.result()
+            if down not in done:
+                return
             near.close()
             far.close()
             await near.wait_closed()

@@ -30,6 +30,7 @@ from watchmanager.errors import (
     CheckpointWriteFailed,
     ConnectError,
     HandlerError,
+    HistoryError,
     LifecycleError,
     SequenceExpired,
     TokenProviderError,
@@ -369,7 +370,15 @@ class Engine:
 
     async def _get_history(self, effect: do.FetchHistory) -> None:
         assert self._history is not None
-        outcome = await self._history.fetch(self.topic, effect)
+        outcome: happened.Input
+        try:
+            outcome = await self._history.fetch(self.topic, effect)
+        except Exception as error:
+            # Whatever it is, the machine waits for an answer.
+            _LOGGERS["history"].exception("%s: internal error", self.topic, extra=self._about())
+            failure = HistoryError(f"history gave no answer: {type(error).__name__}")
+            failure.__cause__ = error
+            outcome = happened.HistoryFailed(effect.request, failure)
         self.feed(outcome)
         if isinstance(outcome, happened.HistoryFailed) and isinstance(outcome.error, ConnectError):
             if self._history_unreached % CONNECT_FAILURES_PER_CHANNEL == 0:

@@ -15,6 +15,7 @@ from watchmanager._core.token import Skew
 from watchmanager._driver.examiner import Examiner
 from watchmanager._driver.http import learn_clock, retry_after
 from watchmanager._driver.route import Route
+from watchmanager._driver.tls import translate
 from watchmanager._wire import codec
 from watchmanager.errors import (
     ConnectError,
@@ -89,6 +90,9 @@ class HistoryClient:
             return HistoryFailed(request, HistoryUnreachable(f"history cannot be reached: {_words(error)}"[:300]))
         except httpx.TimeoutException:
             return HistoryFailed(request, HistoryError(f"history did not answer within {self._policy.timeout:g} s"))
+        except OSError as error:
+            # httpx lets through what OpenSSL says after the handshake, such as that our certificate is refused.
+            return HistoryFailed(request, translate(error, str(self._route.target), None))
         except httpx.HTTPError as error:
             return HistoryFailed(request, HistoryError(f"history gave no answer: {_words(error)}"[:300]))
         finally:

@@ -41,7 +41,7 @@ async def ask_clock(route: Route, skew: Skew) -> None:
     scheme = "https" if route.target.tls else "http"
     async with route.http_client(timeout=route.connect_timeout) as client:
         began = time.time()
-        with suppress(httpx.HTTPError):
+        with suppress(httpx.HTTPError, OSError):
             response = await client.head(f"{scheme}://{route.target}/")
             learn_clock(skew, response.headers, began, time.time())
 

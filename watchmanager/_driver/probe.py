@@ -450,7 +450,7 @@ async def _topic(
                 f"{url}/events{topic}", params={"pageSize": "1", "sort": "sequenceID,DESC"}, headers=headers
             )
             response = await within(budget, asking, "history did not answer")
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, OSError) as error:
         raise HistoryError(f"history at {url} cannot be reached: {type(error).__name__}: {error}") from error
     except ConnectTimeout as error:
         raise HistoryError(str(error)) from error

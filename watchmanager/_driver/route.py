@@ -193,7 +193,7 @@ def _bridged(bridge: Bridge, verify: ssl.SSLContext | bool) -> httpx.AsyncBaseTr
         async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
             try:
                 return await super().handle_async_request(request)
-            except httpx.TransportError as error:
+            except (httpx.TransportError, OSError) as error:
                 if bridge.failure is not None:
                     raise httpx.ConnectError(str(bridge.failure), request=request) from bridge.failure
                 raise error

@@ -40,7 +40,7 @@ from tests.watchmanager.network.peers import (
 )
 from watchmanager._core.proxies import Target
 from watchmanager._driver.bridge import Bridge
-from watchmanager._driver.dial import Budget, SocketStream, connect, resolve
+from watchmanager._driver.dial import Budget, SocketStream, connect, dial, resolve
 from watchmanager._driver.route import Link, Route
 from watchmanager.errors import ConnectError, ConnectTimeout, NameResolutionError, NotGrpcError, ProxyError, TLSError
 from watchmanager.policy import TLS, Proxy
@@ -176,6 +176,31 @@ def test_what_the_proxy_refused_is_the_cause(
             assert "wrong" not in str(cause)
 
     failing(main)
+
+
+def test_a_far_end_that_has_fallen_silent_is_let_go_when_the_near_one_has_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("watchmanager._driver.bridge.LINGER_SECONDS", 0.05)
+
+    async def main() -> None:
+        over = asyncio.Event()
+
+        async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"hello")
+            await reader.read(100)  # the end of the near one
+            await over.wait()
+
+        async with Server(silent) as server:
+            bridge = Bridge(lambda budget: dial(server.target, None, None, budget), peer="far")
+            assert bridge.path is not None
+            reader, writer = await asyncio.open_unix_connection(bridge.path)
+            assert await reader.readexactly(5) == b"hello"
+            writer.close()
+            while bridge._tasks:
+                await asyncio.sleep(0.01)
+            over.set()
+            await bridge.aclose()
+
+    asyncio.run(asyncio.wait_for(main(), 20))
 
 
 def test_a_proxy_that_never_answers_is_a_timeout_that_says_so() -> None:

@@ -20,6 +20,7 @@ from tests.watchmanager.network.peers import (
     Certificates,
     ConnectProxy,
     SocksProxy,
+    StrictTls,
     keepalive,
     publish,
     receive,
@@ -286,6 +287,30 @@ def test_a_proxy_that_is_in_trouble_for_a_while_is_named_and_outlived(
 
     with World(topics=[SERVICES], tls=tls) as world:
         run(lambda: main(world))
+
+
+def test_a_server_that_refuses_our_certificate_after_the_handshake_is_an_error_for_history_too(tmp_path: Path) -> None:
+    """As TLS 1.3 does; httpx lets OpenSSL's own exception through."""
+
+    async def main(address: str, ca: str) -> None:
+        async with wm.AsyncWatchManager(
+            f"https://{address}",
+            tenant_id="1",
+            token=wm.Token("x", None),
+            tls=wm.TLS(ca=ca),
+            backoff=wm.Backoff(initial=0.01, maximum=0.05),
+        ) as watching:
+            watch = watching.watch("t")
+            with pytest.raises(wm.TLSError, match="client certificate"):
+                await watch.ready(3)
+            assert watch.status.attempt > 3  # it goes on trying
+
+    made = Certificates(tmp_path)
+    context = made.server("localhost", alpn=("h2", "http/1.1"))
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(made.ca)
+    with StrictTls(context) as peer:
+        run(lambda: main(f"localhost:{peer.target.port}", made.ca))
 
 
 @pytest.mark.parametrize("elsewhere", [False, True], ids=["one address", "history at an address of its own"])
