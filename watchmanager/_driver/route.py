@@ -153,12 +153,15 @@ class Route:
         """
         return self._single_entry or self.decision.proxy is not None
 
-    def http_client(self, **settings: Any) -> httpx.AsyncClient:
-        """An httpx client that goes this way; `settings` are httpx's own. Belongs to the running loop."""
+    def http_client(self, *, timeout: float, **settings: Any) -> httpx.AsyncClient:
+        """An httpx client that goes this way; `settings` are httpx's own. An answer has `timeout` seconds, a connection
+        with its TLS no more than `connect_timeout`. Belongs to the running loop.
+        """
         import httpx
 
         from watchmanager._driver.sockets import careful
 
+        settings["timeout"] = httpx.Timeout(timeout, connect=min(timeout, self.connect_timeout))
         verify: ssl.SSLContext | bool = self.http_context or False
         if self.policy is not None and self.server_name != self.target.host:
 

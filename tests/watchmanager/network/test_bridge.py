@@ -112,7 +112,7 @@ def test_the_single_entry_is_dialled_and_the_server_is_named(tmp_path: Path) -> 
             await receive(link, world, 3)
         finally:
             await link.close()
-        async with route.http_client() as client:
+        async with route.http_client(timeout=10.0) as client:
             url_there = f"https://central.example.test/events{world.topics[0]}"
             response = await client.get(url_there, headers={"Authorization": f"Bearer {world.token}"})
             assert response.status_code == 200
@@ -340,7 +340,7 @@ def test_the_certificate_may_be_for_another_name_when_the_policy_says_so(tmp_pat
                     link = Link(route, keepalive(10, 5))
                     try:
                         await receive(link, world, 1)
-                        async with route.http_client() as client:
+                        async with route.http_client(timeout=10.0) as client:
                             headers = {"Authorization": f"Bearer {world.token}"}
                             response = await client.get(f"{world.http_url}/events{world.topics[0]}", headers=headers)
                             assert response.status_code == 200

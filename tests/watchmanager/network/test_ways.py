@@ -19,8 +19,10 @@ from tests.watchmanager.network.peers import (
     SERVICES,
     Certificates,
     ConnectProxy,
+    Server,
     SocksProxy,
     StrictTls,
+    hang,
     keepalive,
     publish,
     receive,
@@ -287,6 +289,29 @@ def test_a_proxy_that_is_in_trouble_for_a_while_is_named_and_outlived(
 
     with World(topics=[SERVICES], tls=tls) as world:
         run(lambda: main(world))
+
+
+def test_a_way_that_hangs_after_the_proxys_yes_is_given_up_in_the_time_for_connecting() -> None:
+    async def yes_and_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        await hang(reader, writer)
+
+    async def main() -> None:
+        async with (
+            Server(yes_and_nothing) as proxy,
+            wm.AsyncWatchManager(
+                "https://central.example.test",
+                tenant_id="1",
+                token=wm.Token("x", None),
+                connect_timeout=0.5,
+                proxy=f"http://127.0.0.1:{proxy.port}",
+            ) as watching,
+        ):
+            with pytest.raises(wm.ConnectError):
+                await watching.watch("t").ready(5)
+
+    run(main)
 
 
 def test_a_server_that_refuses_our_certificate_after_the_handshake_is_an_error_for_history_too(tmp_path: Path) -> None:
