@@ -245,7 +245,7 @@ def test_a_forked_child_gets_a_clear_error(world: mockcentral.World) -> None:
     lines = out.splitlines()
     assert lines[1::2] == ["7"] * 20, err
     assert all("make a new manager after the fork" in each for each in lines[::2])
-    assert err == ""
+    assert "fork_posix" not in err  # from Python 3.12 on Python itself warns there
 
 
 def test_until_keeps_its_time_while_the_watch_is_paused(world: mockcentral.World) -> None:
