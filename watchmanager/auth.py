@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-import inspect
 import json
 import math
 import time
@@ -220,8 +219,7 @@ class TokenSource:
             return provider, None
         if isinstance(provider, TokenProvider):
             return await call(provider.fetch, fresh, blocks=False)
-        is_async = inspect.iscoroutinefunction(getattr(provider, "__call__", None))  # noqa: B004
-        return await call(provider, blocks=not is_async)
+        return await call(provider)
 
     @staticmethod
     def _checked(found: object) -> Token:

@@ -569,7 +569,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a resync moves the position over what waits",
         CORE + "machine.py",
-        "        self.watermark.move_behind(len(self.outbox.items), self.outbox.highest)",
+        "        self._set_mark(self.outbox.highest, now)",
         "        self.watermark.move(self.outbox.highest)",
         PLACE + "test_a_resync_leaves_what_waits_and_what_is_in_hand_to_be_processed_first",
     ),

@@ -41,7 +41,7 @@ def parse_address(text: str, *, insecure: bool = False) -> Address:
         raise ConfigError("the address is empty: write host:port or https://host:port")
     given = text.strip()
     secure = not insecure
-    if "@" in given.partition("://")[2] or ("://" not in given and "@" in given):
+    if "@" in given:
         raise ConfigError("the address holds a user name: give a token instead")
     rest = given
     if "://" in given:

@@ -533,9 +533,13 @@ class Machine:
         """
         self._set_position(sequence)
         if self.watermark.value is None:
-            self.watermark.move_behind(len(self.outbox.items), sequence)
-            if self._settings.checkpointing:
-                self._timers.set(Timer.CHECKPOINT, now)
+            self._set_mark(sequence, now)
+
+    def _set_mark(self, sequence: int, now: float) -> None:
+        """The restart point follows when what waits, and what is being processed, is done: it is from before."""
+        self.watermark.move_behind(len(self.outbox.items), sequence)
+        if self._settings.checkpointing:
+            self._timers.set(Timer.CHECKPOINT, now)
 
     # ------------------------------------------------------------ stream
     def _begin(self, now: float, why: str) -> None:
@@ -1057,9 +1061,7 @@ class Machine:
         cursor = self._cursor
         self._set_position(sequence)
         self._cursor = cursor
-        self.watermark.move_behind(len(self.outbox.items), sequence)
-        if self._settings.checkpointing:
-            self._timers.set(Timer.CHECKPOINT, now)
+        self._set_mark(sequence, now)
 
     def _reached_end(self, now: float) -> None:
         """History has nothing more right now."""
@@ -1309,10 +1311,7 @@ class Machine:
         if position is None:
             position = expired.server_max if isinstance(expired, SequenceExpired) else None
         self._set_position(position if position is not None else self.outbox.highest)
-        # What waits, and what is being processed, is from before and not yet done.
-        self.watermark.move_behind(len(self.outbox.items), self.outbox.highest)
-        if self._settings.checkpointing:
-            self._timers.set(Timer.CHECKPOINT, now)
+        self._set_mark(self.outbox.highest, now)
         self._regression_checked = True
         self._continue(now)
 

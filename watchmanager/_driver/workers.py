@@ -105,7 +105,7 @@ async def call(function: Callable[..., Any], *arguments: Any, blocks: bool = Tru
     other in a thread of its own, unless it does not block. Raises CancelledError when the caller is cancelled.
     """
     value: Any
-    if not blocks or inspect.iscoroutinefunction(function):
+    if not blocks or any(map(inspect.iscoroutinefunction, (function, getattr(function, "__call__", None)))):  # noqa: B004
         try:
             value = function(*arguments)
         except (Exception, SystemExit) as error:
