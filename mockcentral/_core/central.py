@@ -155,8 +155,6 @@ class Central:
         self._stamped = (-1.0, "", "")
         # A process that goes on where another ended must not give out its ids again.
         self._ids = Random(f"{seed}:ids:{restored.starts}" if restored and restored.starts else f"{seed}:ids")
-        self._steps = Random(f"{seed}:sequence")
-        self._cuts = Random(f"{seed}:attempts")
         self.tokens = TokenBook(
             tenant=self.settings.tenant, accept=self.settings.token.accept, sign=sign, new_id=self.new_id
         )
@@ -197,11 +195,23 @@ class Central:
         self._traffic_by_anchor: dict[str, list[TrafficLine]] = {}
         for line in self._traffic:
             self._traffic_by_anchor.setdefault(line.spec.on.name, []).append(line)
+        self._moments: set[str] = set()
+        """The moments that traffic, a fault or a rule waits for: most moments of a run are nobody's."""
+        self._look_out()
         self.listening = True
         self._away = 0
         """Reasons not to listen."""
         if restored is not None:
             self._restore(restored)
+
+    # Seeding takes its time, and most worlds draw from neither.
+    @functools.cached_property
+    def _steps(self) -> Random:
+        return Random(f"{self.seed}:sequence")
+
+    @functools.cached_property
+    def _cuts(self) -> Random:
+        return Random(f"{self.seed}:attempts")
 
     # ------------------------------------------------------------------------------------------ driving
     def start(self, now: float, **about: Any) -> None:
@@ -238,7 +248,7 @@ class Central:
 
     def orders(self) -> list[Issue]:
         """What is to be carried out, oldest first; the list is handed over and starts afresh."""
-        if self._actions != self._settled and self._settling is None and self._cares_about("barrier"):
+        if self._actions != self._settled and self._settling is None and "barrier" in self._moments:
             self._settle()
         issues, self._issues = self._issues, []
         return issues
@@ -294,10 +304,13 @@ class Central:
         """
         self._promised.clear()
         self._run_timers(now)
-        for name in self._director.outlived(now):
-            self.receipts.disarmed(name, TTL, now)
-        for strike in self._director.due(now):
-            self._carry_out(strike, now)
+        planned = self._director.deadline()
+        if planned is not None and planned <= now:
+            for name in self._director.outlived(now):
+                self._look_out()
+                self.receipts.disarmed(name, TTL, now)
+            for strike in self._director.due(now):
+                self._carry_out(strike, now)
         spent = 0
         while (line := self._due_line(now)) is not None:
             spent += 1 + self._publish(line.next_change(), now)[1]
@@ -334,12 +347,14 @@ class Central:
     def arm(self, rule: FaultRule, now: float) -> None:
         """Arm a fault rule; one of the same name is replaced."""
         self._director.arm(rule, now)
+        self._look_out()
         self.receipts.armed(rule, now)
 
     def disarm(self, name: str, now: float = 0.0) -> bool:
         """Disarm a fault rule; False when there is none of that name."""
         if not self._director.disarm(name):
             return False
+        self._look_out()
         self.receipts.disarmed(name, ASKED, now)
         return True
 
@@ -399,7 +414,7 @@ class Central:
             self._calm_down(connection, connection.guard, now)
             return
         answer, rule = AnswerPing(), None
-        if self._cares_about("ping"):
+        if "ping" in self._moments:
             for found, name in self._observe("ping", nth, now, connection=id):
                 if isinstance(found, AnswerPing):
                     answer, rule = found, name
@@ -465,9 +480,8 @@ class Central:
     def _reachable(self) -> list[Connection]:
         return [one for one in self.connections.values() if one.protocol == "h2" and not (one.blackholed or one.deaf)]
 
-    def _cares_about(self, anchor: str) -> bool:
-        # Asked several times an event, so it looks into the sets itself.
-        return anchor in self._traffic_by_anchor or anchor in self._director.anchors or anchor in self._reactor.moments
+    def _look_out(self) -> None:
+        self._moments = {*self._traffic_by_anchor, *self._director.anchors, *self._reactor.moments}
 
     def _settle(self) -> None:
         """Something was done: ask every connection whether it has read it, for the moment `barrier`."""
@@ -758,6 +772,8 @@ class Central:
         verdict: TokenVerdict | None = None,
         **fields: Any,
     ) -> None:
+        if not self.journal.keeps:
+            return
         if verdict is not None:
             fields["token"] = verdict.fingerprint
             if verdict.expires is not None:
@@ -873,7 +889,7 @@ class Central:
 
     def _deliver(self, call: Call, entries: Sequence[TopicEvent], now: float) -> None:
         """Send events on a call, each past the faults that may lose, repeat or end things at that moment."""
-        if call.plain and not self._cares_about("event"):
+        if call.plain and "event" not in self._moments:
             self._deliver_all(call, entries, now)
         elif not call.quiet:
             self._deliver_each(call, entries, now)
@@ -889,7 +905,7 @@ class Central:
 
     def _deliver_each(self, call: Call, entries: Iterable[TopicEvent], now: float) -> None:
         batch: list[TopicEvent] = []
-        faulty = self._cares_about("event")
+        faulty = "event" in self._moments
         for entry in entries:
             if faulty or call.losing or call.held:
                 self._deliver_past_faults(call, entry, batch, now)
@@ -913,7 +929,7 @@ class Central:
         """Send an event to every call that watches a topic; returns to how many."""
         watchers = 0
         alike: list[Call] = []
-        faulty = self._cares_about("event")
+        faulty = "event" in self._moments
         for number in tuple(entry.calls):
             if (call := self.calls.get(number)) is None:
                 continue
@@ -1072,7 +1088,8 @@ class Central:
         Also answers to how many streams the event went.
         """
         # First what can fail: nothing may have changed when it does.
-        sequence = self.log.next_sequence(self.settings.log.step.pick(self._steps))
+        step = self.settings.log.step
+        sequence = self.log.next_sequence(step.low if step.low == step.high else step.pick(self._steps))
         change = store()
         event = Event(sequence, self.new_id(), now, self.event_time(now), change, self.settings.tenant)
         self.log.append(event)
@@ -1104,7 +1121,7 @@ class Central:
         if self._keeper is not None:
             self._keeper.event(event, self.wall(now), [(entry.topic.self_link, entry.topic.id) for entry in entries])
         self._acted(now)
-        if self._cares_about("publish"):
+        if "publish" in self._moments:
             self._observe("publish", self.published, now)
         if self._reactor.watches:
             resource = self.resources.get(unversioned(change.self_link))
@@ -1205,9 +1222,12 @@ class Central:
             self._came_back(now)
         answer = _AS_ALWAYS
         words: list[tuple[str, AnswerHttp | AnswerToken]] = []
+        counts, moments = self._counts, self._moments
         for anchor in anchors:
-            nth = page if anchor == "page" else self._count(anchor)
-            if not self._cares_about(anchor):
+            nth = page
+            if anchor != "page":
+                nth = counts[anchor] = counts.get(anchor, 0) + 1
+            if anchor not in moments:
                 continue
             for found, rule in self._observe(anchor, nth or 1, now, connection=connection):
                 if isinstance(found, (AnswerHttp, AnswerToken)):
@@ -1244,7 +1264,7 @@ class Central:
 
     def history(self, self_link: str, query: harvester.Query, now: float) -> Page | Gone | None:
         """As `harvest`, for a query that was read already."""
-        entry = self.topic(self_link)
+        entry = self.topics.find(self_link)
         if entry is None:
             return None
         self.log.expire(now)
@@ -1515,6 +1535,8 @@ class Central:
 
         `sending` is a batch that must be on the wire before anything a fault orders at this moment.
         """
+        if anchor not in self._moments:
+            return []
         strikes = self._strikes(anchor, nth, now, connection=connection, call=call, op=op)
         if not strikes:
             return []

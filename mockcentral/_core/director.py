@@ -30,15 +30,23 @@ class Strike:
 
 
 class _Armed:
-    __slots__ = ("awaits", "fired", "random", "rule", "until")
+    __slots__ = ("_random", "_seed", "awaits", "fired", "rule", "until")
 
-    def __init__(self, rule: FaultRule, at: float, random: Random) -> None:
+    def __init__(self, rule: FaultRule, at: float, seed: str) -> None:
         self.rule = rule
         self.until = None if rule.ttl is None else at + rule.ttl
-        self.random = random
+        self._seed = seed
+        self._random: Random | None = None
         self.fired = 0
         self.awaits = set(rule.given)
         """Moments that must have come before it may strike."""
+
+    @property
+    def random(self) -> Random:
+        """The rule's own random stream; seeding takes its time, and not every rule gets to strike."""
+        if self._random is None:
+            self._random = Random(self._seed)
+        return self._random
 
     def wants(self, moment: Moment, now: float, attempt: int) -> bool:
         rule = self.rule
@@ -70,14 +78,15 @@ class Director:
     def arm(self, rule: FaultRule, now: float) -> None:
         """Arm a rule; one of the same name is replaced."""
         self.disarm(rule.name)
-        armed = _Armed(rule, now, Random(f"{self._seed}:fault:{rule.name}"))
+        armed = _Armed(rule, now, f"{self._seed}:fault:{rule.name}")
         self._armed[rule.name] = armed
         if armed.until is not None:
             self._mortal.append(armed)
         self._by_anchor.setdefault(rule.on.name, []).append(armed)
         for anchor in rule.given:
             self._awaiting.setdefault(anchor.name, []).append(armed)
-        self.anchors |= {rule.on.name, *(anchor.name for anchor in rule.given)}
+            self.anchors.add(anchor.name)
+        self.anchors.add(rule.on.name)
 
     def disarm(self, name: str) -> bool:
         """Disarm a rule; what it had planned does not happen. False when there is no such rule."""

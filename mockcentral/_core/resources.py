@@ -244,7 +244,8 @@ def nesting(value: Any, limit: int = MAX_NESTING) -> bool:
         value = value.values()
     elif not isinstance(value, list):
         return True
-    return limit > 0 and all(type(item) is str or nesting(item, limit - 1) for item in value)
+    inner = [item for item in value if isinstance(item, (Mapping, list))]
+    return limit > 0 and all(nesting(item, limit - 1) for item in inner)
 
 
 class _Sketch:

@@ -55,6 +55,8 @@ class _Issued:
     expires: float
     client_id: str
     mark: str
+    good: Verdict
+    """While it is."""
     worth: Worth = Worth.GOOD
     """GOOD until it expires; anything else is for good."""
 
@@ -149,7 +151,8 @@ class TokenBook:
                 else:
                     claims["exp"] = str(expires)
         token = self._sign(claims)
-        self._issued[token] = _Issued(float(expires), client_id, fingerprint(token), worth)
+        mark = fingerprint(token)
+        self._issued[token] = _Issued(float(expires), client_id, mark, Verdict(Worth.GOOD, float(expires), mark), worth)
         self._newest[client_id] = token
         while len(self._issued) > MAX_BOOK:
             old, issued = self._issued.popitem(last=False)
@@ -167,7 +170,9 @@ class TokenBook:
             issued = self._issued.get(token)
         if issued is not None:
             worth = issued.worth
-            if worth is Worth.GOOD and wall >= issued.expires and self._accept != "expired":
+            if worth is Worth.GOOD:
+                if wall < issued.expires or self._accept == "expired":
+                    return issued.good
                 worth = Worth.EXPIRED
             return Verdict(worth, None if worth is Worth.NO_EXPIRY else issued.expires, issued.mark)
         mark = fingerprint(token)

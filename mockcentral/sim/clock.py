@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from heapq import heappop, heappush
+from itertools import count
 from typing import Any
 
 NEVER = float("inf")
@@ -20,13 +21,12 @@ class Clock:
         """How many actions happened."""
         self.until = -NEVER
         """Up to when whoever runs the clock wants to see nothing of what happens; see `Network._skim`."""
-        self._tie = 0
+        self._tie = count(1).__next__
         self._queue: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
 
     def at(self, when: float, action: Callable[..., None], *arguments: Any) -> None:
         """Plan an action; a time that has passed means now."""
-        self._tie += 1
-        heappush(self._queue, (when, self._tie, action, arguments))
+        heappush(self._queue, (when, self._tie(), action, arguments))
 
     @property
     def next_at(self) -> float:

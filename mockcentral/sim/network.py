@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -230,6 +231,8 @@ class Network:
         self._plan = clock.at
         self.central = central
         self.weather = weather
+        self._up_span = (weather.up.low, weather.up.high - weather.up.low)
+        self._down_span = (weather.down.low, weather.down.high - weather.down.low)
         self.recording = recording
         self.thrifty = thrifty
         self.wires: dict[int, Wire] = {}
@@ -331,8 +334,8 @@ class Network:
     def _up(self, wire: Wire, action: Any, *arguments: Any) -> None:
         if wire.cut_up:
             return
-        span = self.weather.up
-        at = self.clock.now + span.low + (span.high - span.low) * self._up_delay()
+        low, width = self._up_span
+        at = self.clock.now + low + width * self._up_delay()
         if at < wire.up_at:
             at = wire.up_at
         else:
@@ -342,8 +345,8 @@ class Network:
     def _down(self, wire: Wire, action: Any, *arguments: Any) -> None:
         if wire.cut_down or wire.holed:
             return
-        span = self.weather.down
-        at = self.clock.now + span.low + (span.high - span.low) * self._down_delay()
+        low, width = self._down_span
+        at = self.clock.now + low + width * self._down_delay()
         if at < wire.down_at:
             at = wire.down_at
         else:
@@ -362,6 +365,12 @@ class Network:
             if vanish:
                 self.cut(wire)
             self.hang_up(wire)
+
+    def calm(self) -> None:
+        """From now on no end is lost any more; delays stay as they are."""
+        weather = self.weather
+        if weather.lost_ends or weather.zombies:
+            self.weather = replace(weather, lost_ends=0.0, zombies=0.0)
 
     def cut(self, wire: Wire, *, up: bool = True, down: bool = True) -> None:
         """From now on nothing that is sent in these directions arrives."""
@@ -587,17 +596,15 @@ class Network:
         if wire.cut_up or wire.cut_down or wire.holed:
             self._guard(wire)
         if wire.up:
-            self._ask(wire, exchange, topic, query, token)
+            self._up(wire, self._asked, exchange, topic, query, token)
         else:
-            wire.waiting.append((self._ask, exchange, topic, query, token))
-
-    def _ask(self, wire: Wire, exchange: Exchange, topic: str, query: Query | None, token: str) -> None:
-        self._up(wire, self._asked, exchange, topic, query, token)
+            wire.waiting.append((self._up, self._asked, exchange, topic, query, token))
 
     def _asked(self, wire: Wire, exchange: Exchange, topic: str, query: Query | None, token: str) -> None:
         if wire.holed or wire.id not in self.wires:
             return
-        self._speaks(wire)
+        if not wire.speaking:
+            self._speaks(wire)
         now = self.clock.now
         if query is not None:
             answer, decision, facts = http.history(self.central, wire.id, topic, query, token, now, self.recording)

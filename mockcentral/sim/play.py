@@ -67,9 +67,10 @@ class Stage:
         """What happened so far besides the scenario."""
         client = plan.client
         topic = scenario.topics[0].name if scenario.topics else "none"
+        link = f"/management/v1/watchtopics/{topic}"
         self.client = WatchClient(
-            f"/management/v1/watchtopics/{topic}",
-            settings=make_settings(client),
+            link,
+            settings=make_settings(client, link),
             start=client.start,
             processing=Span(0.0, client.processing),
             save_time=client.save_time,

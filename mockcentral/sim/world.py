@@ -11,6 +11,7 @@ journal, byte for byte. The journal of a simulated run has the kinds and fields 
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -263,7 +264,7 @@ class SimWorld:
         """
         for rule in self.central.rules:
             self.central.disarm(rule.name)
-        self.network.weather = replace(self.network.weather, lost_ends=0.0, zombies=0.0)
+        self.network.calm()
         for seat in self.seats.values():
             seat.reachable = True
 
@@ -292,7 +293,12 @@ class SimWorld:
         return judge(self.records(), self.scenario, checks)
 
 
+_quoted = functools.lru_cache(maxsize=64)(json.dumps)
+
+
 def dummy_jwt(claims: Mapping[str, Any]) -> str:
     """A token that reads like a JWT and proves nothing; Central knows the tokens it issued by heart."""
-    text = f'{{"exp":{json.dumps(claims.get("exp"))},"sub":{json.dumps(claims["sub"])},"jti":"{claims["jti"]}"}}'
+    exp = claims.get("exp")
+    expires = repr(exp) if type(exp) in (int, float) else json.dumps(exp)  # the same text in a third of the time
+    text = f'{{"exp":{expires},"sub":{_quoted(claims["sub"])},"jti":"{claims["jti"]}"}}'
     return f"e30.{base64.urlsafe_b64encode(text.encode()).decode().rstrip('=')}.c2lt"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal, TypeAlias
 
 from watchmanager._core.record import Record
+from watchmanager._core.status import State
 from watchmanager._core.token import Credential
 from watchmanager.errors import SequenceExpired
 
@@ -79,7 +80,7 @@ class Resync(Record):
 class Entered(Record):
     """A state was entered; for logs and callbacks."""
 
-    state: str
+    state: State
     reason: str
 
 

@@ -56,7 +56,6 @@ from watchmanager._core.outbox import Outbox
 from watchmanager._core.status import State, WatchStatus
 from watchmanager._core.timers import Timer, Timers
 from watchmanager._core.token import Credential, refresh_after, retry_after
-from watchmanager._core.trace import Trace
 from watchmanager._core.watermark import Watermark
 from watchmanager.decisions import Decision, Raise, Retry, Stop
 from watchmanager.errors import (
@@ -77,6 +76,8 @@ from watchmanager.events import Event, Gap, GapReason, Item
 from watchmanager.policy import Backoff, Buffer, History, Keepalive
 
 _LIVE: Final = State.LIVE
+_FAILED: Final = State.FAILED
+_CLOSED: Final = State.CLOSED
 NONE: Final[tuple[Effect, ...]] = ()
 Effects = Sequence[Effect]
 
@@ -150,7 +151,6 @@ class Machine:
         self.state = State.IDLE
         self.watermark = Watermark()
         self.outbox = Outbox(settings.buffer.recent, self.watermark)
-        self.trace = Trace()
         self.error: BaseException | None = None
         """Why the machine failed; the consumer gets it after what is still in the outbox."""
         self.starved = False
@@ -171,6 +171,7 @@ class Machine:
         self._since = 0.0
         self._last_error: BaseException | None = None
         self._effects: list[Effect] = []
+        self._do = self._effects.append
 
         # stream
         self._stream = _Stream.NONE
@@ -249,37 +250,17 @@ class Machine:
         self._save_failures = 0
         self._unsaved = 0
 
-        self._handlers: dict[type[Any], Callable[[Any, float], None]] = {
-            happened.Start: self._on_start,
-            happened.Tick: self._on_tick,
-            happened.TokenFetched: self._on_token,
-            happened.TokenFailed: self._on_token_failed,
-            happened.StreamOpened: self._on_opened,
-            happened.EventReceived: self._on_event,
-            happened.PingReceived: self._on_ping,
-            happened.StreamBroken: self._on_broken,
-            happened.StreamEnded: self._on_ended,
-            happened.HistoryFetched: self._on_history,
-            happened.HistoryGone: self._on_gone,
-            happened.HistoryFailed: self._on_history_failed,
-            happened.Drained: self._on_drained,
-            happened.Resynced: self._on_resynced,
-            happened.Sought: self._on_sought,
-            happened.CheckpointSaved: self._on_saved,
-            happened.CheckpointFailed: self._on_save_failed,
-            happened.Crashed: self._on_crashed,
-            happened.Close: self._on_close,
-        }
-
     # ------------------------------------------------------------ the outside
     def handle(self, input: Input, now: float) -> Effects:
         """What to do about what happened. Never raises for anything a peer can cause."""
-        if self.state is State.CLOSED or (self.state is State.FAILED and type(input) not in _AFTERLIFE):
+        state = self.state
+        if state is _CLOSED or (state is _FAILED and type(input) not in _AFTERLIFE):
             return NONE
-        self._handlers[type(input)](input, now)
+        _HANDLERS[type(input)](self, input, now)
         if not self._effects:
             return NONE
-        effects, self._effects = self._effects, []
+        effects = tuple(self._effects)
+        self._effects.clear()
         return effects
 
     def deadline(self) -> float | None:
@@ -420,16 +401,12 @@ class Machine:
         return self.state is State.LIVE and not self.outbox.items
 
     # ------------------------------------------------------------ small words
-    def _do(self, effect: Effect) -> None:
-        self._effects.append(effect)
-
     def _enter(self, state: State, why: str, now: float) -> None:
         if state is not self.state:
-            self.trace.moved(now, self.state.value, state.value, why)
             self.state = state
             self._since = now
         self._why = why
-        self._do(do.Entered(state.value, why))
+        self._do(do.Entered(state, why))
 
     def _fail(self, error: BaseException, now: float) -> None:
         self._drop_stream()
@@ -1013,9 +990,11 @@ class Machine:
         """The page in rising order, nothing at or below the cursor; None after a failure. A server that answers a
         keyset query with old events only would be asked for ever, so that is an error.
         """
+        if not events:
+            return []
         floor = self._cursor if self._cursor is not None else 0
         fresh = sorted((event for event in events if event.sequence > floor), key=lambda event: event.sequence)
-        if events and not fresh:
+        if not fresh:
             self._history_trouble(
                 HistoryProtocolError(
                     f"history was asked for events after {floor} and answered with {len(events)} that are not newer",
@@ -1376,7 +1355,7 @@ class Machine:
 
     # ------------------------------------------------------------ token
     def _credential_is_good(self, now: float) -> bool:
-        if self._credential is None or self._credential == self._useless:
+        if self._credential is None or (self._useless is not None and self._credential == self._useless):
             return False
         return self._credential_expires is None or self._credential_expires - now > TOKEN_MARGIN
 
@@ -1558,3 +1537,25 @@ class Machine:
 
 _AFTERLIFE = frozenset({happened.Tick, happened.Close, happened.CheckpointSaved, happened.CheckpointFailed})
 """What still counts after a failure: the consumer is reading what is left, and its progress is worth saving."""
+
+_HANDLERS: dict[type[Any], Callable[[Machine, Any, float], None]] = {
+    happened.Start: Machine._on_start,
+    happened.Tick: Machine._on_tick,
+    happened.TokenFetched: Machine._on_token,
+    happened.TokenFailed: Machine._on_token_failed,
+    happened.StreamOpened: Machine._on_opened,
+    happened.EventReceived: Machine._on_event,
+    happened.PingReceived: Machine._on_ping,
+    happened.StreamBroken: Machine._on_broken,
+    happened.StreamEnded: Machine._on_ended,
+    happened.HistoryFetched: Machine._on_history,
+    happened.HistoryGone: Machine._on_gone,
+    happened.HistoryFailed: Machine._on_history_failed,
+    happened.Drained: Machine._on_drained,
+    happened.Resynced: Machine._on_resynced,
+    happened.Sought: Machine._on_sought,
+    happened.CheckpointSaved: Machine._on_saved,
+    happened.CheckpointFailed: Machine._on_save_failed,
+    happened.Crashed: Machine._on_crashed,
+    happened.Close: Machine._on_close,
+}

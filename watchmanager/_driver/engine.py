@@ -452,15 +452,15 @@ class Engine:
 
     def _entered(self, effect: do.Entered) -> None:
         if _LOGGERS["stream"].isEnabledFor(logging.INFO):
-            _LOGGERS["stream"].info("%s: %s, %s", self.topic, effect.state, effect.reason, extra=self._about())
-        if effect.state == State.LIVE.value:
+            _LOGGERS["stream"].info("%s: %s, %s", self.topic, effect.state.value, effect.reason, extra=self._about())
+        if effect.state is State.LIVE:
             self._diagnosis, self._examined = None, ""
         elif self._diagnosis is not None:
             self._attach()
         self._tell_watchers()
         if self._on_state is not None:
             try:
-                self._on_state(State(effect.state), effect.reason)
+                self._on_state(effect.state, effect.reason)
             except Exception:
                 _LOGGERS["stream"].exception("%s: on_state raised", self.topic, extra=self._about())
             except SystemExit as error:

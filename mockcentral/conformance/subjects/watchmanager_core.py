@@ -163,13 +163,12 @@ class WatchClient:
         self.error: BaseException | None = None
         """Why the last life failed."""
         self.on_saved: Callable[[int], None] | None = None
-        self._random = random or Random(0)  # each life draws from a stream of its own
         self._forget()
 
     @cached_property
     def machine(self) -> Machine:
         """Of this life; before the first one, a machine that nobody has started."""
-        return Machine(self.settings, self._random)
+        return Machine(self.settings, self._own_random or Random(0))
 
     def _forget(self) -> None:
         self._port: Port | None = None
@@ -312,35 +311,36 @@ class WatchClient:
             return
         self._busy = True
         try:
-            inputs = self._inputs
+            inputs, machine = self._inputs, self.machine
+            handle = machine.handle
             while True:
                 while inputs:
-                    for effect in self.machine.handle(inputs.popleft(), now):
+                    for effect in handle(inputs.popleft(), now):
                         _PERFORM[type(effect)](self, effect, now)
-                if self._unread and not self.machine.blocked:
+                if self._unread and not machine.blocked:
                     self._read(*self._unread.popleft(), now)
-                elif not self._work(now) and not inputs:
+                elif self._current is not None:
+                    break
+                elif machine.outbox.items:
+                    self._take_item(now)
+                elif machine.state is State.FAILED and self._saving is None:
+                    inputs.append(happened.Close())
+                else:
                     break
         finally:
             self._busy = False
 
-    def _work(self, now: float) -> bool:
-        """The application takes an item if it is free; False when there was nothing to do."""
+    def _take_item(self, now: float) -> None:
+        """The application, which is free, takes the next item."""
         machine = self.machine
-        if self._current is None and machine.outbox.items:
-            self._current = machine.take()
-            if (machine.starved or machine.blocked) and len(machine.outbox.items) <= machine.low_water:
-                self._inputs.append(happened.Drained())
-            span = self._processing
-            if span.high > 0:
-                self._done_at = now + span.pick(self._random)
-            else:
-                self._finish_item(now)
-            return True
-        if machine.state is State.FAILED and self._current is None and self._saving is None:
-            self._inputs.append(happened.Close())
-            return True
-        return False
+        self._current = machine.take()
+        if (machine.starved or machine.blocked) and len(machine.outbox.items) <= machine.low_water:
+            self._inputs.append(happened.Drained())
+        span = self._processing
+        if span.high > 0:
+            self._done_at = now + span.pick(self._random)
+        else:
+            self._finish_item(now)
 
     def _finish_item(self, now: float) -> None:
         assert self._current is not None
@@ -428,7 +428,7 @@ class WatchClient:
         self._inputs.append(happened.Resynced(effect.expired.server_max))
 
     def _entered(self, effect: do.Entered, now: float) -> None:
-        state = State(effect.state)
+        state = effect.state
         if self.states and self.states[-1][1] is state:
             return
         self.states.append((now, state))
@@ -521,7 +521,7 @@ _PERFORM: dict[type[Any], Callable[[WatchClient, Any, float], None]] = {
 }
 
 
-def make_settings(plan: ClientPlan) -> Settings:
+def make_settings(plan: ClientPlan, topic: str = "") -> Settings:
     """The machine's settings of a plan."""
     on_gone: Any = plan.on_gone
     history = None
@@ -533,7 +533,7 @@ def make_settings(plan: ClientPlan) -> Settings:
             overlap=plan.overlap,
         )
     return Settings(
-        topic="",
+        topic=topic,
         backoff=Backoff(maximum=plan.backoff, initial=min(0.5, plan.backoff)),
         keepalive=Keepalive(interval=plan.keepalive, timeout=plan.keepalive_timeout),
         buffer=Buffer(max_events=plan.max_events, recent=plan.recent),
