@@ -1,12 +1,13 @@
 """One event to many streams, beside grpc.aio.server; and what a stream costs that nothing happens on.
 
-    python benchmarks/fanout.py [--rounds 5] [--streams 1000 5000] [--idle 10000]
+    python benchmarks/fanout.py [--rounds 10] [--streams 1000 5000] [--idle 10000] [--idle-rounds 3]
 
 Needs Go: one client in Go, which does little but read frames, reads from both servers, each in a process of its own.
 
 * Fan-out: writes a second, from the moment before an event is published until the last stream has it; the first events
   warm up. Once with 100 streams on each connection, once with a connection for each stream.
-* Idle: what the fake's RSS grows by for each stream that watches, once with 100 on a connection, once with one.
+* Idle: what a server's RSS grows by for each stream that watches, once with 100 on a connection, once with one. A
+  fresh process each time, because memory that was given back once is not asked for again.
 
 Messages of the peer are raw bytes as large as the fake's, and the fake keeps its journal of each event meanwhile.
 """
@@ -57,7 +58,10 @@ async def stream(request_iterator, context):
     async for hello in request_iterator:
         break
     contexts.append(context)
-    await asyncio.Event().wait()
+    try:
+        await asyncio.Event().wait()
+    finally:
+        contexts.remove(context)
 class Everything(grpc.GenericRpcHandler):
     def service(self, details):
         return grpc.stream_stream_rpc_method_handler(stream)
@@ -155,17 +159,30 @@ def fan_out(program: str, rounds: int, streams: int, connections: int) -> None:
         print(f"{where}, {name:<11} {statistics.median(found):>9,.0f} writes/s  {spread}{more}", flush=True)
 
 
-def idle(program: str, streams: int, connections: int) -> None:
-    server = Server(FAKE)
+def idle(program: str, rounds: int, streams: int, connections: int) -> None:
+    commands = {"grpc.aio": (AIO, str(SIZE)), "mockcentral": (FAKE,)}
+    sizes: dict[str, list[float]] = {name: [] for name in commands}
+    for _ in range(rounds):
+        for name, command in commands.items():
+            sizes[name].append(growth(program, Server(*command), streams, connections))
+    ratio = statistics.median(sizes["mockcentral"]) / statistics.median(sizes["grpc.aio"])
+    for name, found in sizes.items():
+        more = f"  {ratio:.2f} of grpc.aio, goal below 6" if name == "mockcentral" else ""
+        where = f"{streams:>6} idle streams on {connections:>5} connections"
+        spread = f"({min(found):.1f} to {max(found):.1f})"
+        print(f"{where}, {name:<11} {statistics.median(found):.1f} KiB each  {spread}{more}", flush=True)
+
+
+def growth(program: str, server: Server, streams: int, connections: int) -> float:
+    """KiB a stream."""
     try:
         with watching(program, server, 100, 1):  # whatever the first streams make the server import or allocate
             pass
         before = server.rss()
         with watching(program, server, streams, connections):
-            each = (server.rss() - before) / streams
+            return (server.rss() - before) / streams
     finally:
         server.close()
-    print(f"{streams:>6} idle streams on {connections:>5} connections: {each:.1f} KiB each, goal below 6", flush=True)
 
 
 def main() -> None:
@@ -173,6 +190,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=10, help="events each figure is taken from (default: 10)")
     parser.add_argument("--streams", type=int, nargs="+", default=[1_000, 5_000], help="streams an event goes to")
     parser.add_argument("--idle", type=int, default=10_000, help="idle streams (default: 10000)")
+    parser.add_argument("--idle-rounds", type=int, default=3, help="times they are weighed (default: 3)")
     arguments = parser.parse_args()
     if shutil.which("go") is None:
         raise SystemExit("Go is not installed, and the client is written in Go")
@@ -185,7 +203,7 @@ def main() -> None:
             for connections in (streams // 100, streams):
                 fan_out(program, arguments.rounds, streams, connections)
         for connections in (arguments.idle // 100, arguments.idle):
-            idle(program, arguments.idle, connections)
+            idle(program, arguments.idle_rounds, arguments.idle, connections)
 
 
 if __name__ == "__main__":

@@ -5,10 +5,11 @@
 * Cold start: `python -m mockcentral --scenario calm` until its first line says where it is; the peer is a
   `grpc.aio.server` in a Python that does nothing else, until it has started.
 * A world made and destroyed by `mockcentral.World`, one by one, then many at once in this process; the peer is a
-  `grpc.aio.server` started and stopped.
+  `grpc.aio.server` started and stopped, then as many of them on one loop.
 * The harvester over HTTP/1.1 on one connection, pages of 100; the peer is the same page served by a Flask view that has
   it ready, on werkzeug's own server.
-* Publishing in the rules alone, one matching topic among 10, 1,000 and 100,000: microseconds an event.
+* Publishing in the rules alone, one matching topic among 10, 1,000 and 100,000: microseconds an event. The peer is what
+  a simple fake does: it looks through all filters, one after the other, and appends the event where one fits.
 """
 
 from __future__ import annotations
@@ -104,15 +105,33 @@ def one_grpc_server() -> float:
     return asyncio.run(main())
 
 
-def many_worlds(count: int) -> tuple[float, int]:
-    """Seconds until all of them listen, and how many threads there are then."""
+def many_worlds(count: int, threads: set[int]) -> float:
+    """Milliseconds for each until all of them listen; notes how many threads there are then."""
     start = time.perf_counter()
     with contextlib.ExitStack() as stack:
         worlds = [stack.enter_context(mockcentral.World(PLAIN)) for _ in range(count)]
         spent = time.perf_counter() - start
         for world in worlds:
             world.publish(CHANGE)
-        return spent, threading.active_count()
+        threads.add(threading.active_count())
+    return spent / count * 1e3
+
+
+def many_grpc_servers(count: int) -> float:
+    """The same of servers of `grpc.aio`."""
+
+    async def main() -> float:
+        start = time.perf_counter()
+        servers = [grpc.aio.server() for _ in range(count)]
+        for server in servers:
+            server.add_insecure_port("127.0.0.1:0")
+            await server.start()
+        spent = time.perf_counter() - start
+        for server in servers:
+            await server.stop(None)
+        return spent / count * 1e3
+
+    return asyncio.run(main())
 
 
 def harvester(pages: int) -> float:
@@ -176,15 +195,19 @@ def bare_flask(pages: int) -> float:
         server.server_close()
 
 
-def publish(topics: int, events: int = 2_000) -> float:
-    """Microseconds for one event that one of so many topics wants."""
-    many = tuple(
+def many_topics(count: int) -> tuple[Topic, ...]:
+    return tuple(
         Topic(
             name=f"topic-{number}",
             filters=(Filter(kind="APIService", scope=FilterScope(kind="Environment", name=f"env-{number}")),),
         )
-        for number in range(topics)
+        for number in range(count)
     )
+
+
+def publish(topics: int, events: int = 2_000) -> float:
+    """Microseconds for one event that one of so many topics wants."""
+    many = many_topics(topics)
     world = SimWorld(replace(PLAIN, topics=many), lean=True)
     change = {**CHANGE, "scope": f"Environment/env-{topics // 2}"}
     world.publish([change] * 50)
@@ -195,9 +218,33 @@ def publish(topics: int, events: int = 2_000) -> float:
     return spent / events * 1e6
 
 
+def look_through(topics: int, steps: int = 200_000) -> float:
+    """The same of a list of filters: as many events as come to so many steps."""
+    many = [(topic, list[dict[str, str]]()) for topic in many_topics(topics)]
+    change = {**CHANGE, "scope": f"Environment/env-{topics // 2}", "group": "management"}
+    kind, name = change["scope"].split("/")
+    events = max(1, steps // topics)
+    start = time.process_time()
+    for _ in range(events):
+        for topic, log in many:
+            for wanted in topic.filters:
+                if (
+                    change["type"] in wanted.type
+                    and wanted.group in ("*", change["group"])
+                    and wanted.kind in ("*", change["kind"])
+                    and wanted.name in ("*", change["name"])
+                    and (wanted.scope is None or (wanted.scope.kind == kind and wanted.scope.name in ("*", name)))
+                ):
+                    log.append(change)
+                    break
+    spent = time.process_time() - start
+    assert sum(len(log) for _, log in many) == events, "no topic wanted it"
+    return spent / events * 1e6
+
+
 def show(name: str, found: list[float], unit: str, goal: str = "", peer: list[float] | None = None) -> float:
     middle = statistics.median(found)
-    ratio = f"  ratio {middle / statistics.median(peer):.2f}" if peer else ""
+    ratio = f"  ratio {middle / statistics.median(peer):.2g}" if peer else ""
     print(f"{name:<42} {middle:>10,.1f} {unit}  ({min(found):,.1f} to {max(found):,.1f}){ratio}  {goal}", flush=True)
     return middle
 
@@ -227,8 +274,10 @@ def main() -> None:
     ours, peer = times(rounds * 10, lambda: one_world() * 1e3, lambda: one_grpc_server() * 1e3)
     show("grpc.aio.server, start and stop", peer, "ms")
     show("a world, made and destroyed", ours, "ms", "goal 5 ms", peer)
-    spent, threads = many_worlds(arguments.worlds)
-    print(f"{arguments.worlds} worlds at once: {spent / arguments.worlds * 1e3:.1f} ms each, {threads} threads")
+    count, threads = arguments.worlds, set[int]()
+    ours, peer = times(rounds, lambda: many_worlds(count, threads), lambda: many_grpc_servers(count))
+    show(f"{count} servers of grpc.aio at once, each", peer, "ms")
+    show(f"{count} worlds at once, each", ours, "ms", f"with {max(threads)} threads", peer)
 
     ours, peer = times(rounds, lambda: harvester(100), lambda: bare_flask(100))
     show("flask, the same page", peer, "events/s")
@@ -236,8 +285,9 @@ def main() -> None:
 
     first = 0.0
     for topics in arguments.topics:
-        (found,) = times(min(rounds, 3), lambda topics=topics: publish(topics))  # type: ignore[misc]
-        middle = show(f"publish, {topics:,} topics, 1 of them matches", found, "us")
+        found, peer = times(rounds, lambda: publish(topics), lambda: look_through(topics))  # noqa: B023
+        show(f"looking through {topics:,} topics", peer, "us")
+        middle = show(f"publish, {topics:,} topics, 1 of them matches", found, "us", "", peer)
         first = first or middle
         if middle != first:
             print(f"{'':<42} {middle / first:>10.2f} times the first  goal below 2")
