@@ -238,13 +238,16 @@ def is_subresource(key: str) -> bool:
     return key not in _OWN
 
 
+_FLAT = frozenset({str, int, float, bool, type(None)})
+
+
 def nesting(value: Any, limit: int = MAX_NESTING) -> bool:
     """Whether a JSON value nests no deeper than `limit`."""
     if isinstance(value, Mapping):
         value = value.values()
     elif not isinstance(value, list):
         return True
-    inner = [item for item in value if isinstance(item, (Mapping, list))]
+    inner = [item for item in value if type(item) not in _FLAT]
     return limit > 0 and all(nesting(item, limit - 1) for item in inner)
 
 

@@ -39,7 +39,7 @@ from mockcentral._core.actions import (
     StopListening,
 )
 from mockcentral._core.calls import WATCH_PATH, WatchRequest
-from mockcentral._core.central import Central
+from mockcentral._core.central import Central, Issue
 from mockcentral._core.events import TopicEvent
 from mockcentral._core.harvester import Query
 from mockcentral.sim import http
@@ -250,9 +250,19 @@ class Network:
         if self._flushing:
             return
         central = self.central
+        if issues := central.orders():
+            self._carry_out(issues)
+        deadline = central.deadline()
+        if deadline is not None and deadline < self._central_planned:
+            self._central_planned = deadline
+            self.clock.at(deadline, self._tick, deadline)
+
+    def _carry_out(self, issues: list[Issue]) -> None:
+        """These orders, and those that come of it."""
+        central = self.central
         self._flushing = True
         try:
-            while issues := central.orders():
+            while issues:
                 receipts = []
                 for order, rule in issues:
                     kind = type(order)
@@ -264,12 +274,9 @@ class Network:
                             receipts.append((order, rule))
                 for order, rule in receipts:
                     central.performed(order, rule, self.clock.now)
+                issues = central.orders()
         finally:
             self._flushing = False
-        deadline = central.deadline()
-        if deadline is not None and deadline < self._central_planned:
-            self._central_planned = deadline
-            self.clock.at(deadline, self._tick, deadline)
 
     def _tick(self, planned: float) -> None:
         if planned == self._central_planned:

@@ -103,12 +103,10 @@ class Promises:
     def _published(self) -> list[int]:
         """Sequences of everything published for the client's topic."""
         published = self._world.published
-        topic = self._client.topic
-        while self._read < len(published):
-            sequence, topics = published[self._read]
-            self._read += 1
-            if topic in topics:
-                self._owed.append(sequence)
+        if self._read < len(published):
+            topic = self._client.topic
+            self._owed += [sequence for sequence, topics in published[self._read :] if topic in topics]
+            self._read = len(published)
         return self._owed
 
     def _saved(self, checkpoint: int) -> None:
@@ -162,11 +160,10 @@ class Promises:
         seen = self._seen
         if self._silent or self._holes:
             low = max(low, bisect_right(owed, self._world.central.log.purged_through))
-        return [
-            sequence
-            for sequence in owed[low:high]
-            if sequence not in seen and not any(after < sequence <= to for after, to in self._gaps)
-        ]
+        missing = [sequence for sequence in owed[low:high] if sequence not in seen]
+        if missing and self._gaps:
+            return [each for each in missing if not any(after < each <= to for after, to in self._gaps)]
+        return missing
 
     def check_complete(self) -> None:
         """Everything owed is there. Raises `Broken`."""
