@@ -205,7 +205,7 @@ class AsyncWatchManager:
         "skip" to its newest event or go on with the "earliest" kept one (both deliver a `Gap`), or call a function with
         the error: what it returns is the sequence to go on after, None for the server's newest. `on_poison`, when an
         event can be read neither from the stream nor from history: "raise" what is wrong with it, or "skip" it and
-        deliver a `Gap`. `on_error` is asked about every error that ends a stream or a request, with the number of
+        deliver a `Gap`. `on_error` is asked about every other error that ends a stream or a request, with the number of
         errors in a row (without a word from the server between them): it returns `Retry(delay)`, `Raise()`, `Stop()`,
         or None for what we would do. It runs in the loop: decide, do not wait. `commit`: "on_next" counts an event as
         processed when the next one is asked for; "manual" waits for `commit(event)`. Raises ConfigError, InvalidTopic,
@@ -335,8 +335,9 @@ class AsyncWatchManager:
         return self._route.explain()
 
     async def diagnose(self, topic: str | None = None) -> Diagnosis:
-        """Walk the way to the server step by step, from its name to reading `topic` (a selfLink; None: up to the
-        token), and tell which step fails. Never raises for a failed step. No step takes longer than `connect_timeout`.
+        """Walk the way to the server step by step, from its name to reading `topic` (a name or selfLink; None: up to
+        the token), and tell which step fails. Never raises for a failed step, InvalidTopic for what can be no topic. No
+        step takes longer than `connect_timeout`.
         """
         from watchmanager._driver.probe import diagnose
 
@@ -351,7 +352,7 @@ class AsyncWatchManager:
         return await diagnose(
             self._route,
             token=token,
-            topic=topic,
+            topic=None if topic is None else topic_link(topic),
             tenant=self._tenant,
             history=self._history_route,
             history_url=url,

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 from watchmanager._core.proxies import redact
 from watchmanager._core.token import REFRESH_AT, Credential, Skew
-from watchmanager._driver.http import learn_clock, retry_after
+from watchmanager._driver.http import MAX_WORDS, BrokenOff, TooLarge, learn_clock, retry_after, whole_answer
 from watchmanager._driver.workers import Outcome, call
 from watchmanager.errors import ConfigError, TokenExpired, TokenProviderError, WatchError
 from watchmanager.policy import TLS, Proxy
@@ -112,14 +112,19 @@ class TokenSource:
         *,
         timeout: float = 60.0,
         wall: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
         ask_clock: Callable[[Skew], Awaitable[None]] | None = None,
     ) -> None:
         self._provider = provider
         self._timeout = timeout
         self._wall = wall
+        self._clock = clock
         self._ask_clock = ask_clock
         self._token: Token | None = None
-        self._fetched_at = 0.0
+        self._arrival: tuple[float | None, float, float] = (None, 0.0, 0.0)
+        """What was left of the token when it came, the monotonic time then, and the skew known then: the wall clock may
+        be set meanwhile.
+        """
         self._task: asyncio.Task[Token] | None = None
         self.fixed = isinstance(provider, (str, Token))
         self.skew = provider.skew if isinstance(provider, ClientCredentials) else Skew()
@@ -142,17 +147,13 @@ class TokenSource:
     async def get(self, instead_of: Credential | None) -> tuple[Credential, float | None]:
         """A token that differs from `instead_of` if one is to be had, and its remaining life in seconds."""
         token = self._token
-        if (
-            token is None
-            or not self._fresh(token)
-            or (instead_of is not None and instead_of == Credential(token.value))
-        ):
+        if token is None or not self._fresh() or (instead_of is not None and instead_of == Credential(token.value)):
             self._respect_busy()
             if self._task is None or self._task.done():
                 self._task = asyncio.ensure_future(self._fetch(fresh=instead_of is not None))
             # Shielded: one watch that is closed must not take the token from the others.
             token = await asyncio.shield(self._task)
-        return Credential(token.value), self._life(token)
+        return Credential(token.value), self._left()
 
     def _respect_busy(self) -> None:
         """A provider that said when to ask again is not asked before, by whatever watch."""
@@ -173,14 +174,19 @@ class TokenSource:
             await asyncio.gather(task, return_exceptions=True)
 
     def _life(self, token: Token) -> float | None:
+        """Of one that has just come."""
         return None if token.expires_at is None else token.expires_at - self._wall() - self.skew.seconds
 
-    def _fresh(self, token: Token) -> bool:
-        life = self._life(token)
-        if life is None or token.expires_at is None:
+    def _left(self) -> float | None:
+        """Of the one we have."""
+        life, then, skew = self._arrival
+        return None if life is None else life - (self._clock() - then) - (self.skew.seconds - skew)
+
+    def _fresh(self) -> bool:
+        left, (life, _, skew) = self._left(), self._arrival
+        if left is None or life is None:
             return True
-        whole = token.expires_at - self._fetched_at - self.skew.seconds
-        return life > whole * (1.0 - REFRESH_AT)
+        return left > (life - (self.skew.seconds - skew)) * (1.0 - REFRESH_AT)
 
     async def _fetch(self, fresh: bool) -> Token:
         try:
@@ -210,7 +216,7 @@ class TokenSource:
             ended.retryable = not self.fixed
             raise ended
         self._token = token
-        self._fetched_at = self._wall()
+        self._arrival = (life, self._clock(), self.skew.seconds)
         return token
 
     async def _call(self, fresh: bool) -> Outcome:
@@ -318,42 +324,47 @@ class ClientCredentials:
         """
         import httpx
 
+        from watchmanager._driver.dial import TimeUp
+
         url = f"{self._audience}/protocol/openid-connect/token"
         before = self.skew.seconds
         try:
             async with self._route.http_client(timeout=self._timeout) as client:
-                response = await self._ask(client, url)
+                response, body = await self._ask(client, url)
                 if response.status_code in (400, 401, 403) and abs(self.skew.seconds - before) > SKEW_WORTH_A_TRY:
-                    response = await self._ask(client, url)
+                    response, body = await self._ask(client, url)
+        except TimeUp:
+            raise TokenProviderError(f"the token endpoint {url} did not answer within {self._timeout:g} s") from None
+        except (BrokenOff, TooLarge) as error:
+            raise TokenProviderError(f"the answer of the token endpoint {url} cannot be read: {error}") from error
         except (httpx.HTTPError, OSError) as error:
             raise TokenProviderError(
                 f"the token endpoint {url} cannot be reached: {type(error).__name__}: {error}"
             ) from error
-        return self._read(response, url)
+        return self._read(response, body, url)
 
-    async def _ask(self, client: httpx.AsyncClient, url: str) -> httpx.Response:
+    async def _ask(self, client: httpx.AsyncClient, url: str) -> tuple[httpx.Response, bytes]:
         form = {
             "grant_type": "client_credentials",
             "client_assertion_type": ASSERTION_TYPE,
             "client_assertion": self.assertion(),
         }
         began = self._wall()
-        response = await client.post(url, data=form)
+        question = client.build_request("POST", url, data=form)
+        response, body = await whole_answer(client, question, seconds=self._timeout, most=MAX_WORDS)
         learn_clock(self.skew, response.headers, began, self._wall())
-        return response
+        return response, body
 
-    def _read(self, response: httpx.Response, url: str) -> Token:
+    def _read(self, response: httpx.Response, body: bytes, url: str) -> Token:
         if response.status_code != 200:
-            failure = TokenProviderError(
-                f"the token endpoint {url} answered {response.status_code}{_reason(response.content)}"
-            )
+            failure = TokenProviderError(f"the token endpoint {url} answered {response.status_code}{_reason(body)}")
             failure.retry_after = retry_after(response.headers.get("Retry-After"), self._now())
             raise failure
         try:
-            answer = response.json()
+            answer = json.loads(body)
             value = answer["access_token"]
             life = answer.get("expires_in")
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise TokenProviderError(f"the token endpoint {url} answered 200 without an access_token") from None
         if not isinstance(value, str):
             raise TokenProviderError(f"the token endpoint {url} answered with an access_token that is no text")

@@ -54,7 +54,6 @@ class WatchError(Exception):
     """
 
     retryable = False
-    retry_after: float | None = None
 
     def __init__(
         self,
@@ -65,8 +64,10 @@ class WatchError(Exception):
         topic: str = "",
         sequence: int | None = None,
         attempt: int | None = None,
+        retry_after: float | None = None,
     ) -> None:
         super().__init__(message)
+        self.retry_after = retry_after
         self.code = code
         self.details = details
         self.topic = topic
@@ -201,14 +202,15 @@ class HistoryError(WatchError):
         retryable: bool = True,
         details: str = "",
     ) -> None:
-        super().__init__(message, details=details)
+        super().__init__(message, details=details, retry_after=retry_after)
         self.status = status
-        self.retry_after = retry_after
         self.retryable = retryable
 
 
 class HistoryUnreachable(HistoryError, ConnectError):
-    """No connection to the history service. Its `diagnosis` follows as that of any ConnectError."""
+    """No connection to the history service, or one that ended before any answer. Its `diagnosis` follows as that of any
+    ConnectError.
+    """
 
 
 class HistoryProtocolError(HistoryError):

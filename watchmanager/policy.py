@@ -66,7 +66,8 @@ class Keepalive:
 
     `interval` and `timeout`: an HTTP/2 PING every `interval` seconds, the connection is dead when no ack came within
     `timeout`; 50 and 10 as the Go client. `silence`: the stream is replaced when the server said nothing for that long;
-    "auto" learns the rhythm of its PING events and allows 2.5 times that (never below `silence_minimum`), None never.
+    "auto" learns the rhythm of its PING events and allows 2.5 times that (never below `silence_minimum`), None never. A
+    number must be well above that rhythm, or streams are replaced that have nothing wrong with them.
     """
 
     interval: float = 50.0

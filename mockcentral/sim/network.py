@@ -186,10 +186,10 @@ class Seat:
         if found is not None:
             self.network.cancel(found)
 
-    def renew(self, keepalive: float) -> None:
-        if self.party.keepalive is not None:
-            interval, timeout = self.party.keepalive
-            self.keepalive = (interval * keepalive, timeout)
+    def renew(self, *, slower: bool = False) -> None:
+        if slower and self.keepalive is not None and self.party.keepalive is not None:
+            interval, timeout = self.keepalive
+            self.keepalive = (min(2.0 * interval, 64.0 * self.party.keepalive[0]), timeout)
         wire, self.channel = self.channel, None
         if wire is not None and not wire.streams:
             self.network.hang_up(wire)

@@ -55,8 +55,10 @@ class Port(Protocol):
     def cancel(self, stream: int) -> None:
         """End a call."""
 
-    def renew(self, keepalive: float) -> None:
-        """Drop the connection; the next stream gets a new one, with a ping interval multiplied by `keepalive`."""
+    def renew(self, *, slower: bool = False) -> None:
+        """Drop the connection; the next stream gets a new one, if `slower` with twice the ping interval (at most 64
+        times the party's own).
+        """
 
     def history(self, request: int, topic: str, query: Query, token: str) -> None:
         """Ask for a page of a topic's history (protocol section 3). `query.asked_after` is the client's lower bound."""

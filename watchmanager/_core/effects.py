@@ -44,9 +44,11 @@ class CloseStream(Record):
 
 
 class RenewChannel(Record):
-    """Drop the connection for the next stream: fresh DNS, proxy, sockets; `keepalive` multiplies the ping interval."""
+    """The next stream gets another connection than the newest one had: fresh DNS, proxy, sockets. `slower`: the server
+    finds PINGs as frequent as there too many.
+    """
 
-    keepalive: float = 1.0
+    slower: bool = False
 
 
 class FetchHistory(Record):

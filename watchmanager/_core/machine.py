@@ -61,6 +61,7 @@ from watchmanager.decisions import Decision, Raise, Retry, Stop
 from watchmanager.errors import (
     ConfigError,
     ConnectTimeout,
+    DecodeError,
     EventTooLarge,
     HandlerError,
     HistoryError,
@@ -181,7 +182,6 @@ class Machine:
         self._alive_at: float | None = None
         self._pacer = Pacer(settings.backoff, random)
         self._connect_failures = 0
-        self._keepalive_factor = 1.0
         self._opens = 0  # streams that stood so far
         self._troubles = 0  # errors in a row, as `on_error` counts them
         self._pings = 0
@@ -195,11 +195,12 @@ class Machine:
         self._gap_after: int | None = None  # a gap whose end the next page will tell
         self._verified = 0
         self._since_verified = 0
+        self._lost: deque[str] = deque(maxlen=1000)
+        """Names of events of history without a readable number that were told of."""
         self._forgotten = -1
         """History said that it no longer reaches back to here: it is not asked from there again (protocol 7.1 C29)."""
         self._contiguous = True  # what is being read began at `verified`, so it may move it
         self._buffer: dict[int, Event] = {}
-        self._unnumbered: list[Event] = []
         self._buffer_bytes = 0
         self._graced = False
         self._awaiting_word = False
@@ -354,8 +355,10 @@ class Machine:
             elif self._timers.at(Timer.CHECKPOINT) is None:
                 self._timers.set(Timer.CHECKPOINT, now + self._settings.checkpoint_interval)
 
-    def status(self, wall_minus_now: float = 0.0) -> WatchStatus:
-        """A picture; `wall_minus_now` turns times of `now` into whatever the caller counts in."""
+    def status(self, wall_minus_now: float = 0.0, *, keepalive_factor: float = 1.0) -> WatchStatus:
+        """A picture; `wall_minus_now` turns times of `now` into whatever the caller counts in. `keepalive_factor`: how
+        many times slower than the settings say the channel sends its PINGs.
+        """
 
         def wall(at: float | None) -> float | None:
             return None if at is None else at + wall_minus_now
@@ -386,10 +389,14 @@ class Machine:
             audits=self._audits,
             pings=self._pings,
             ping_interval=self._ping_interval,
-            keepalive=self._settings.keepalive.interval * self._keepalive_factor,
-            dead_peer_bound=self._dead_peer_bound,
+            keepalive=self._settings.keepalive.interval * keepalive_factor,
+            dead_peer_bound=self._dead_peer_bound(keepalive_factor),
             handed_out=self._ticket,
         )
+
+    @property
+    def buffer(self) -> Buffer:
+        return self._settings.buffer
 
     @property
     def without_history(self) -> bool:
@@ -418,10 +425,9 @@ class Machine:
         self.starved = self.blocked = False
         self._do(do.Finished(error))
 
-    @property
-    def _dead_peer_bound(self) -> float:
+    def _dead_peer_bound(self, keepalive_factor: float) -> float:
         keepalive = self._settings.keepalive
-        bound = keepalive.interval * self._keepalive_factor + keepalive.timeout
+        bound = keepalive.interval * keepalive_factor + keepalive.timeout
         silence = self._silence_limit
         return bound if silence is None else min(bound, silence)
 
@@ -628,6 +634,11 @@ class Machine:
         if not self._is_current(received.attempt):
             return
         event = received.event
+        if event.sequence <= 0 and self._settings.history is not None:
+            # History has it with its number; delivered from here as well it would come twice.
+            broken = DecodeError(f"the stream brought an event without a sequence ({event.id or 'without an id'})")
+            self._replace_stream(broken, now)
+            return
         if self.state is State.LIVE:
             self._word(now)
             self._since_verified += 1
@@ -637,10 +648,7 @@ class Machine:
                 self._suspect_regression(now)
             self._check_room(now)
             return
-        if event.sequence <= 0:
-            self._unnumbered.append(event)
-            self._buffer_bytes += event.size
-        elif event.sequence in self._buffer:
+        if event.sequence in self._buffer:
             self.outbox.duplicates += 1
         else:
             self._buffer[event.sequence] = event
@@ -666,7 +674,7 @@ class Machine:
         if not self._is_current(broken.attempt):
             return
         if self._settings.history is None:
-            self._poisoned(broken.error, now)
+            self._poisoned_on_stream(broken.error, now)
         else:
             # History may have the same event in a readable form, so the stream is given up, not the event.
             self._replace_stream(broken.error, now)
@@ -702,16 +710,15 @@ class Machine:
             self._enter(State.CONNECTING, f"the other stream is not yet open: {verdict.error}", now)
             return
         if isinstance(verdict.error, EventTooLarge) and self._settings.history is None:
-            self._poisoned(verdict.error, now)
+            self._poisoned_on_stream(verdict.error, now)
             if self.state is State.FAILED:
                 return
         if verdict.eager_pings:
-            self._keepalive_factor = min(self._keepalive_factor * 2.0, 64.0)
             self._do(do.Log("stream", "warning", f"{verdict.error}; pinging half as often from now on"))
-            self._do(do.RenewChannel(self._keepalive_factor))
+            self._do(do.RenewChannel(slower=True))
         if verdict.remedy is Remedy.TOKEN:
             if stuck:
-                self._do(do.RenewChannel(self._keepalive_factor))
+                self._do(do.RenewChannel())
             self._token_refused(verdict.error, now, lived=lived, heard=heard)
             return
         if stuck or not connected:
@@ -727,14 +734,21 @@ class Machine:
     def _connect_failed(self, stuck: bool) -> None:
         self._connect_failures += 1
         if stuck or self._connect_failures % CONNECT_FAILURES_PER_CHANNEL == 0:
-            self._do(do.RenewChannel(self._keepalive_factor))
+            self._do(do.RenewChannel())
 
     def _replace_stream(self, error: WatchError, now: float) -> None:
         """Give up a stream that still stands."""
+        attempt = self.attempt
         lived = now - self._opened_at if self._opened_at is not None else 0.0
         heard = self._heard
         self._drop_stream()
+        error.topic, error.attempt = self._settings.topic, attempt
+        error.retryable = True
         self._last_error = error
+        if isinstance(error, PeerUnresponsive):
+            # Whoever answers the PINGs of HTTP/2 need not be the one who is silent: over the same connection the next
+            # stream would only be as silent.
+            self._do(do.RenewChannel())
         self._suspect_history(error)
         self._back_off(self._pacer.ended(heard=heard, lived=lived), error, now)
 
@@ -759,7 +773,6 @@ class Machine:
         self.blocked = False
         # What the stream brought and history did not yet confirm is still in history.
         self._buffer.clear()
-        self._unnumbered.clear()
         self._buffer_bytes = 0
         self._owed.clear()
         self._timers.clear(Timer.CONNECT, Timer.GRACE, Timer.SILENCE, Timer.OWED, Timer.AUDIT, Timer.DOUBT)
@@ -828,22 +841,25 @@ class Machine:
             self._finish(now, f"closed on account of: {error}")
 
     # ------------------------------------------------------------ poison
-    def _poisoned(self, error: WatchError, now: float, sequence: int | None = None) -> None:
-        """An event cannot be read, neither here nor there. Without a number it is somewhere after the highest."""
+    def _poisoned(self, error: WatchError, now: float, after: int, through: int) -> None:
+        """An event cannot be read, neither here nor there; it has a number above `after`, and not above `through`."""
+        error.topic = self._settings.topic
         self._last_error = error
         if self._settings.on_poison == "raise":
             self._fail(error, now)
-        elif sequence is None:
-            self._put_gap(self.outbox.highest, self.outbox.highest, GapReason.POISON)
         else:
-            self._put_gap(sequence - 1, sequence, GapReason.POISON)
-            self.outbox.pass_over(sequence)
+            self._put_gap(after, through, GapReason.POISON)
+
+    def _poisoned_on_stream(self, error: WatchError, now: float) -> None:
+        """The same without a history: it is the next after the highest, whatever its number."""
+        after = self.outbox.highest
+        self._poisoned(error, now, after, after + 1)
 
     # ------------------------------------------------------------ room
     def _check_room(self, now: float) -> None:
         buffer = self._settings.buffer
         outbox = self.outbox
-        waiting = len(outbox.items) + len(self._buffer) + len(self._unnumbered)
+        waiting = len(outbox.items) + len(self._buffer)
         if waiting < buffer.max_events and outbox.bytes + self._buffer_bytes < buffer.max_bytes:
             return
         if buffer.on_overflow == "block" or self._settings.history is None:
@@ -946,9 +962,18 @@ class Machine:
             return
         self._history_pacer.succeeded()
         self._history_refusals = 0
-        events: Sequence[Event | Poison] = [*fetched.events, *fetched.poison] if fetched.poison else fetched.events
+        events: Sequence[Event | Poison] = fetched.events
+        lost: list[Poison] = []
+        if fetched.poison:
+            lost = [each for each in fetched.poison if each.before is not None]
+            events = [*fetched.events, *(each for each in fetched.poison if each.before is None)]
         if asked in (_Asked.POSITION, _Asked.REGRESSION, _Asked.GONE):
             newest = max((event.sequence for event in events), default=None)
+            if newest is None and lost:
+                unknown = HistoryProtocolError(f"history's newest event cannot be placed: {lost[0].error}", status=200)
+                unknown.retryable = True
+                self._history_trouble(unknown, now)
+                return
             if newest is not None:
                 self._server_max = max(self._server_max, newest)
             if asked is _Asked.POSITION:
@@ -961,7 +986,7 @@ class Machine:
             else:
                 self._judge_regression(newest, now)
             return
-        ordered = self._ordered(events, now)
+        ordered = self._ordered(events, lost, now)
         if ordered is None:
             return
         if asked is _Asked.AUDIT and self.state is State.LIVE:
@@ -974,8 +999,9 @@ class Machine:
                     return
             else:
                 self._emit_from_history(event, now)
-        if ordered:
-            self._cursor = max(self._cursor or 0, ordered[-1].sequence)
+        last = _last_number(ordered)
+        if last is not None:
+            self._cursor = max(self._cursor or 0, last)
             if self._contiguous:
                 self._verified = self._cursor
                 self._since_verified = 0
@@ -986,15 +1012,18 @@ class Machine:
         else:
             self._reached_end(now)
 
-    def _ordered(self, events: Sequence[Event | Poison], now: float) -> list[Event | Poison] | None:
+    def _ordered(
+        self, events: Sequence[Event | Poison], lost: Sequence[Poison], now: float
+    ) -> list[Event | Poison] | None:
         """The page in rising order, nothing at or below the cursor; None after a failure. A server that answers a
-        keyset query with old events only would be asked for ever, so that is an error.
+        keyset query with old events only would be asked for ever, so that is an error. What is lost without a number
+        takes its place once, and is left out when it is seen again.
         """
-        if not events:
+        if not events and not lost:
             return []
         floor = self._cursor if self._cursor is not None else 0
         fresh = sorted((event for event in events if event.sequence > floor), key=lambda event: event.sequence)
-        if not fresh:
+        if not fresh and not lost:
             self._history_trouble(
                 HistoryProtocolError(
                     f"history was asked for events after {floor} and answered with {len(events)} that are not newer",
@@ -1003,6 +1032,11 @@ class Machine:
                 now,
             )
             return None
+        if lost:
+            # What ends a page comes again at the head of the next one, and its neighbour behind it with it.
+            new = [each for each in lost if each.key not in self._lost and not (fresh and each.before == -1)]
+            fresh += [Poison(max(each.sequence, floor), each.error, each.before, each.key) for each in new]
+            fresh.sort(key=lambda each: (each.sequence, _is_lost(each)))
         return fresh
 
     def _arrive(self, sequence: int, now: float) -> None:
@@ -1019,6 +1053,9 @@ class Machine:
             self._fix_position_quietly(sequence - 1, now)
 
     def _emit_poison(self, poison: Poison, now: float) -> None:
+        if poison.before is not None:
+            self._leave_out(poison, poison.before, now)
+            return
         self._arrive(poison.sequence, now)
         event = self._buffer.pop(poison.sequence, None)
         if event is not None:
@@ -1026,7 +1063,19 @@ class Machine:
             self._buffer_bytes -= event.size
             self.outbox.accept(event)
         elif poison.sequence not in self.outbox.window:
-            self._poisoned(poison.error, now, poison.sequence)
+            self._poisoned(poison.error, now, poison.sequence - 1, poison.sequence)
+            self.outbox.pass_over(poison.sequence)
+
+    def _leave_out(self, poison: Poison, before: int, now: float) -> None:
+        """An event of history whose number cannot be read: all that is known is what stands beside it."""
+        self._lost.append(poison.key)
+        after = poison.sequence or max(0, before - 2)
+        through = before - 1 if before > 0 else after + 1
+        if through > after or self._settings.on_poison == "raise":
+            self._poisoned(poison.error, now, after, through)
+            return
+        self._last_error = poison.error
+        self._do(do.Log("history", "warning", f"left out, it stands between {after} and {before}: {poison.error}"))
 
     def _emit_from_history(self, event: Event, now: float) -> None:
         self._arrive(event.sequence, now)
@@ -1076,10 +1125,7 @@ class Machine:
             self._since_verified += 1
             if not self.outbox.accept(self._buffer[sequence]):
                 self.outbox.duplicates += 1
-        for event in self._unnumbered:
-            self.outbox.accept(event)
         self._buffer.clear()
-        self._unnumbered.clear()
         self._buffer_bytes = 0
         self._unconfirmed = not self._heard
         self.ever_live = True
@@ -1112,6 +1158,11 @@ class Machine:
         outbox = self.outbox
         news = 0
         for event in events:
+            if _is_lost(event):
+                self._emit_poison(event, now)  # type: ignore[arg-type]
+                if self.state is State.FAILED:
+                    return
+                continue
             ahead = event.sequence > outbox.highest
             if ahead and self._audit_gapped:
                 # What lies between may be gone. Only the stream can say that nothing does; a catch-up says what to do.
@@ -1137,8 +1188,9 @@ class Machine:
                         f"sequence {event.sequence} was missing on the stream; recovered from history",
                     )
                 )
-        if events and not (self._audit_gapped and self._owed):
-            self._cursor = self._verified = max(self._verified, events[-1].sequence)
+        last = _last_number(events)
+        if last is not None and not (self._audit_gapped and self._owed):
+            self._cursor = self._verified = max(self._verified, last)
             self._since_verified = 0
             # Further until a page is empty, or ends with what the stream has brought since: then the stream is alive.
             if (self._cursor <= self._audit_until or news) and self._has_room():
@@ -1301,6 +1353,7 @@ class Machine:
         error = failed.error
         if isinstance(error, Unauthenticated):
             self._history_refusals += 1
+            error.topic = self._settings.topic
             self._last_error = error
             attempts = self._settings.auth_attempts
             if attempts is not None and self._history_refusals >= attempts and self._asked is not _Asked.AUDIT:
@@ -1315,6 +1368,7 @@ class Machine:
         self._history_trouble(error, now)
 
     def _history_trouble(self, error: WatchError, now: float) -> None:
+        error.topic = error.topic or self._settings.topic
         self._last_error = error
         self._do(do.Log("history", "info", f"history: {error}"))
         retryable = error.retryable = error.retryable or (error.code or "") in self._settings.transient
@@ -1537,6 +1591,17 @@ class Machine:
 
 _AFTERLIFE = frozenset({happened.Tick, happened.Close, happened.CheckpointSaved, happened.CheckpointFailed})
 """What still counts after a failure: the consumer is reading what is left, and its progress is worth saving."""
+
+
+def _is_lost(item: Event | Poison) -> bool:
+    """Whether not even the number of an event of history can be read."""
+    return isinstance(item, Poison) and item.before is not None
+
+
+def _last_number(page: Sequence[Event | Poison]) -> int | None:
+    """Of an ordered page: the number to ask on from; None when there is none on it."""
+    return next((each.sequence for each in reversed(page) if not _is_lost(each)), None)
+
 
 _HANDLERS: dict[type[Any], Callable[[Machine, Any, float], None]] = {
     happened.Start: Machine._on_start,

@@ -65,9 +65,9 @@ class WatchStatus:
 
     @property
     def healthy(self) -> bool:
-        """Everything the server publishes is on its way: over a stream that stands, or, while too much waits for the
-        consumer (SPILLING), out of a history that answers.
+        """Everything the server publishes is on its way: over a stream that is LIVE, or, until then and while too much
+        waits for the consumer (CATCHING_UP, SPILLING), out of a history that answers.
         """
-        if self.state is State.SPILLING:
+        if self.state in (State.CATCHING_UP, State.SPILLING):
             return self.next_retry_at is None
-        return self.state in (State.LIVE, State.CATCHING_UP)
+        return self.state is State.LIVE

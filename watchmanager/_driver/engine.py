@@ -10,7 +10,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -42,6 +42,7 @@ from watchmanager.events import Event, Item
 if TYPE_CHECKING:
     from watchmanager._driver.examiner import Examiner
     from watchmanager._driver.probe import Diagnosis
+    from watchmanager._driver.route import Link
 
 ResyncFunction: TypeAlias = Callable[[SequenceExpired], "int | Awaitable[int | None] | None"]
 StateFunction: TypeAlias = Callable[[State, str], None]
@@ -110,6 +111,9 @@ class Engine:
         self._diagnosis: Diagnosis | None = None
         self._examined = ""  # what the log was told of it
         self._history_unreached = 0  # times in a row
+        self._newest_link: Link | None = None
+        self.handed: Collection[tuple[Item, int]] = ()
+        """Items that were taken and wait elsewhere for whoever iterates, see `handover`."""
         self._perform: dict[type[Any], Callable[[Any], None]] = {
             do.FetchToken: self._fetch_token,
             do.OpenStream: self._open_stream,
@@ -314,6 +318,7 @@ class Engine:
                 feed=self.feed,
                 deliver=self._deliver,
             )
+            self._newest_link = self._streams[effect.attempt].link
         except Exception as error:
             ended = happened.StreamEnded(
                 effect.attempt, _STATUS_UNKNOWN, f"{type(error).__name__} when opening the call"
@@ -338,7 +343,7 @@ class Engine:
             stream.close()
 
     def _renew_channel(self, effect: do.RenewChannel) -> None:
-        self._transport.renew(effect.keepalive)
+        self._transport.renew(self._newest_link, slower=effect.slower)
         if isinstance(self.status().last_error, ConnectError):
             self._spawn(self._diagnose(self._transport.examiner))
 
@@ -611,5 +616,9 @@ class Engine:
     def status(self) -> WatchStatus:
         """A picture, with times since the epoch."""
         offset = time.time() - self._loop.time() if self._loop is not None else 0.0
-        found = self.machine.status(offset)
+        found = self.machine.status(offset, keepalive_factor=self._transport.keepalive_factor)
+        if self.handed:
+            waiting = tuple(self.handed)
+            size = found.buffered_bytes + sum(item.size for item, _ in waiting)
+            found = replace(found, lag=found.lag + len(waiting), buffered_bytes=size)
         return replace(found, paused=True) if self._paused else found

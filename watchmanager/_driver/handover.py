@@ -15,6 +15,8 @@ from watchmanager._driver.engine import Engine
 from watchmanager.events import Item
 
 BATCH = 256
+SHARE = 8
+"""No more than this part of `Buffer` crosses at a time: what has crossed waits there and makes room here."""
 HOLD = 0.003
 """Seconds that items of a burst are held back, so that fewer and larger batches cross. A lone item crosses at once."""
 HOLD_MOST = 0.012
@@ -55,6 +57,10 @@ class Handover:
     def __init__(self, engine: Engine) -> None:
         self.items: deque[tuple[Item, int]] = deque()
         self._engine = engine
+        engine.handed = self.items
+        buffer = engine.machine.buffer
+        self._most_items = max(1, min(BATCH, buffer.max_events // SHARE))
+        self._most_bytes = buffer.max_bytes // SHARE
         self._request: Request | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._hold = HOLD
@@ -91,7 +97,7 @@ class Handover:
                 self._engine.call_when_woken(self._woken)
             return
         loop = asyncio.get_running_loop()
-        if len(self.items) < BATCH and loop.time() - self._handed_at < 2 * self._hold:
+        if len(self.items) < self._most_items and loop.time() - self._handed_at < 2 * self._hold:
             self._timer = loop.call_later(self._hold, self._hand_over)
         else:
             self._hand_over()
@@ -112,12 +118,14 @@ class Handover:
 
     def _move(self) -> bool:
         """What the engine has, up to a batch; whether there is anything."""
-        items, take = self.items, self._engine.take
-        while len(items) < BATCH:
+        items, take, most = self.items, self._engine.take, self._most_bytes
+        size = sum([item.size for item, _ in tuple(items)])
+        while len(items) < self._most_items and size < most:
             found = take()
             if found is None:
                 break
             items.append(found)
+            size += found[0].size
         return bool(items)
 
     def _fail(self, error: BaseException) -> None:

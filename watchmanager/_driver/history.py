@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from watchmanager._core.effects import FetchHistory
 from watchmanager._core.inputs import HistoryFailed, HistoryFetched, HistoryGone, Poison
 from watchmanager._core.token import Skew
+from watchmanager._driver.dial import TimeUp
 from watchmanager._driver.examiner import Examiner
-from watchmanager._driver.http import learn_clock, retry_after
+from watchmanager._driver.http import BrokenOff, TooLarge, learn_clock, retry_after, whole_answer
 from watchmanager._driver.route import Route
 from watchmanager._driver.tls import translate
 from watchmanager._wire import codec
@@ -34,7 +35,10 @@ if TYPE_CHECKING:
     import httpx
 
 MAX_SEQUENCE_HEADER = "X-Axway-Max-Sequence-Id"
-RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
+RETRIED = frozenset({408, 425, 429})
+"""Besides all from 500 on."""
+MAX_PAGE = 256 * 1024 * 1024
+"""Bytes of a page of events."""
 
 
 class HistoryClient:
@@ -77,22 +81,32 @@ class HistoryClient:
         self._asking += 1
         began = time.time()
         try:
-            response = await self._client.get(
+            question = self._client.build_request(
+                "GET",
                 f"{self._url}/events{topic}",
                 params=query,
                 headers={"Authorization": f"Bearer {effect.credential.reveal()}"},
             )
+            response, body = await whole_answer(self._client, question, seconds=self._policy.timeout, most=MAX_PAGE)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
             if isinstance(error.__cause__, ConnectError):
                 return HistoryFailed(request, error.__cause__)  # the bridge knows what failed on the way
             if self._route.http_bridged:
                 self.renew()  # it is the bridge that is not reached: its socket may have been cleaned away
             return HistoryFailed(request, HistoryUnreachable(f"history cannot be reached: {_words(error)}"[:300]))
-        except httpx.TimeoutException:
+        except (httpx.TimeoutException, TimeUp):
             return HistoryFailed(request, HistoryError(f"history did not answer within {self._policy.timeout:g} s"))
         except OSError as error:
             # httpx lets through what OpenSSL says after the handshake, such as that our certificate is refused.
             return HistoryFailed(request, translate(error, str(self._route.target), None))
+        except BrokenOff as error:
+            return HistoryFailed(request, HistoryError(f"history's answer broke off: {error}"[:300]))
+        except TooLarge as error:
+            return HistoryFailed(request, HistoryProtocolError(f"history's answer cannot be read: {error}"))
+        except httpx.TransportError as error:
+            # The connection ended before any answer. A server that wants another certificate of us may do that, and
+            # so does one that never was the right one: the way is worth examining.
+            return HistoryFailed(request, HistoryUnreachable(f"history gave no answer: {_words(error)}"[:300]))
         except httpx.HTTPError as error:
             return HistoryFailed(request, HistoryError(f"history gave no answer: {_words(error)}"[:300]))
         finally:
@@ -101,7 +115,7 @@ class HistoryClient:
         learn_clock(self._skew, response.headers, began, time.time())
         if response.status_code == 200:
             try:
-                events, unreadable = codec.decode_page(response.content)
+                events, unreadable = codec.decode_page(body)
                 return HistoryFetched(request, events, [Poison(*each) for each in unreadable])
             except DecodeError as error:
                 failure = HistoryProtocolError(str(error), status=200)
@@ -110,16 +124,16 @@ class HistoryClient:
                 return HistoryFailed(request, failure)
         if response.status_code == 410:
             return HistoryGone(request, _whole(response.headers.get(MAX_SEQUENCE_HEADER)))
-        return HistoryFailed(request, self._failure(response, topic))
+        return HistoryFailed(request, self._failure(response, body, topic))
 
-    def _failure(self, response: httpx.Response, topic: str) -> WatchError:
+    def _failure(self, response: httpx.Response, body: bytes, topic: str) -> WatchError:
         status = response.status_code
         error: WatchError
         if status == 401:
             error = Unauthenticated("history refuses the token (401)")
         elif status == 403:
             error = PermissionDenied(f"history does not permit reading {topic} (403)", code="PERMISSION_DENIED")
-        elif status == 404 and not _is_centrals(response):
+        elif status == 404 and not is_centrals(body):
             error = HistoryError(
                 f"history answered 404 in words that are not Central's: is {self._url} its address?", status=404
             )
@@ -131,7 +145,7 @@ class HistoryClient:
                 f"history answered {status} {response.reason_phrase}".rstrip(),
                 status=status,
                 retry_after=wait,
-                retryable=status in RETRIED,
+                retryable=status in RETRIED or status >= 500,
             )
         error.topic = topic
         return error
@@ -157,10 +171,10 @@ class HistoryClient:
                 await client.aclose()
 
 
-def _is_centrals(response: httpx.Response) -> bool:
+def is_centrals(body: bytes) -> bool:
     """Whether an error is one of Central's own, a JSON object, and not of a gateway or of any web server."""
     try:
-        return isinstance(json.loads(response.content), dict)
+        return isinstance(json.loads(body), dict)
     except (ValueError, RecursionError):
         return False
 

@@ -11,10 +11,14 @@ from typing import TYPE_CHECKING
 from watchmanager._core.token import Skew
 
 if TYPE_CHECKING:
+    import httpx
+
     from watchmanager._driver.route import Route
 
 LONGEST_WAIT = 24 * 3600.0
 """Whoever asks for more patience than this does not get it."""
+MAX_WORDS = 1024 * 1024
+"""Bytes of an answer that is no page of events."""
 
 
 def parse_date(text: str) -> datetime:
@@ -34,15 +38,56 @@ def learn_clock(skew: Skew, headers: Mapping[str, str], began: float, ended: flo
             return
 
 
+class BrokenOff(Exception):
+    """An answer began and did not come to its end."""
+
+
+class TooLarge(Exception):
+    """An answer is larger than it may be."""
+
+
+async def whole_answer(
+    client: httpx.AsyncClient, request: httpx.Request, *, seconds: float, most: int
+) -> tuple[httpx.Response, bytes]:
+    """The answer and its body, of at most `most` bytes, which has `seconds` for all of it: httpx's own timeout is for
+    each piece, and pieces may come for ever.
+
+    Raises TimeUp, BrokenOff, TooLarge, and what httpx raises while there is no answer.
+    """
+    import httpx
+
+    from watchmanager._driver.dial import Deadline
+
+    async with Deadline(seconds):
+        response = await client.send(request, stream=True)
+        parts, size = [], 0
+        try:
+            async for part in response.aiter_bytes():
+                parts.append(part)
+                size += len(part)
+                if size > most:
+                    raise TooLarge(f"it is larger than {most} bytes")
+        except httpx.TimeoutException:
+            raise
+        except (httpx.HTTPError, OSError) as error:
+            raise BrokenOff(f"{type(error).__name__}: {error}".removesuffix(": ")) from error
+        finally:
+            await response.aclose()
+    return response, b"".join(parts)
+
+
 async def ask_clock(route: Route, skew: Skew) -> None:
     """Ask the server what time it is, by a request that says nothing about us: any answer will do."""
     import httpx
 
+    from watchmanager._driver.dial import TimeUp
+
     scheme = "https" if route.target.tls else "http"
     async with route.http_client(timeout=route.connect_timeout) as client:
         began = time.time()
-        with suppress(httpx.HTTPError, OSError):
-            response = await client.head(f"{scheme}://{route.target}/")
+        with suppress(httpx.HTTPError, OSError, BrokenOff, TooLarge, TimeUp):
+            request = client.build_request("HEAD", f"{scheme}://{route.target}/")
+            response, _ = await whole_answer(client, request, seconds=route.connect_timeout, most=MAX_WORDS)
             learn_clock(skew, response.headers, began, time.time())
 
 

@@ -70,16 +70,20 @@ async def read_pages(
         pacer.succeeded()
         refused = False
         floor = cursor if cursor is not None else -1
-        poison = min(
-            (each for each in answer.poison if each.sequence > floor), key=lambda each: each.sequence, default=None
-        )
-        end = min(each for each in (before, None if poison is None else poison.sequence, 2**63) if each is not None)
+        # One whose number cannot be read comes behind the event that it stands behind.
+        unreadable = [
+            (each.sequence if each.before is None else max(each.sequence, floor) + 1, each.error)
+            for each in answer.poison
+            if each.sequence > floor or each.before is not None
+        ]
+        place, reason = min(unreadable, key=lambda each: each[0], default=(None, None))
+        end = min(each for each in (before, place, 2**63) if each is not None)
         fresh = sorted((each for each in answer.events if each.sequence > floor), key=lambda each: each.sequence)
         wanted = [each for each in fresh if each.sequence < end]
         if wanted:
             yield wanted
-        if poison is not None and (before is None or poison.sequence < before):
-            raise poison.error
+        if reason is not None and place is not None and (before is None or place < before):
+            raise reason
         if not answer.events or len(wanted) < len(fresh):
             return
         if not fresh:

@@ -24,6 +24,7 @@ from watchmanager._driver.dial import (
     ByteStream,
     Resolved,
     SocketStream,
+    TimeUp,
     TlsStream,
     check_alpn,
     connect_one,
@@ -33,7 +34,8 @@ from watchmanager._driver.dial import (
     within,
     words,
 )
-from watchmanager._driver.http import parse_date
+from watchmanager._driver.history import MAX_PAGE, is_centrals
+from watchmanager._driver.http import BrokenOff, TooLarge, parse_date, whole_answer
 from watchmanager._driver.route import Route
 from watchmanager._wire import codec
 from watchmanager.errors import (
@@ -388,6 +390,8 @@ async def _settings(stream: ByteStream, peer: str) -> dict[str, Any]:
             more = await stream.read()
         except ssl.SSLError as error:
             raise tls_policy.translate(error, peer, None) from error
+        except ConnectionError as error:
+            raise NotGrpcError(f"{peer} broke off the connection instead of speaking HTTP/2: {words(error)}") from error
         if not more:
             raise NotGrpcError(f"{peer} closed the connection instead of speaking HTTP/2")
         data += more
@@ -442,18 +446,19 @@ async def _topic(
 
     facts: dict[str, Any] = {}
     headers = {"Authorization": f"Bearer {token}", "X-Axway-Tenant-Id": tenant}
-    budget = Budget(seconds)
     began = wall()
     try:
         async with route.http_client(timeout=seconds) as client:
-            asking = client.get(
-                f"{url}/events{topic}", params={"pageSize": "1", "sort": "sequenceID,DESC"}, headers=headers
+            question = client.build_request(
+                "GET", f"{url}/events{topic}", params={"pageSize": "1", "sort": "sequenceID,DESC"}, headers=headers
             )
-            response = await within(budget, asking, "history did not answer")
+            response, body = await whole_answer(client, question, seconds=seconds, most=MAX_PAGE)
     except (httpx.HTTPError, OSError) as error:
         raise HistoryError(f"history at {url} cannot be reached: {type(error).__name__}: {error}") from error
-    except ConnectTimeout as error:
-        raise HistoryError(str(error)) from error
+    except TimeUp:
+        raise HistoryError(f"history did not answer within {seconds:g} s") from None
+    except (BrokenOff, TooLarge) as error:
+        raise HistoryError(f"the answer of history at {url} cannot be read: {error}") from error
     facts["status"] = response.status_code
     skew = _skew(response.headers.get("Date"), (began + wall()) / 2)
     clock = ""
@@ -465,12 +470,14 @@ async def _topic(
         raise Unauthenticated(f"history refuses the token (401){clock}")
     if response.status_code == 403:
         raise PermissionDenied(f"history does not permit reading {topic} for tenant {tenant!r} (403)")
+    if response.status_code == 404 and not is_centrals(body):
+        raise HistoryError(f"history answered 404 in words that are not Central's: is {url} its address?", status=404)
     if response.status_code == 404:
         raise TopicNotFound(f"history knows no topic {topic} (404)")
     if response.status_code != 200:
         raise HistoryError(f"history answered {response.status_code}", status=response.status_code)
     try:
-        events = codec.decode_history(response.content)
+        events = codec.decode_history(body)
     except DecodeError as error:
         raise HistoryError(f"history answered something else than events: {error}") from error
     facts["newest"] = events[0].sequence if events else None
@@ -511,7 +518,12 @@ def hint(step: str, error: WatchError, route: Route) -> str:
             return "something opens TLS on the way and drops HTTP/2: have this host excluded from inspection"
         if "plain text" in str(error):
             return "the server speaks TLS: use https:// and drop insecure"
+        if step == "http2" and route.policy is not None:
+            mine = "" if route.policy.cert else ", or whether it wants a client certificate (TLS.cert and TLS.key)"
+            return f"TLS stands: check that what is behind this port is the watch service{mine}"
         return "check the port, and whether the server speaks TLS (https://) or not (http://, insecure=True)"
+    if isinstance(error, TLSError) and step == "proxy":
+        return _proxy_tls_hint(str(error), error.details)
     if isinstance(error, TLSError):
         return _tls_hint(str(error), error.details, route)
     if isinstance(error, ConnectTimeout) and step == "proxy":
@@ -524,6 +536,16 @@ def hint(step: str, error: WatchError, route: Route) -> str:
     return _HINTS.get(type(error), "try again; if it stays, show this output to whoever runs the server")
 
 
+def _proxy_tls_hint(message: str, details: str) -> str:
+    if "expired" in details or "not yet valid" in details:
+        return "have the proxy's certificate renewed, or set this machine's clock"
+    if "mismatch" in details:
+        return "write the proxy's URL with a name that is in its certificate"
+    if "not trusted" in message:
+        return "name the CA that signed the proxy's certificate in TLS.ca or TLS.extra_ca"
+    return _SCHEME
+
+
 def _tls_hint(message: str, details: str, route: Route) -> str:
     if "expired" in details or "not yet valid" in details:
         return "renew the server's certificate, or set this machine's clock"
@@ -533,6 +555,9 @@ def _tls_hint(message: str, details: str, route: Route) -> str:
         return "name the CA that signed it in TLS.ca or TLS.extra_ca; a proxy that opens TLS has a CA of its own"
     if "our client certificate" in message:
         return "give TLS.cert and TLS.key, signed by a CA the server trusts"
+    if "wants a certificate" in message:
+        mine = "give TLS.cert and TLS.key" if route.policy is None or not route.policy.cert else "check TLS.cert"
+        return f"{mine} if the server wants a client certificate; else look at TLS.ciphers and TLS.minimum_version"
     if "version" in message:
         return "the server is too old for TLS.minimum_version, which cannot be below 1.2"
     if "cipher" in message:

@@ -212,6 +212,7 @@ class Link:
 
     def __init__(self, route: Route, options: list[tuple[str, Any]]) -> None:
         self._bridge = route.open_bridge(grpc=True) if route.bridged else None
+        self.keepalive_factor = 1.0
         name = route.server_name
         every = list(options)
         address = str(route.destination)

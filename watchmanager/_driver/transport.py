@@ -25,6 +25,8 @@ from watchmanager.errors import DecodeError, WatchError
 from watchmanager.events import Event, EventType
 from watchmanager.policy import Keepalive
 
+SLOWEST = 64.0
+"""The most by which the keepalive interval is multiplied."""
 MAX_MESSAGE = 16 * 1024 * 1024
 _CODES: dict[Any, int] = {each: each.value[0] for each in grpc.StatusCode}
 PING = EventType.PING
@@ -52,11 +54,14 @@ class Transport:
         self._keepalive = keepalive
         self._link: Link | None = None
         self._old: list[asyncio.Task[None]] = []
-        self._factor = 1.0
+        self.keepalive_factor = 1.0
+        """How many times slower than the settings say new connections send PINGs; a server that finds them too many
+        does so for every watch of the manager.
+        """
         self.examiner = Examiner(route)
 
     def _options(self) -> list[tuple[str, Any]]:
-        interval = int(self._keepalive.interval * self._factor * 1000)
+        interval = int(self._keepalive.interval * self.keepalive_factor * 1000)
         timeout = int(self._keepalive.timeout * 1000)
         options: list[tuple[str, Any]] = [
             ("grpc.keepalive_time_ms", interval),
@@ -79,30 +84,35 @@ class Transport:
     def _ready(self) -> Link:
         if self._link is None:
             self._link = Link(self._route, self._options())
+            self._link.keepalive_factor = self.keepalive_factor
         return self._link
 
     def cause(self) -> WatchError | None:
         """Why no connection comes about, where that is better known than from grpcio's words."""
         return None if self._link is None else self._link.cause()
 
-    def renew(self, factor: float) -> None:
-        """The next stream gets a new connection. Streams of other watches on the old one go on until they end: the
-        channel is closed with a long grace.
+    def renew(self, bad: Link | None, *, slower: bool) -> None:
+        """The next stream gets another connection than `bad`, and with `slower` one with fewer PINGs. Streams of other
+        watches on the old one go on until they end: the channel is closed with a long grace.
+
+        Where another watch has had it renewed already, that is done.
         """
-        link, self._link = self._link, None
-        self._factor = factor
-        if link is not None:
+        if slower and bad is not None:
+            self.keepalive_factor = max(self.keepalive_factor, min(bad.keepalive_factor * 2.0, SLOWEST))
+        link = self._link
+        if link is not None and (link is bad or link.keepalive_factor < self.keepalive_factor):
+            self._link = None
             self._old = [each for each in self._old if not each.done()]
             self._old.append(asyncio.ensure_future(link.close(grace=600.0)))
 
-    def open(self, token: str) -> Any:
-        """A call, not yet connected."""
-        method: Any = self._ready().channel.stream_stream(
-            codec.METHOD, request_serializer=None, response_deserializer=None
-        )
-        return method(
+    def open(self, token: str) -> tuple[Any, Link]:
+        """A call, not yet connected, and what it goes over."""
+        link = self._ready()
+        method: Any = link.channel.stream_stream(codec.METHOD, request_serializer=None, response_deserializer=None)
+        call = method(
             metadata=(("authorization", f"Bearer {token}"), ("x-axway-tenant-id", self._tenant)), wait_for_ready=False
         )
+        return call, link
 
     async def aclose(self) -> None:
         link, self._link = self._link, None
@@ -139,7 +149,7 @@ class Stream:
         """The first message has left."""
         self._writes: set[asyncio.Task[None]] = set()
         self._transport = transport
-        self._call = transport.open(token)
+        self._call, self.link = transport.open(token)
         self._real_status: tuple[int, str, float | None] | None = None
         self._status_known = asyncio.Event()
         self._call.add_done_callback(self._on_status)

@@ -8,9 +8,10 @@ another.
 from __future__ import annotations
 
 import copyreg
+import hashlib
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from google.protobuf.message import DecodeError as ProtobufError
 
@@ -127,10 +128,13 @@ def decode(data: bytes) -> Event:
     except ProtobufError as error:
         raise DecodeError(f"a message of {len(data)} bytes on the stream is no event: {error}") from error
     number = message.type
+    sequence = message.metadata.sequenceID
+    if sequence <= 0 and number != messages.PING and not message.HasField("metadata"):
+        raise DecodeError(f"a message of {len(data)} bytes on the stream is an event without metadata")
     return Event(
         _TYPES[number] if 0 <= number <= 5 else EventType.UNKNOWN,
         message.id,
-        message.metadata.sequenceID,
+        sequence,
         len(data),
         message,
         _PROTOBUF,
@@ -153,22 +157,56 @@ class _Json:
 _JSON = _Json()
 
 
-def decode_page(body: bytes) -> tuple[list[Event], list[tuple[int, DecodeError]]]:
-    """The events of a history answer, in its order, and the sequence of each that cannot be read, with the reason.
+class Unreadable(NamedTuple):
+    """An event of history that cannot be read. Where not even its sequence can, `sequence` is that of the event it
+    stands behind on its page (0: none), `before` that of the one it stands before (-1: none), and `key` is a name for
+    it; else `before` is None.
+    """
 
-    Raises DecodeError when the answer is no list of events at all, or when even the sequence cannot be read.
+    sequence: int
+    error: DecodeError
+    before: int | None = None
+    key: str = ""
+
+
+def decode_page(body: bytes) -> tuple[list[Event], list[Unreadable]]:
+    """The events of a history answer, in its order, and those that cannot be read.
+
+    Raises DecodeError when the answer is no list of events at all.
     """
     events: list[Event] = []
-    unreadable: list[tuple[int, DecodeError]] = []
+    unreadable: list[Unreadable] = []
+    lost: list[Unreadable] = []
     parsed, size = _array_of_events(body)
+    last = 0
     for index, each in enumerate(parsed):
+        sequence, error = 0, None
         try:
-            events.append(event_from_json(each, f"event {index}", size))
-        except DecodeError as error:
-            if not error.sequence:
-                raise
-            unreadable.append((error.sequence, error))
-    return events, unreadable
+            event = event_from_json(each, f"event {index}", size)
+            sequence = event.sequence
+            if sequence > 0 or (sequence == 0 and (each.get("metadata") or {}).get("sequenceID") is not None):
+                events.append(event)
+            else:
+                error = DecodeError(f"event {index} ({event.id or 'without an id'}) has no sequence")
+        except DecodeError as wrong:
+            sequence, error = wrong.sequence or 0, wrong
+            if sequence > 0:
+                unreadable.append(Unreadable(sequence, wrong))
+        if sequence > 0:
+            last = sequence
+            unreadable += [one._replace(before=sequence) for one in lost]
+            lost.clear()
+        elif error is not None:
+            lost.append(Unreadable(last, error, -1, _key(each)))
+    return events, unreadable + lost
+
+
+def _key(given: Any) -> str:
+    try:
+        text = json.dumps(given, sort_keys=True)
+    except RecursionError:
+        text = str(type(given))
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
 def decode_history(body: bytes) -> list[Event]:

@@ -47,7 +47,8 @@ EVERY_CODE = frozenset(CODES)
 __all__ = ["EVERY_CODE", "Application", "Event", "Gap", "WatchClient", "make_settings", "recovery_bound"]
 
 AT_ONCE = Span(0.0, 0.0)
-RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
+RETRIED = frozenset({408, 425, 429})
+"""Besides all from 500 on."""
 _TYPES = tuple(EventType[op.name] for op in sorted(Op))
 """By number."""
 
@@ -404,7 +405,7 @@ class WatchClient:
 
     def _renew(self, effect: do.RenewChannel, now: float) -> None:
         assert self._port is not None
-        self._port.renew(effect.keepalive)
+        self._port.renew(slower=effect.slower)
 
     def _renew_history(self, effect: do.RenewHistory, now: float) -> None:
         assert self._port is not None
@@ -499,7 +500,7 @@ def _history_input(request: int, answer: Answer, topic: str) -> happened.Input:
             f"history answered {answer.status}",
             status=answer.status,
             retry_after=float(wait) if wait is not None else None,
-            retryable=answer.status in RETRIED,
+            retryable=answer.status in RETRIED or answer.status >= 500,
         )
     return happened.HistoryFailed(request, error)
 

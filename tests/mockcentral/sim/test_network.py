@@ -187,12 +187,12 @@ def test_an_unplugged_client_hears_nothing_and_cannot_dial() -> None:
     world = world_with(puppet)
     world.unplug(puppet)
     world.publish(change())
-    puppet.port.renew(1.0)
+    puppet.port.renew()
     puppet.watch(2)
     world.run(until=60.0)
     assert puppet.news == []
     world.plug(puppet)
-    puppet.port.renew(1.0)
+    puppet.port.renew()
     puppet.watch(3)
     world.run(until=61.0)
     assert puppet.heard("opened")[-1][1] == 3

@@ -125,7 +125,7 @@ def test_rubbish_on_a_stream_without_history_raises_or_is_a_gap_and_the_stream_g
     lab.run(1)
     assert lab.is_in(State.LIVE)
     assert lab.stream == stream
-    assert lab.taken == [wm.Gap(7, 7, wm.GapReason.POISON), event(9)]
+    assert lab.taken == [wm.Gap(7, 8, wm.GapReason.POISON), event(9)]
 
 
 @pytest.mark.parametrize("on_poison", ["raise", "skip"])
@@ -137,7 +137,7 @@ def test_an_oversize_event_without_history_is_not_passed_over_in_silence(on_pois
         assert isinstance(lab.machine.error, errors.EventTooLarge)
     else:
         assert lab.is_in(State.LIVE)
-        assert lab.taken == [wm.Gap(7, 7, wm.GapReason.POISON)]
+        assert lab.taken == [wm.Gap(7, 8, wm.GapReason.POISON)]
 
 
 # ---------------------------------------------------------------- the codec
@@ -149,14 +149,93 @@ def test_a_page_tells_which_of_its_events_cannot_be_read() -> None:
     body = json.dumps([entry(1), entry(2, payload="text"), entry(3, type=5), entry(4)]).encode()
     events, unreadable = codec.decode_page(body)
     assert sequences(events) == [1, 4]
-    assert [(sequence, error.sequence) for sequence, error in unreadable] == [(2, 2), (3, 3)]
-    assert "payload" in str(unreadable[0][1])
+    assert [(each.sequence, each.error.sequence, each.before) for each in unreadable] == [(2, 2, None), (3, 3, None)]
+    assert "payload" in str(unreadable[0].error)
 
 
-@pytest.mark.parametrize("wrong", ["x", 1.5, [], True])
-def test_an_event_without_a_readable_sequence_spoils_the_page(wrong: Any) -> None:
-    with pytest.raises(errors.DecodeError):
-        codec.decode_page(json.dumps([entry(1), entry(wrong)]).encode())
+@pytest.mark.parametrize("wrong", ["x", 1.5, [], True, None, -1])
+def test_an_event_without_a_readable_sequence_does_not_spoil_the_page(wrong: Any) -> None:
+    events, unreadable = codec.decode_page(json.dumps([entry(wrong), entry(1), entry(wrong), entry(4)]).encode())
+    assert sequences(events) == [1, 4]
+    assert [(each.sequence, each.before) for each in unreadable] == [(0, 1), (1, 4)]
+    [last] = codec.decode_page(json.dumps([entry(wrong)]).encode())[1]
+    assert (last.sequence, last.before) == (0, -1)
+
+
+# ---------------------------------------------------------------- without even a number
+class NamelessLab(Lab):
+    """History has events whose number cannot be read: `nameless`, by the number they really have."""
+
+    nameless: frozenset[int] = frozenset()
+
+    def _answer_history(self, effect: do.FetchHistory) -> None:
+        visible = sorted(each for each in self.log if effect.after is None or each > effect.after)
+        page = visible[-1:] if effect.newest else visible[: effect.page_size]
+        named = [each for each in page if each not in self.nameless]
+        poison = [
+            Poison(
+                max((other for other in named if other < each), default=0),
+                errors.DecodeError(f"no number: {each}"),
+                min((other for other in named if other > each), default=-1),
+                str(each),
+            )
+            for each in page
+            if each in self.nameless
+        ]
+        self.feed(happened.HistoryFetched(effect.request, [event(each) for each in named], poison))
+
+
+def nameless(*numbers: int, **settings: Any) -> NamelessLab:
+    lab = NamelessLab(**settings)
+    lab.log.extend(range(10, 101, 10))
+    lab.nameless = frozenset(numbers)
+    return lab
+
+
+def test_an_event_without_a_readable_number_raises_after_what_came_before_it() -> None:
+    lab = nameless(40)
+    lab.start(0).run(5)
+    assert lab.sequences == [10, 20, 30]
+    assert isinstance(lab.machine.error, errors.DecodeError)
+
+
+@pytest.mark.parametrize("page_size", [2, 3, 100])
+def test_an_event_without_a_readable_number_is_one_gap_between_its_neighbours(page_size: int) -> None:
+    lab = nameless(40, on_poison="skip", history=wm.History(page_size=page_size, audit_interval=5.0))
+    lab.start(0).run(2)
+    assert lab.is_in(State.LIVE)
+    for _ in range(3):  # seen again and again: a new stream, audits
+        lab.cut(14, "gone")
+        lab.run(30)
+    assert lab.is_in(State.LIVE)
+    gap = wm.Gap(30, 49, wm.GapReason.POISON)
+    assert lab.taken == [*map(event, (10, 20, 30)), gap, *map(event, range(50, 101, 10))]
+    assert lab.machine.watermark.value == 100
+
+
+def test_the_newest_event_of_history_without_a_number_holds_nothing_up() -> None:
+    lab = nameless(100, on_poison="skip", history=wm.History(audit_interval=5.0))
+    lab.start(0).run(30)
+    assert lab.is_in(State.LIVE)
+    assert lab.taken[-1] == wm.Gap(90, 91, wm.GapReason.POISON)
+    asked = len(lab.asked)
+    lab.run(10)
+    assert len(lab.asked) < asked + 10  # audits, not a loop
+    lab.publish(110)
+    lab.run(1)
+    assert lab.sequences[-1] == 110
+    assert len([each for each in lab.taken if isinstance(each, wm.Gap)]) == 1
+
+
+def test_a_first_position_cannot_be_an_event_without_a_number() -> None:
+    lab = nameless(100)
+    lab.start().run(5)
+    assert isinstance(lab.machine.status().last_error, errors.HistoryProtocolError)
+    assert not lab.taken
+    lab.nameless = frozenset()
+    lab.run(60)
+    assert lab.is_in(State.LIVE)
+    assert not lab.taken
 
 
 # ---------------------------------------------------------------- over sockets

@@ -87,6 +87,7 @@ def test_a_topic_is_a_name_or_a_self_link() -> None:
     [
         lambda: wm.Backoff(initial=0),
         lambda: wm.Backoff(initial=5, maximum=1),
+        lambda: wm.Backoff(rotation=6, rotation_maximum=5),
         lambda: wm.Backoff(multiplier=0.5),
         lambda: wm.Backoff(maximum=float("nan")),
         lambda: wm.Keepalive(interval=0.5),
@@ -302,7 +303,7 @@ def test_what_a_newer_server_adds_passes_through() -> None:
     event = codec.decode(data)
     assert isinstance(event.raw, bytes)
     assert b"new" in event.raw
-    strange = messages.Event(id="x")
+    strange = messages.Event(id="x", metadata=messages.EventMeta(sequenceID=1))
     strange.MergeFromString(b"\x38\x63")  # type 99
     event = codec.decode(strange.SerializeToString())
     assert event.type is wm.EventType.UNKNOWN
@@ -320,10 +321,18 @@ def test_an_empty_scope_is_no_scope_whichever_way_it_came() -> None:
         assert codec.event_from_json(shown, size=10).scope is None
 
 
-def test_an_event_with_nothing_in_it_is_no_error() -> None:
-    event = codec.decode(b"")
-    assert (event.id, event.sequence, event.type, event.kind, event.scope) == ("", 0, wm.CREATED, "", None)
+def test_an_event_with_hardly_anything_in_it_is_no_error() -> None:
+    event = codec.decode(messages.Event(metadata=messages.EventMeta(sequenceID=1)).SerializeToString())
+    assert (event.id, event.sequence, event.type, event.kind, event.scope) == ("", 1, wm.CREATED, "", None)
     assert "Event(" in repr(event)
+
+
+@pytest.mark.parametrize("data", [b"", messages.Event(id="x").SerializeToString()])
+def test_a_message_without_metadata_is_no_event(data: bytes) -> None:
+    with pytest.raises(wm.DecodeError, match=f"a message of {len(data)} bytes .* without metadata"):
+        codec.decode(data)
+    ping = messages.Event(id="x", type=messages.PING)
+    assert codec.decode(ping.SerializeToString()).type is wm.EventType.PING
 
 
 def test_action_details_are_kept_undecoded() -> None:
@@ -682,11 +691,28 @@ def test_a_token_is_cached_for_four_fifths_of_its_life() -> None:
             asked += 1
             return wm.Token(f"t{asked}", now + 100)
 
-        tokens = source(provider, wall=lambda: now)
+        tokens = source(provider, wall=lambda: now, clock=lambda: now)
         for at, expected in ((1000.0, 1), (1079.0, 1), (1081.0, 2), (1160.0, 2), (1162.0, 3)):
             now = at
             await tokens.get(None)
             assert asked == expected, at
+
+    asyncio.run(main())
+
+
+def test_a_wall_clock_that_is_set_changes_nothing_about_a_token_that_is_here() -> None:
+    async def main() -> None:
+        wall, steady = 1000.0, 50.0
+        tokens = source(lambda: wm.Token("t", 1100.0), wall=lambda: wall, clock=lambda: steady)
+        _, left = await tokens.get(None)
+        assert left == 100.0
+        wall -= 3600.0
+        steady += 10.0
+        _, left = await tokens.get(None)
+        assert left == 90.0
+        tokens.skew.seconds = 30.0  # what we learn of the server's clock does count
+        _, left = await tokens.get(None)
+        assert left == 60.0
 
     asyncio.run(main())
 

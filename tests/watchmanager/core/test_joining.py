@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from tests.watchmanager.lab import Lab, event
+from tests.watchmanager.lab import TOPIC, Lab, event
 from watchmanager._core import effects as do
 from watchmanager._core import inputs as happened
 from watchmanager._core.status import State
-from watchmanager.errors import HistoryError
+from watchmanager.errors import DecodeError, HistoryError
 from watchmanager.policy import Buffer, History
 
 
@@ -294,8 +294,20 @@ def test_a_history_that_makes_no_progress_is_an_error_not_a_loop() -> None:
     assert "answered with 1 that are not newer" in str(lab.machine.error)
 
 
-def test_events_without_a_sequence_are_delivered_and_not_judged() -> None:
-    lab = Lab().live()
+def test_an_event_that_lost_its_number_on_the_stream_comes_once_from_history() -> None:
+    lab = Lab().live(0)
+    lab.log.append(1)
+    lab.push(0)
+    lab.run(10)
+    assert lab.is_in(State.LIVE)
+    assert lab.sequences == [1]
+    error = lab.machine.status().last_error
+    assert isinstance(error, DecodeError)
+    assert (error.topic, error.attempt, error.retryable) == (TOPIC, 1, True)
+
+
+def test_without_history_events_without_a_number_are_delivered_and_not_judged() -> None:
+    lab = Lab(history=None).live()
     lab.push(0)
     lab.push(0)
     lab.run(0.1)

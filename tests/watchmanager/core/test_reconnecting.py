@@ -252,11 +252,18 @@ def test_the_status_says_within_which_time_a_dead_peer_is_noticed() -> None:
     assert Lab(keepalive=Keepalive(silence=15)).machine.status().dead_peer_bound == 15
 
 
+def test_a_stream_that_fell_silent_is_replaced_over_another_connection() -> None:
+    lab = Lab(keepalive=Keepalive(silence=15)).live()
+    lab.run(20)
+    assert isinstance(lab.machine.status().last_error, errors.PeerUnresponsive)
+    assert lab.did(do.RenewChannel) == [do.RenewChannel()]
+
+
 def test_too_many_pings_halve_the_rate_of_ours() -> None:
     lab = Lab().live()
     lab.cut(14, "Too many pings")
-    assert lab.did(do.RenewChannel) == [do.RenewChannel(2.0)]
-    assert lab.machine.status().keepalive == 100
+    assert lab.did(do.RenewChannel) == [do.RenewChannel(slower=True)]
+    assert lab.machine.status(keepalive_factor=2.0).keepalive == 100
     assert isinstance(lab.machine.status().last_error, errors.TooManyPings)
 
 

@@ -16,7 +16,7 @@ def test_records_are_equal_when_type_and_all_fields_are() -> None:
 def test_records_of_different_types_differ_even_with_the_same_fields() -> None:
     closing: list[Record] = [Tick(), Close()]
     assert closing[0] != closing[1]
-    assert len({*closing, CloseStream(0), RenewChannel(0)}) == 4
+    assert len({*closing, CloseStream(0), RenewChannel(False)}) == 4
 
 
 def test_a_record_shows_its_fields_and_has_no_others() -> None:

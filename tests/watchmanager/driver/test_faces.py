@@ -36,6 +36,21 @@ def manager(world: mockcentral.World, **more: Any) -> wm.WatchManager:
 
 
 # ---------------------------------------------------------------- blocking
+def test_what_has_crossed_to_the_thread_that_iterates_still_counts_as_waiting(world: mockcentral.World) -> None:
+    with manager(world) as owner, owner.watch(world.topics[0]) as watch:
+        watch.ready(20)
+        last = world.publish([change(number) for number in range(200)])[-1]
+        assert next(watch)
+        while watch.status.received < last:
+            pass
+        taken = 1
+        while not watch._handover.items:  # the rest crosses with the next one
+            assert next(watch)
+            taken += 1
+        assert watch.status.lag == 200 - taken
+        assert watch.status.buffered_bytes > 100 * watch.status.lag
+
+
 def test_the_blocking_twin_has_the_same_names_in_the_same_order() -> None:
     import inspect
 

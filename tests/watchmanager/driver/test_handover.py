@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,10 +15,20 @@ from watchmanager._driver import handover
 from watchmanager._driver.handover import Handover, Request
 
 
+class Number(int):
+    """An item: one byte for each that it counts."""
+
+    @property
+    def size(self) -> int:
+        return int(self)
+
+
 class Engine:
     """What a hand-over needs of an engine."""
 
-    def __init__(self) -> None:
+    def __init__(self, buffer: wm.Buffer | None = None) -> None:
+        self.machine = SimpleNamespace(buffer=buffer or wm.Buffer())
+        self.handed: Any = ()
         self.waiting: deque[int] = deque()
         self.told: list[int] = []
         self.closed = False
@@ -31,7 +42,7 @@ class Engine:
         self.told.append(ticket)
 
     def take(self) -> tuple[int, int] | None:
-        return (self.waiting[0], self.waiting.popleft()) if self.waiting else None
+        return (Number(self.waiting[0]), self.waiting.popleft()) if self.waiting else None
 
     def over(self) -> bool:
         if self.error is not None and not self.waiting:
@@ -55,8 +66,8 @@ class Engine:
             call()
 
 
-def both() -> tuple[Engine, Handover]:
-    engine: Any = Engine()
+def both(buffer: wm.Buffer | None = None) -> tuple[Engine, Handover]:
+    engine: Any = Engine(buffer)
     return engine, Handover(engine)
 
 
@@ -117,6 +128,24 @@ def test_a_full_batch_is_not_held_back_and_the_rest_stays_with_the_engine() -> N
         assert answered(request)
         assert len(way.items) == handover.BATCH
         assert len(engine.waiting) == 10
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("buffer", "crosses"),
+    [(wm.Buffer(max_events=40), 5), (wm.Buffer(max_bytes=1024), 16), (wm.Buffer(max_events=2), 1)],
+    ids=["events", "bytes: 1 + 2 + ... up to 128 and more", "never none"],
+)
+def test_only_a_part_of_the_buffer_crosses_at_a_time_and_counts_as_waiting(buffer: wm.Buffer, crosses: int) -> None:
+    async def main() -> None:
+        engine, way = both(buffer)
+        engine.put(*range(1, 101))
+        request = Request()
+        way.ask(request, 0)
+        await until_answered(request)
+        assert numbers(way) == list(range(1, crosses + 1))
+        assert engine.handed is way.items
 
     asyncio.run(main())
 

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 import watchmanager as wm
-from tests.watchmanager.driver.tiny import Answer, http_server
+from tests.watchmanager.driver.tiny import Answer, http_server, tcp_server
 from watchmanager._core.effects import FetchHistory
 from watchmanager._core.inputs import HistoryFailed, HistoryFetched, HistoryGone
 from watchmanager._core.proxies import Target
 from watchmanager._core.token import Credential
+from watchmanager._driver import history as history_module
 from watchmanager._driver.history import RETRIED, HistoryClient
 from watchmanager._driver.pages import read_pages
 from watchmanager._driver.route import Route
@@ -24,9 +25,9 @@ from watchmanager.policy import Backoff, History
 TOPIC = "/management/v1/watchtopics/t"
 
 
-def client(url: str) -> HistoryClient:
+def client(url: str, timeout: float = 60.0) -> HistoryClient:
     route = Route(Target.from_url(url), tls=None, proxy=None, single_entry=None, connect_timeout=5)
-    return HistoryClient(url, "1", "test", History(), route)
+    return HistoryClient(url, "1", "test", History(timeout=timeout), route)
 
 
 def ask(*answers: Answer) -> list[HistoryFetched | HistoryGone | HistoryFailed]:
@@ -50,7 +51,7 @@ def test_every_status_but_200_is_a_failure_with_its_number_and_only_passing_ones
         assert isinstance(outcome, HistoryFailed)
         assert isinstance(outcome.error, wm.HistoryError)
         assert (outcome.request, outcome.error.status) == (7, status)
-        assert outcome.error.retryable is (status in RETRIED), status
+        assert outcome.error.retryable is (status in RETRIED or status >= 500), status
 
 
 @pytest.mark.parametrize(
@@ -122,3 +123,70 @@ def test_pages_that_end_just_there_and_sequences_from_zero_or_one(count: int, fi
             return found
 
     assert asyncio.run(main()) == [each["metadata"]["sequenceID"] for each in log]
+
+
+QUESTION = FetchHistory(7, 5, 10, False, Credential("x"))
+
+
+async def trickle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """An answer that comes piece by piece and never ends."""
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n[")
+    while True:
+        writer.write(b" ")
+        await writer.drain()
+        await asyncio.sleep(0.05)
+
+
+def test_an_answer_has_its_time_as_a_whole_and_not_for_each_piece() -> None:
+    async def main() -> None:
+        async with tcp_server(trickle) as port:
+            history = client(f"http://127.0.0.1:{port}", timeout=0.4)
+            answered = await asyncio.wait_for(history.fetch(TOPIC, QUESTION), 20)
+            assert isinstance(answered, HistoryFailed)
+            assert str(answered.error) == "history did not answer within 0.4 s"
+            assert answered.error.retryable
+            await history.aclose()
+
+    asyncio.run(main())
+
+
+def test_a_token_endpoint_has_its_time_as_a_whole_too() -> None:
+    async def main() -> None:
+        async with tcp_server(trickle) as port:
+            credentials = wm.ClientCredentials(f"http://127.0.0.1:{port}/auth", "agent", timeout=0.4)
+            with pytest.raises(wm.TokenProviderError, match=r"did not answer within 0.4 s"):
+                await asyncio.wait_for(credentials.fetch(True), 20)
+
+    asyncio.run(main())
+
+
+def test_an_answer_larger_than_any_page_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history_module, "MAX_PAGE", 1000)
+    [outcome] = ask((200, {}, b"[" + b" " * 2000 + b"]"))
+    assert isinstance(outcome, HistoryFailed)
+    assert isinstance(outcome.error, wm.HistoryProtocolError)
+    assert "larger than 1000 bytes" in str(outcome.error)
+
+
+def test_an_answer_that_breaks_off_is_asked_for_again() -> None:
+    [outcome] = ask((200, {"Content-Length": "100"}, b"[]"))
+    assert isinstance(outcome, HistoryFailed)
+    assert type(outcome.error) is wm.HistoryError
+    assert "broke off" in str(outcome.error)
+    assert outcome.error.retryable
+
+
+def test_a_connection_that_ends_before_any_answer_was_no_way_to_history() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+
+    async def main() -> None:
+        async with tcp_server(serve) as port:
+            history = client(f"http://127.0.0.1:{port}")
+            answered = await history.fetch(TOPIC, QUESTION)
+            assert isinstance(answered, HistoryFailed)
+            assert isinstance(answered.error, wm.HistoryUnreachable)  # so a walk along the way to it begins
+            await history.aclose()
+
+    asyncio.run(main())

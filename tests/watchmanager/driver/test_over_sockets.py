@@ -679,6 +679,36 @@ def test_the_channel_is_told_what_grpcio_needs_to_hear() -> None:
     assert options["grpc.enable_retries"] == 0
 
 
+def test_what_a_server_thinks_of_our_pings_counts_for_every_watch_and_is_never_forgotten() -> None:
+    """Pitfall D3."""
+
+    async def main() -> None:
+        route = Route(Target("127.0.0.1", 1, False), tls=None, proxy=None, single_entry=None, connect_timeout=7)
+        transport = Transport(route, tenant="1", user_agent="x", keepalive=wm.Keepalive(interval=10))
+
+        def interval() -> int:
+            return int(dict(transport._options())["grpc.keepalive_time_ms"])
+
+        first = transport._ready()
+        transport.renew(first, slower=True)
+        assert interval() == 20_000
+        transport.renew(first, slower=True)  # the other watch whose stream was on that connection
+        assert interval() == 20_000
+        second = transport._ready()
+        assert second is not first
+        transport.renew(first, slower=False)  # somebody else's trouble with a connection that is history
+        assert transport._ready() is second
+        transport.renew(second, slower=False)
+        assert transport._ready() is not second
+        assert interval() == 20_000
+        for _ in range(10):
+            transport.renew(transport._ready(), slower=True)
+        assert interval() == 640_000
+        await transport.aclose()
+
+    asyncio.run(main())
+
+
 def test_no_token_shows_in_any_log_status_or_error(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
         for name in ("watchmanager", "httpx", "httpcore", "grpc", "asyncio"):

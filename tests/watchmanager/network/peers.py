@@ -86,8 +86,9 @@ class Server:
 class StrictTls:
     """A TLS server that says why it refuses: asyncio's drops the alert, so this one blocks, in a thread."""
 
-    def __init__(self, context: ssl.SSLContext) -> None:
+    def __init__(self, context: ssl.SSLContext, *, closes: bool = False) -> None:
         self._context = context
+        self._closes = closes  # once TLS stands
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.target = Target("127.0.0.1", self._listener.getsockname()[1])
         self._thread = threading.Thread(target=self._run)
@@ -113,7 +114,7 @@ class StrictTls:
                         pass
                     continue
                 with secured:
-                    while secured.recv(65536):
+                    while not self._closes and secured.recv(65536):
                         pass
 
     def __enter__(self) -> StrictTls:

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from mockcentral import World
+from tests.watchmanager.driver.tiny import http_server
 from tests.watchmanager.network.peers import (
     SERVICES,
     Certificates,
@@ -111,7 +112,8 @@ def refusals(folder: Path) -> dict[str, tuple[Any, dict[str, Any], str, str, str
         "wrong-name": (made.server("other.test"), {"tls": trusted}, "tls", "TLSError", "TLS.server_name"),
         "expired": (made.server("127.0.0.1", expired=True), {"tls": trusted}, "tls", "TLSError", "renew"),
         "too-old": (old, {"tls": TLS(ca=made.ca, minimum_version="1.3")}, "tls", "TLSError", "minimum_version"),
-        "wants-certificate": (wants, {"tls": trusted}, "tls", "TLSError", "TLS"),
+        "wants-certificate": (wants, {"tls": trusted}, "tls", "TLSError", "give TLS.cert and TLS.key"),
+        "closes-after-tls": (made.server("127.0.0.1"), {"tls": trusted}, "http2", "NotGrpcError", "TLS.cert"),
         "no-alpn": (made.server("127.0.0.1", alpn=()), {"tls": trusted}, "alpn", "NotGrpcError", "inspection"),
         "http1-alpn": (
             made.server("127.0.0.1", alpn=("http/1.1",)),
@@ -136,6 +138,7 @@ def refusals(folder: Path) -> dict[str, tuple[Any, dict[str, Any], str, str, str
         "expired",
         "too-old",
         "wants-certificate",
+        "closes-after-tls",
         "no-alpn",
         "http1-alpn",
         "plain-on-tls-port",
@@ -156,7 +159,7 @@ def test_the_step_that_fails_is_named_with_its_cause_and_a_hint(case: str, tmp_p
         if isinstance(peer, bytes):
             async with Server(answer(peer)) as server:
                 return await ask(server.target)
-        with StrictTls(peer) as strict:
+        with StrictTls(peer, closes=case == "closes-after-tls") as strict:
             return await ask(strict.target)
 
     found = run(main)
@@ -191,6 +194,49 @@ def test_a_proxy_that_refuses_is_the_failing_step(status: int, word: str) -> Non
     found = run(main)
     assert (found.failed, found.cause) == ("proxy", "ProxyError")
     assert word in found.hint
+
+
+@pytest.mark.parametrize(
+    ("case", "word"),
+    [
+        (("proxy.test", False), "write the proxy's URL with a name"),
+        (("127.0.0.1", True), "the proxy's certificate"),
+    ],
+    ids=["name", "expired"],
+)
+def test_a_proxy_whose_certificate_is_bad_is_not_taken_for_the_server(
+    case: tuple[str, bool], word: str, tmp_path: Path
+) -> None:
+    async def main() -> Diagnosis:
+        made = Certificates(tmp_path)
+        with StrictTls(made.server(case[0], expired=case[1])) as peer:
+            url = f"https://{peer.target.host}:{peer.target.port}"
+            target = Target("central.example.test", 443)
+            return await diagnose(Route(target, tls=TLS(ca=made.ca), proxy=Proxy(url=url), environ={}))
+
+    found = run(main)
+    assert (found.failed, found.cause) == ("proxy", "TLSError")
+    assert word in found.hint
+
+
+def test_a_404_that_is_not_centrals_says_nothing_about_the_topic() -> None:
+    def web(line: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
+        return 404, {}, b"<html>not here</html>"
+
+    async def main(world: World) -> Diagnosis:
+        async def token() -> tuple[str, float | None]:
+            return world.token, None
+
+        async with http_server(web) as url:
+            return await diagnose(
+                route_to(world), token=token, topic="/management/v1/watchtopics/t", tenant=world.tenant, history_url=url
+            )
+
+    with World() as world:
+        found = run(lambda: main(world))
+    assert (found.failed, found.cause) == ("topic", "HistoryError")
+    assert "is http://127.0.0.1" in found.message
+    assert "History.url" in found.hint
 
 
 def test_names_and_ports_that_lead_nowhere_fail_at_their_step() -> None:
