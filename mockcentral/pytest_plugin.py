@@ -173,11 +173,20 @@ def _section(item: pytest.Item, worlds: list[World]) -> str:
         if (path := _keep(item, number, journal)) is not None:
             lines.append(f"the whole journal: {path}")
     seeds = {world.seed for world in worlds}
-    words = ["python", "-m", "pytest", item.nodeid]
+    words = ["python", "-m", "pytest", _from_here(item)]
     if len(seeds) == 1:  # else the test chose them itself, and will again
         words += ["--mockcentral-seed", str(seeds.pop())]
     lines.append(f"replay: {shlex.join(words)}")
     return "\n".join(lines)
+
+
+def _from_here(item: pytest.Item) -> str:
+    """The test as the user has to name it where they are; its id goes from the root folder of the project."""
+    import os
+
+    file, separator, name = item.nodeid.partition("::")
+    here, root = item.config.invocation_params.dir, item.config.rootpath
+    return item.nodeid if here == root else f"{os.path.relpath(root / file, here)}{separator}{name}"
 
 
 def _keep(item: pytest.Item, number: int, journal: list[dict[str, Any]]) -> str | None:
@@ -186,9 +195,12 @@ def _keep(item: pytest.Item, number: int, journal: list[dict[str, Any]]) -> str 
         return None
     import json
     import re
+    import zlib
     from pathlib import Path
 
-    path = Path(directory) / f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', item.nodeid).strip('-')}-{number}.ndjson"
+    # What a file may be called is less than what a test may: `test_it[a/b]` and `test_it[a b]` look the same in it.
+    readable = re.sub(r"[^A-Za-z0-9_.-]+", "-", item.nodeid).strip("-")[:150]
+    path = Path(directory) / f"{readable}-{zlib.crc32(item.nodeid.encode()):08x}-{number}.ndjson"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("".join(json.dumps(record) + "\n" for record in journal), encoding="utf-8")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mockcentral.cli import Refused
@@ -13,9 +12,8 @@ from mockcentral.commands.serve import (
     add_door_arguments,
     add_ready_arguments,
     check_door,
-    withdraw,
-    write_atomically,
 )
+from mockcentral.ready_file import ReadyFile
 from mockcentral.signals import Signals
 
 if TYPE_CHECKING:
@@ -65,6 +63,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _run(edge: Edge, arguments: argparse.Namespace, signals: Signals) -> int:
+    ready_file = ReadyFile(arguments.ready_file or None)
+    ready_file.clear()
     try:
         try:
             edge.start()
@@ -75,8 +75,7 @@ def _run(edge: Edge, arguments: argparse.Namespace, signals: Signals) -> int:
         if edge.left_out:
             print(f"mockcentral: an edge plays no {', '.join(edge.left_out)}: only the faults count", file=sys.stderr)
         ready = edge.context
-        if arguments.ready_file:
-            write_atomically(Path(arguments.ready_file), json.dumps(ready) + "\n")
+        ready_file.write(ready)
         if arguments.print_ready == "json":
             print(json.dumps(ready), flush=True)
         else:
@@ -89,5 +88,4 @@ def _run(edge: Edge, arguments: argparse.Namespace, signals: Signals) -> int:
     finally:
         signals.close()
         edge.close()
-        if arguments.ready_file:
-            withdraw(Path(arguments.ready_file))
+        ready_file.withdraw()

@@ -6,9 +6,11 @@ import argparse
 import shlex
 import time
 from pathlib import Path
+from typing import Any
 
 from mockcentral import remote
 from mockcentral.cli import Refused
+from mockcentral.ready_file import is_gone
 
 TOKEN = ("MOCKCENTRAL_TOKEN", "MOCKCENTRAL_CONTEXT")
 """They hold a token, which an agent fetches itself: printed only when asked for."""
@@ -27,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_seconds,
         default=0.0,
         metavar="SECONDS",
-        help="so long for the ready file to be there (default 0)",
+        help="so long for the fake to be ready (default 0)",
     )
     parser.add_argument("--agent-name", metavar="NAME", help="CENTRAL_AGENTNAME; agents make one up otherwise")
     parser.add_argument(
@@ -60,10 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
     from mockcentral.conformance import key_files
     from mockcentral.conformance.environment import environment
 
-    until = time.monotonic() + arguments.wait
-    while not Path(arguments.ready_file).exists() and time.monotonic() < until:
-        time.sleep(0.05)
-    context = remote.read_ready_file(arguments.ready_file)
+    context = _ready(arguments.ready_file, time.monotonic() + arguments.wait)
     directory = Path(arguments.directory).absolute()
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -91,3 +90,23 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.format == "shell":
         print("unset CENTRAL_REGION")  # it would override every URL
     return 0
+
+
+def _ready(path: str, until: float) -> dict[str, Any]:
+    """What the ready file says, waited for until there is one of a fake that lives. Raises Refused."""
+    while True:
+        late = time.monotonic() >= until
+        try:
+            ready = remote.read_ready_file(path)
+        except Refused as refused:
+            if late or not isinstance(refused.__context__, FileNotFoundError):
+                raise
+        else:
+            if not is_gone(ready):
+                return ready
+            if late:
+                raise Refused(
+                    f"{path}: the fake that wrote it (process {ready.get('pid')}) is gone: start it again; "
+                    "with --wait SECONDS this waits for it"
+                )
+        time.sleep(0.05)

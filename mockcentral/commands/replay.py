@@ -49,13 +49,14 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.seed is not None:
         plan, lines = replace(plan, seed=arguments.seed), None
     make_handler, check = functions_of(arguments)
-    stage = Stage(scenario, plan, lean=False, make_handler=make_handler)
+    stage: Stage | None = None  # None when the client's first life did not even begin: then there is no journal
     error: Exception | None = None
     try:
+        stage = Stage(scenario, plan, lean=False, make_handler=make_handler)
         played = perform(stage, check)
     except (Broken, Runaway) as caught:
         error = caught
-    if arguments.journal is not None:
+    if arguments.journal is not None and stage is not None:
         _write(arguments.journal, stage)
     if error is not None:
         if error.__cause__ is not None:  # the user's own code raised: they want to see where
@@ -63,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"broken: {error}", file=sys.stderr)
     else:
         print(f"kept: {_summary(played)}", file=sys.stderr)
-    same = lines is None or _is_same(arguments.run, lines, stage)
+    same = lines is None or stage is None or _is_same(arguments.run, lines, stage)
     return KEPT if error is None and same else BROKEN
 
 

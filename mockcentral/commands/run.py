@@ -7,13 +7,16 @@ import re
 import signal
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from mockcentral.cli import TERMINATED
 from mockcentral.commands.serve import add_world_arguments, world_options
+from mockcentral.signals import EXIT_CODES, TWICE
 
 if TYPE_CHECKING:
     from mockcentral.conformance.known_failing import Known
@@ -27,7 +30,6 @@ Markdown for `.md`, else as text.
 """
 UNASKED = ("junit", "json")
 """What --report-dir alone writes."""
-TERMINATED = 143
 TIMEOUT, LAB_TIMEOUT = 180.0, 900.0
 
 
@@ -119,25 +121,32 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _interruptible(runner: Runner, plans: Sequence[Plan], parallel: int, done: Any) -> list[Run] | None:
-    """All runs; None after a SIGTERM. A Ctrl-C is raised once every client is gone."""
-    terminated = False
+    """All runs; None after a SIGTERM or SIGHUP. A Ctrl-C is raised once every client is gone; a second one lets no
+    client take its time. A signal that somebody has chosen to ignore stays ignored.
+    """
+    first: tuple[int, float] | None = None
 
-    def on_sigterm(_number: int, _frame: FrameType | None) -> None:
-        nonlocal terminated
-        terminated = True
-        raise KeyboardInterrupt
+    def on_signal(number: int, _frame: FrameType | None) -> None:
+        nonlocal first
+        if first is None:
+            first = number, time.monotonic()
+            raise KeyboardInterrupt
+        # Raised, it would interrupt those who wait for the clients to be gone, and they would be left behind.
+        if time.monotonic() - first[1] > TWICE:
+            runner.hurry.set()
 
     main = threading.current_thread() is threading.main_thread()
-    before = signal.signal(signal.SIGTERM, on_sigterm) if main else None
+    numbers = [number for number in EXIT_CODES if main and signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, on_signal) for number in numbers}
     try:
         return runner.run_all(plans, parallel, done)
     except KeyboardInterrupt:
-        if terminated:
+        if first is not None and first[0] != signal.SIGINT:
             return None
         raise
     finally:
-        if main:
-            signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():  # called off, nothing is left to wait for: one more ends it all
+            signal.signal(number, handler if first is None else signal.SIG_DFL)
 
 
 # ---------------------------------------------------------------------------------------------- what was given

@@ -6,13 +6,12 @@ import argparse
 import contextlib
 import gc
 import json
-import os
-import tempfile
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mockcentral.cli import INTERNAL, Refused
+from mockcentral.ready_file import ReadyFile
 from mockcentral.signals import Signals
 
 if TYPE_CHECKING:
@@ -150,6 +149,8 @@ def _serve(arguments: argparse.Namespace, signals: Signals) -> int:
     if len(scenarios) > 1 and (arguments.port or arguments.journal or arguments.store):
         raise Refused("--port, --journal and --store are for one scenario: worlds cannot share them")
     options["store"] = arguments.store
+    ready_file = ReadyFile(arguments.ready_file or None)
+    ready_file.clear()
     worlds: list[World] = []
     control: ControlServer | None = None
     registry: Worlds | None = None
@@ -172,7 +173,7 @@ def _serve(arguments: argparse.Namespace, signals: Signals) -> int:
             for world in worlds:
                 world.attach_control(control)
                 world.when_broken = lambda: signals.give_up(INTERNAL)
-            _announce(worlds, arguments)
+            _announce(worlds, ready_file, arguments.print_ready)
         gc.freeze()  # what is there now stays: going through it again and again would make events late
         gc.enable()
         return signals.wait()
@@ -184,8 +185,7 @@ def _serve(arguments: argparse.Namespace, signals: Signals) -> int:
             registry.close()
         for world in worlds:
             world.close()
-        if arguments.ready_file:
-            withdraw(Path(arguments.ready_file))
+        ready_file.withdraw()
 
 
 def _make_key() -> None:
@@ -195,19 +195,11 @@ def _make_key() -> None:
         warm_up()
 
 
-def withdraw(path: Path) -> None:
-    """Take our ready file away: whoever waits for the next fake's must not find this one's."""
-    with contextlib.suppress(OSError, ValueError):
-        if json.loads(path.read_text(encoding="utf-8"))["pid"] == os.getpid():
-            path.unlink()
-
-
-def _announce(worlds: list[World], arguments: argparse.Namespace) -> None:
+def _announce(worlds: list[World], ready_file: ReadyFile, form: str) -> None:
     contexts = [world.context for world in worlds]
     ready = contexts[0] if len(contexts) == 1 else {**contexts[0], "worlds": contexts}
-    if arguments.ready_file:
-        write_atomically(Path(arguments.ready_file), json.dumps(ready) + "\n")
-    if arguments.print_ready == "json":
+    ready_file.write(ready)
+    if form == "json":
         print(json.dumps(ready), flush=True)
         return
     for context in contexts:
@@ -225,20 +217,6 @@ def _announce(worlds: list[World], arguments: argparse.Namespace) -> None:
     where = f"--url {first['http_url']} --tenant {first['tenant']} --auth-url {first['auth_url']}{ca}"
     print(f"watch it: python -m watchmanager tail {topic} {where}")
     print("stop it: Ctrl-C", flush=True)
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Readers see the whole file or none. It holds a token, so it is the owner's only. Raises Refused."""
-    name = None
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.replace(name, path)
-    except OSError as error:
-        if name is not None:
-            os.unlink(name)
-        raise Refused(f"{path}: cannot be written: {error.strerror}") from None
 
 
 def _port(text: str) -> int:
@@ -270,7 +248,5 @@ __all__ = [
     "add_world_arguments",
     "check_door",
     "run",
-    "withdraw",
     "world_options",
-    "write_atomically",
 ]

@@ -79,11 +79,11 @@ class Child:
         """Ask the whole group to go."""
         self._signal(signal.SIGTERM)
 
-    def wait_exited(self, timeout: float) -> bool:
-        """Wait until the child has exited; False when it has not in time."""
+    def wait_exited(self, timeout: float, hurry: threading.Event | None = None) -> bool:
+        """Wait until the child has exited; False when it has not in time, or somebody is in a hurry."""
         until = time.monotonic() + timeout
         while not self.exited:
-            if time.monotonic() >= until:
+            if time.monotonic() >= until or (hurry is not None and hurry.is_set()):
                 return False
             time.sleep(POLL)
         return True

@@ -18,7 +18,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -111,7 +111,9 @@ def redacted(text: str) -> str:
 
 
 class Runner:
-    """Runs plans, one at a time or on several threads; `stop` calls all of them off."""
+    """Runs plans, one at a time or on several threads; `stop` calls all of them off, and with `hurry` no client gets
+    time to go by itself.
+    """
 
     def __init__(self, make_world: MakeWorld, *, say: Callable[[str], None] = lambda line: None) -> None:
         """`say` gets progress and what clients write to stderr, line by line, on any thread."""
@@ -120,6 +122,7 @@ class Runner:
         self._keys: tuple[bytes, bytes] | None = None
         self._keys_lock = threading.Lock()
         self.stop = threading.Event()
+        self.hurry = threading.Event()
 
     def run_all(
         self, plans: Sequence[Plan], parallel: int = 1, done: Callable[[Run], None] = lambda run: None
@@ -141,8 +144,9 @@ class Runner:
             return run
 
         with ThreadPoolExecutor(max_workers=parallel, thread_name_prefix="mockcentral-run") as pool:
-            futures = [pool.submit(one, plan) for plan in plans]
+            futures: list[Future[Run]] = []
             try:
+                futures += [pool.submit(one, plan) for plan in plans]
                 return [future.result() for future in futures]
             except BaseException:
                 self.stop.set()
@@ -233,21 +237,23 @@ class _Session:
             on_line=self._heard,
             on_error_line=lambda line: self._runner.say(f"{name}| {redacted(line)}"),
         )
-        calm = False
+        calm, hurry = False, self._runner.hurry
         try:
             why, early = self._watch(child)
             killed = False
             if not early:
                 world.record("client.stop", signal="SIGTERM")
                 child.terminate()
-                killed = not child.wait_exited(GRACE)
+                killed = not child.wait_exited(GRACE, hurry)
             calm = True
         finally:
-            if not calm:  # Ctrl-C, or we failed: do not leave it behind, and do not be long about it
-                child.terminate()
-                child.wait_exited(HASTY_GRACE)
-            code, signal_name = child.reap()
-            self._deaf = True
+            try:
+                if not calm:  # Ctrl-C, or we failed: do not leave it behind, and do not be long about it
+                    child.terminate()
+                    child.wait_exited(HASTY_GRACE, hurry)
+            finally:
+                code, signal_name = child.reap()
+                self._deaf = True
         world.record("client.exit", code=code, signal=signal_name)
         self._read_on()
         notes = []

@@ -19,7 +19,7 @@ def find(spec: str) -> Callable[..., Any]:
         raise ValueError(f"{spec!r} names no function: write MODULE:NAME or FILE.py:NAME")
     try:
         module: Any = _from_file(Path(place)) if place.endswith(".py") else importlib.import_module(place)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a script without `if __name__ == "__main__"` may well exit
         raise ValueError(f"{place} cannot be imported: {type(error).__name__}: {error}") from error
     found = module
     for part in name.split("."):

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from mockcentral.conformance.subjects.watchmanager_core import (
+    OF_THE_USERS,
     Application,
     Event,
     Gap,
     WatchClient,
+    call_through,
     make_settings,
     recovery_bound,
 )
@@ -30,7 +32,8 @@ MakeHandler = Callable[[Disk], Application]
 """Makes the handler of one life of the process; the disk is what outlives it."""
 
 Check = Callable[["Stage"], Any]
-"""Looks at what a handler has made of its events when all is over; raises when it is not right."""
+"""Looks at what a handler has made of its events when all is over; raises when it is not right. A function, or a
+coroutine function that waits for nothing real."""
 
 LINGER = 2.0
 """Seconds a settled client is watched on: copies that come late are still seen."""
@@ -269,8 +272,8 @@ def perform(stage: Stage, check: Check | None = None) -> Played:
 def be_checked(stage: Stage, check: Check) -> None:
     """Raises `Broken` for whatever the user's check raises."""
     try:
-        check(stage)
-    except Exception as error:
+        call_through(check, stage)
+    except OF_THE_USERS as error:
         raise Broken("check", f"the check raised {type(error).__name__}: {error}") from error
 
 

@@ -197,6 +197,16 @@ def test_what_was_refused_left_no_file_behind(refused: Callable[..., str], tmp_p
     assert [path.name for path in tmp_path.iterdir()] == ["ready"]
 
 
+@pytest.mark.parametrize("command", [("serve",), ("edge", "--upstream", "127.0.0.1:1")])
+def test_a_ready_file_that_a_killed_fake_left_is_gone_before_anything_starts(
+    refused: Callable[..., str], tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    left = tmp_path / "ready.json"
+    left.write_text('{"http_url": "http://127.0.0.1:1", "control_url": "http://127.0.0.1:1", "pid": 1}')
+    refused(*command, "--host", "203.0.113.7", "--ready-file", str(left))
+    assert not left.exists()
+
+
 BLOCKED = """
 import sys
 class Blocker:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import os
 import subprocess
 import sys
@@ -117,7 +118,7 @@ def test_a_failing_test_shows_the_seed_the_journal_and_how_to_replay_it(project:
             "*- mockcentral -*",
             "scenario calm, seed 42; the journal ends with",
             '*test.note  {"number": 29}',
-            "the whole journal: journals/test_mine.py-test_it-a-b-1.ndjson",
+            "the whole journal: journals/*test_mine.py-test_it-a-b-????????-1.ndjson",
             "replay: python -m pytest 'test_mine.py::test_it[[]a b]' --mockcentral-seed 42",
         ]
     )
@@ -126,6 +127,36 @@ def test_a_failing_test_shows_the_seed_the_journal_and_how_to_replay_it(project:
     assert len(file.read_text().splitlines()) > 30
     token_like = [line for line in result.outlines if "eyJ" in line]
     assert token_like == []
+
+
+def test_tests_with_names_that_look_alike_in_a_folder_have_journals_of_their_own(project: pytest.Pytester) -> None:
+    words = ["a/b", "a b", "A b", "a" * 300, "a" * 301]
+    project.makepyfile(
+        test_mine=f"""
+        import pytest
+
+        @pytest.mark.parametrize("word", {words})
+        def test_it(mock_central, word):
+            mock_central.record("test.note", word=word)
+            assert False
+        """
+    )
+    run(project, "--mockcentral-report-dir", "journals").assert_outcomes(failed=len(words))
+    journals = list((project.path / "journals").iterdir())
+    noted = [json.loads(line) for file in journals for line in file.read_text().splitlines() if "test.note" in line]
+    assert sorted(record["word"] for record in noted) == sorted(words)
+    assert len({file.name.lower() for file in journals}) == len(words)
+
+
+def test_the_replay_command_is_for_where_the_user_is(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.makepyprojecttoml("[tool.pytest.ini_options]")
+    below = project.mkdir("tests")
+    (below / "test_mine.py").write_text("def test_it(mock_central): assert False")
+    monkeypatch.chdir(below)
+    result = run(project)
+    (line,) = (line for line in result.outlines if line.startswith("replay: "))
+    assert line.startswith("replay: python -m pytest test_mine.py::test_it --mockcentral-seed ")
+    run(project, *line.split()[4:]).assert_outcomes(failed=1)
 
 
 def test_a_passing_test_shows_and_writes_nothing(project: pytest.Pytester) -> None:

@@ -8,7 +8,7 @@ for each, and says when it is done; when the process dies, all it has is the che
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from random import Random
@@ -44,7 +44,20 @@ from watchmanager.policy import Backoff, Buffer, History, Keepalive
 EVERY_CODE = frozenset(CODES)
 """For clients that are to try again whatever the server says."""
 
-__all__ = ["EVERY_CODE", "Application", "Event", "Gap", "WatchClient", "make_settings", "recovery_bound"]
+__all__ = [
+    "EVERY_CODE",
+    "OF_THE_USERS",
+    "Application",
+    "Event",
+    "Gap",
+    "WatchClient",
+    "call_through",
+    "make_settings",
+    "recovery_bound",
+]
+
+OF_THE_USERS = (Exception, SystemExit)
+"""What the user's code raises is a finding, also sys.exit(0): it would end the whole run as if all were well."""
 
 AT_ONCE = Span(0.0, 0.0)
 RETRIED = frozenset({408, 425, 429})
@@ -201,7 +214,7 @@ class WatchClient:
         assert self._application is not None
         try:
             made: object = self._application()
-        except Exception as error:
+        except OF_THE_USERS as error:
             raise Broken(
                 "handler", f"make_handler raised {type(error).__name__} in life {self.life}: {error}"
             ) from error
@@ -359,10 +372,8 @@ class WatchClient:
     def _hand_over(self, item: Item) -> None:
         assert self._handle is not None
         try:
-            outcome = self._handle(item)
-            if isinstance(outcome, Coroutine):
-                _run_through(outcome)
-        except Exception as error:
+            call_through(self._handle, item)
+        except OF_THE_USERS as error:
             what = f"gap {item.after}..{item.through}" if isinstance(item, Gap) else f"event {item.sequence}"
             raise Broken(
                 "handler", f"the handler raised {type(error).__name__} for {what} in life {self.life}: {error}"
@@ -457,6 +468,18 @@ class WatchClient:
         return happened.TokenFailed(TokenProviderError(f"the token endpoint {what}"))
 
 
+def call_through(function: Callable[[Any], object], given: Any) -> None:
+    """Call a function of the user's, and run what it returns to its end, should that be a coroutine.
+
+    Raises what the function raises, and TypeError for a generator: what is in it would never run.
+    """
+    outcome = function(given)
+    if isinstance(outcome, Coroutine):
+        _run_through(outcome)
+    elif isinstance(outcome, (Generator, AsyncGenerator)):
+        raise TypeError("it is a generator, so nothing in it has run: write a function without yield")
+
+
 def _run_through(coroutine: Coroutine[Any, Any, Any]) -> None:
     """Run a coroutine to its end without an event loop; it may give way (`await asyncio.sleep(0)`), not wait."""
     while True:
@@ -467,7 +490,7 @@ def _run_through(coroutine: Coroutine[Any, Any, Any]) -> None:
         if waits_for is not None:
             coroutine.close()
             raise RuntimeError(
-                f"it waits for {waits_for!r}, and there is no event loop in virtual time: give the machine a function "
+                f"it waits for {waits_for!r}, and there is no event loop in virtual time: give a function "
                 "that runs the coroutine, such as lambda event: asyncio.run(handler(event))"
             )
 

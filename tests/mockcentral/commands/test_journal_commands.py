@@ -14,6 +14,7 @@ from mockcentral.sim import failures
 from mockcentral.sim.plan import ClientPlan, Happening, Plan
 
 HANDLERS = """
+import sys
 from watchmanager import Event
 
 def counting(disk):
@@ -27,6 +28,37 @@ def exact(stage):
 
 def clumsy(disk):
     return lambda item: {}[item.sequence]
+
+def leaving(disk):
+    return lambda item: sys.exit(0)
+
+def lazy(disk):
+    def handler(item):
+        yield item
+    return handler
+
+def lazy_and_async(disk):
+    async def handler(item):
+        yield item
+    return handler
+
+def down(disk):
+    raise RuntimeError("my database is down")
+
+def forgetful(disk):
+    disk["handler"] = print
+
+def unable(disk):
+    sys.exit("no configuration")
+
+async def later(stage):
+    assert not stage.events, "asked too late"
+
+def looking(stage):
+    yield stage
+
+def satisfied(stage):
+    sys.exit(0)
 """
 CRASHING = Plan(
     until=30.0,
@@ -74,6 +106,31 @@ def test_a_check_of_the_users_own_decides_too(folder: Path, capsys: pytest.Captu
     assert main(["replay", "calm", *words]) == 0
 
 
+GENERATOR = "TypeError{}: it is a generator, so nothing in it has run: write a function without yield"
+
+
+@pytest.mark.parametrize(
+    ("words", "broken"),
+    [
+        ("--handler leaving", "the handler raised SystemExit for event 100001 in life 1: 0"),
+        ("--handler lazy", f"the handler raised {GENERATOR.format(' for event 100001 in life 1')}"),
+        ("--handler lazy_and_async", f"the handler raised {GENERATOR.format(' for event 100001 in life 1')}"),
+        ("--handler down", "make_handler raised RuntimeError in life 1: my database is down"),
+        ("--handler forgetful", "make_handler returned None in life 1: it must return a function"),
+        ("--handler unable", "make_handler raised SystemExit in life 1: no configuration"),
+        ("--check later", "the check raised AssertionError: asked too late"),
+        ("--check looking", f"the check raised {GENERATOR.format('')}"),
+        ("--check satisfied", "the check raised SystemExit: 0"),
+    ],
+)
+def test_no_function_of_the_users_ends_a_replay_as_if_all_were_well(
+    words: str, broken: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flag, name = words.split()
+    assert main(["replay", "run.yaml", "--journal", "run.ndjson", flag, f"handlers.py:{name}"]) == 1
+    assert f"broken: {broken}" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
@@ -82,6 +139,7 @@ def test_a_check_of_the_users_own_decides_too(folder: Path, capsys: pytest.Captu
         (["calm", "--seed", "x"], "'x' is no seed"),
         (["calm", "--handler", "nothing"], "'nothing' names no function: write MODULE:NAME or FILE.py:NAME"),
         (["calm", "--handler", "nowhere.py:f"], "nowhere.py cannot be imported: FileNotFoundError"),
+        (["calm", "--handler", "script.py:f"], "script.py cannot be imported: SystemExit: 0"),
         (["calm", "--check", "handlers.py:wrong"], "handlers.py has no function 'wrong'"),
         (["bad-plan.yaml"], "the plan cannot be read"),
         (["bad-verb.yaml"], "the plan holds 'explode'"),
@@ -105,6 +163,7 @@ def test_what_cannot_be_played_is_one_line(
     }.items():
         Path(f"bad-{name}.yaml").write_text(f"{failures.MARK}{plan}\n{text}")
     line = '{"v":1,"n":1,"t":0.0,"world":"w","kind":"conn.open"}\n'
+    Path("script.py").write_text("raise SystemExit(0)")
     Path("empty.ndjson").write_text("")
     Path("headless.ndjson").write_text(line)
     Path("broken.ndjson").write_text(line + "{")

@@ -5,15 +5,18 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from mockcentral import World
+from mockcentral import World, ready_file
 from mockcentral.cli import main
 from tests.mockcentral.clients import ask, harvest
 
@@ -208,6 +211,38 @@ def test_env_waits_for_the_ready_file_when_told_to(
     assert "export CENTRAL_URL=" in capsys.readouterr().out
     with pytest.raises(SystemExit):
         main([*words, "--wait", "soon"])
+
+
+def test_env_believes_no_ready_file_of_a_fake_that_is_gone(
+    ready: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stale = tmp_path / "stale.json"
+    with subprocess.Popen([sys.executable, "-c", ""]) as killed:
+        pass
+    words = ["env", "--ready-file", str(stale), "--directory", str(tmp_path)]
+    left = {"pid": killed.pid, "control_url": None, "http_url": "http://stale"}
+    stale.write_text(json.dumps(json.loads(ready.read_text()) | left))
+    assert main(words) == 2
+    assert f"{stale}: the fake that wrote it (process {killed.pid}) is gone" in capsys.readouterr().err
+    looked = threading.Event()
+
+    def is_gone(context: dict[str, Any]) -> bool:
+        looked.set()
+        return ready_file.is_gone(context)
+
+    def start() -> None:
+        assert looked.wait(30)
+        stale.unlink()  # as the next fake does before it starts
+        shutil.copy(ready, tmp_path / "part")
+        os.replace(tmp_path / "part", stale)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mockcentral.commands.env.is_gone", is_gone)
+        server = threading.Thread(target=start)
+        server.start()
+        assert main([*words, "--wait", "30"]) == 0
+        server.join()
+    assert "http://stale" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("left", ["private_key.pem", "public_key.pem"])

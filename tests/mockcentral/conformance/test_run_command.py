@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -206,23 +207,46 @@ def test_a_bad_flag_is_one_line_and_exit_code_2(here: Path, arguments: list[str]
     assert words in one_line(raw(here, "--scenario", "tiny.yaml", *arguments, "--", "true"))
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_the_run_and_the_client(here: Path, number: signal.Signals, code: int) -> None:
-    script = "import os, sys, signal; print(os.getpid(), file=sys.stderr, flush=True); signal.pause()"
-    harness = subprocess.Popen(
-        [sys.executable, "-m", "mockcentral", "run", "--scenario", "tiny.yaml", "--", sys.executable, "-c", script],
-        cwd=here,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert harness.stderr is not None
-    line = harness.stderr.readline()
-    pid = int(line.removeprefix("tiny| "))
-    harness.send_signal(number)
+SIGNALS = [("SIGINT", 130), ("SIGTERM", 143)] + [("SIGHUP", 143)] * hasattr(signal, "SIGHUP")
+
+
+@pytest.mark.parametrize(("name", "code"), SIGNALS)
+def test_a_signal_ends_the_run_and_the_client(here: Path, name: str, code: int) -> None:
+    harness, pid = started(here, "signal.pause()")
+    harness.send_signal(signal.Signals[name])
     _, error = harness.communicate(timeout=30)
     assert harness.returncode == code, error
     assert "Traceback" not in error
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+@pytest.mark.parametrize(("name", "code"), SIGNALS)
+def test_a_second_signal_leaves_no_client_behind_that_does_not_want_to_go(here: Path, name: str, code: int) -> None:
+    harness, pid = started(here, "\nwhile True: signal.pause()", ignoring="SIGTERM")
+    while harness.poll() is None:
+        harness.send_signal(signal.Signals[name])
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            harness.wait(0.05)
+    _, error = harness.communicate()
+    assert harness.returncode in (code, -signal.Signals[name]), error  # one more came when all was done
+    assert "Traceback" not in error
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def started(here: Path, then: str, ignoring: str = "SIGUSR1") -> tuple[subprocess.Popen[str], int]:
+    """The command with a client that is there, and the client's process id."""
+    script = f"import os, sys, signal; signal.signal(signal.{ignoring}, signal.SIG_IGN); "
+    script += f"print(os.getpid(), file=sys.stderr, flush=True); {then}"
+    harness = subprocess.Popen(
+        [sys.executable, "-m", "mockcentral", "run", "--scenario", "tiny.yaml", "--", sys.executable, "-c", script],
+        cwd=here,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert harness.stderr is not None
+    line = harness.stderr.readline()
+    return harness, int(line.removeprefix("tiny| "))

@@ -307,6 +307,44 @@ def test_a_run_that_is_called_off_leaves_nobody_behind(bench: Bench) -> None:
     assert not any(is_alive(pid) for pid in pids)
 
 
+STUBBORN = (
+    "import os, signal, sys; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
+    "print(os.getpid(), file=sys.stderr, flush=True)\nwhile True: signal.pause()"
+)
+
+
+def test_in_a_hurry_no_client_gets_time_to_go(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner_module, "HASTY_GRACE", 3600.0)
+    pids: list[int] = []
+
+    def say(line: str) -> None:
+        pids.append(int(line.split()[1]))
+        runner.stop.set()
+        runner.hurry.set()
+
+    runner = Runner(bench.make, say=say)
+    with pytest.raises(Interrupted):
+        runner.run_all([Plan(SCENARIO, "taped", (sys.executable, "-c", STUBBORN), timeout=60.0)])
+    assert not is_alive(*pids)
+
+
+def test_whatever_interrupts_the_wait_for_a_client_it_is_gone(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    pids: list[int] = []
+
+    def say(line: str) -> None:
+        pids.append(int(line.split()[1]))
+        runner.stop.set()
+
+    def interrupted(*_: Any) -> bool:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Child, "wait_exited", interrupted)
+    runner = Runner(bench.make, say=say)
+    with pytest.raises(KeyboardInterrupt):
+        runner.run(Plan(SCENARIO, "taped", (sys.executable, "-c", STUBBORN), timeout=60.0))
+    assert not is_alive(*pids)
+
+
 def test_runs_side_by_side_are_reported_in_the_order_they_were_asked_for() -> None:
     done: list[Run] = []
 
