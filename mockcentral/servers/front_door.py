@@ -276,6 +276,10 @@ class Link(asyncio.Protocol):
         if self.h2.broken:
             self.close(linger=True)  # more of a flood is on its way, and RST would overtake the GOAWAY
 
+    def take_drained(self) -> bool:
+        """Whether all that was said over a slow line has come out of it, since that was asked the last time."""
+        return self.pipe is not None and not self.held_bytes and self.pipe.take_drained()
+
     def close(self, *, abort: bool = False, linger: bool = False) -> None:
         """FIN after what was written, or RST at once; with `linger` the client is left time to read it all."""
         if self._closing:

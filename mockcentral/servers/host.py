@@ -279,6 +279,8 @@ class Host:
                     link.write_out()
                     if self._held_up or link.held_bytes:
                         self._note_windows(link)
+                    if link.take_drained():
+                        self.journal.add(self.now(), "conn.drained", conn=link.id)
                 if self._leaving:
                     receipts += self._left()
                 answered, self._answered = self._answered, []

@@ -52,6 +52,12 @@ def garbled() -> Tape:
     return tape.send(1, 3)
 
 
+def unsure(conn: int, kind: str = "unsure", **about: int) -> Tape:
+    """Three events on attempt 1 (connection 1), two of them after something happened to a line."""
+    tape = Tape().watch(1).publish(1).send(1, 1).doubt(conn, kind, **about)
+    return tape.publish(2, 3).send(1, 2, 3)
+
+
 def renumbered() -> Tape:
     """Two events, and then two more with the same numbers."""
     tape = Tape().watch(1).publish(1, 2).send(1, 1, 2).apply(1, 2)
@@ -285,6 +291,36 @@ CASES: list[Case] = [
         "what was sent before the black hole arrived",
         PASS,
         lambda: calm().fault("hole", "blackhole", "armed", "triggered", "on_wire", conn=1),
+    ),
+    ("complete", "sent where nothing is sure to be read", UNKNOWN, lambda: unsure(1)),
+    ("complete", "sent on a call where nothing is sure to be read", UNKNOWN, lambda: unsure(1, attempt=1)),
+    ("complete", "sent beside a call where nothing is sure to be read", PASS, lambda: unsure(1, attempt=7)),
+    ("complete", "sent beside a connection where nothing is sure to be read", PASS, lambda: unsure(7)),
+    ("complete", "sent before nothing was sure to be read", PASS, lambda: calm().doubt(1)),
+    ("complete", "what nobody was sure of, asked from beyond", PASS, lambda: unsure(1).harvest(3)),
+    ("complete", "what nobody was sure of, asked from before", UNKNOWN, lambda: unsure(1).harvest(2)),
+    ("complete", "what nobody was sure of, before an answered PING", PASS, lambda: unsure(1).ping(1, "a").pong(1, "a")),
+    ("complete", "a PING without an answer proves nothing", UNKNOWN, lambda: unsure(1).ping(1, "a").pong(1, "b")),
+    (
+        "complete",
+        "an answered PING proves nothing of what was sent after it",
+        UNKNOWN,
+        lambda: Tape().watch(1).doubt(1).publish(1).ping(1, "a").send(1, 1).pong(1, "a"),
+    ),
+    ("complete", "a PING answered on a stream that broke", PASS, lambda: calm().ping(1, "a").pong(1, "a").end(1)),
+    ("complete", "under way on a slow line", UNKNOWN, lambda: unsure(1, "slow")),
+    ("complete", "come out of a slow line", PASS, lambda: unsure(1, "slow").doubt(1, "drained")),
+    (
+        "complete",
+        "an answer of history under way on a slow line",
+        UNKNOWN,
+        lambda: broken().doubt(5, "slow").harvest(1, 2, 3, conn=5),
+    ),
+    (
+        "complete",
+        "an answer of history come out of a slow line",
+        PASS,
+        lambda: broken().doubt(5, "slow").harvest(1, 2, 3, conn=5).doubt(5, "drained"),
     ),
     (
         "complete",
