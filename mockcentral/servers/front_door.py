@@ -642,6 +642,8 @@ class Link(asyncio.Protocol):
             if self._deaf:
                 return False
             self._write(piece)
+            if self._transport.is_closing():  # nobody read while it dripped: that the client has left shows only now
+                return False
             if last:
                 self._dripping = False
                 self._after_answer()
@@ -654,6 +656,10 @@ class Link(asyncio.Protocol):
     @property
     def _deaf(self) -> bool:
         return self.mute or self._closing or self._transport.is_closing()
+
+    def awaits_answer(self, request: HttpRequest) -> bool:
+        """Whether somebody is still there for the answer to a request."""
+        return not self._deaf and (self.h2 is None or self.h2.awaits_answer(request.stream))
 
     def respond(self, request: HttpRequest, status: int, headers: tuple[tuple[str, str], ...], body: bytes) -> None:
         """Send an HTTP response, to whichever protocol asked."""

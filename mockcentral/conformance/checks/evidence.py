@@ -415,7 +415,11 @@ class Evidence:
             return None
         calls = [attempt for attempt in self.attempts if attempt.topic in (topic, None)]
         told = [call.end for call in calls if call.end is not None and call.end.get("code") == "NOT_FOUND"]
-        told += [line for line in self.harvests if line.get("status") == 404 and self.key(line) == topic]
+        told += [
+            line
+            for line in self.harvests
+            if line.get("status") == 404 and self.key(line) == topic and not line.get("unheard")
+        ]
         last = max((line for line in told if line["t"] >= deleted["t"]), key=_n, default=None)
         if last is None or not any(_n(last) < exit["n"] < self.stop_n for exit in self.exits):
             return None
@@ -442,7 +446,7 @@ class Evidence:
             if (earlier := bare.pop(topic, None)) is not None and "DESC" in str(record.get("query")):
                 earlier.through = max(earlier.through, *record.get("sequences", ()), -1)
                 earlier.until = record["n"]
-            if record.get("status") != 410:
+            if record.get("status") != 410 or record.get("unheard"):
                 continue
             through = max((purge["through"] for purge in self.purges if purge["n"] < record["n"]), default=-1)
             gone = _Gone(record, -1 if after is None else after, through, record["n"])

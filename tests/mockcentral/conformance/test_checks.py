@@ -74,6 +74,13 @@ def deleted(*, again: bool = False) -> Tape:
     return tape.watch(2).exit(1) if again else tape.exit(1)
 
 
+def deleted_unheard(*, unheard: bool) -> Tape:
+    """A topic is deleted while its stream is down, and history says so to a client that is there or not."""
+    tape = Tape(spawned=True).watch(1).publish(1).send(1, 1).apply(1).end(1).publish(2)
+    tape.add("topic.deleted", topic=TOPIC)
+    return tape.harvest(1, status=404, unheard=unheard).exit(1)
+
+
 CASES: list[Case] = [
     # ------------------------------------------------------------------------------------ what faults did
     ("ordered", "a whole run that was left out comes late", PASS, lambda: gap(5).apply(1, 5, 2, 3, 4)),
@@ -328,6 +335,19 @@ CASES: list[Case] = [
         PASS,
         lambda: calm().apply(1).end(1).purge(3).watch(2).harvest(1, status=410, max_sequence=3),
     ),
+    (
+        "complete",
+        "purged, and gone before it was told so",
+        FAIL,
+        lambda: calm().apply(1).end(1).purge(3).watch(2).harvest(1, status=410, max_sequence=3, unheard=True),
+    ),
+    (
+        "complete",
+        "its topic was deleted, and it was gone before history told it so",
+        FAIL,
+        lambda: deleted_unheard(unheard=True),
+    ),
+    ("complete", "its topic was deleted, as history told it", PASS, lambda: deleted_unheard(unheard=False)),
     ("complete", "kept back and purged", PASS, lambda: kept_back(3).purge(2).apply(1, 3)),
     ("complete", "kept back and still in the history", FAIL, lambda: kept_back(3).purge(1).apply(1, 3)),
     ("resumes", "kept back and purged", PASS, lambda: kept_back(3).purge(2).apply(1, 3).end(1).watch(2)),
@@ -773,6 +793,14 @@ CASES: list[Case] = [
         "it asked the same again",
         FAIL,
         lambda: Tape().watch(1).harvest(5, status=410, max_sequence=9).harvest(5, status=410, max_sequence=9),
+    ),
+    (
+        "handles_gone",
+        "it asked the same again, for it had not heard the answer",
+        PASS,
+        lambda: (
+            Tape().watch(1).harvest(5, status=410, max_sequence=9, unheard=True).harvest(5, status=410, max_sequence=9)
+        ),
     ),
     (
         "handles_gone",
