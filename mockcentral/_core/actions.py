@@ -159,10 +159,13 @@ class BlackHole:
 
 @dataclass(frozen=True, slots=True)
 class SendFrames:
-    """Send these bytes between two frames of the connection, whatever they are."""
+    """Send these bytes between two frames of the connection, whatever they are. `harmless`: frames that a client
+    answers or passes over, and reads on.
+    """
 
     connection: int
     data: bytes
+    harmless: bool = False
 
 
 @dataclass(frozen=True, slots=True)

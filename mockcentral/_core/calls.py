@@ -59,7 +59,10 @@ class PingGuard:
 class Connection:
     """A TCP connection. `protocol` is "" until its first bytes told it."""
 
-    __slots__ = ("blackholed", "calls", "deaf", "guard", "id", "peer", "pings", "protocol")
+    __slots__ = (
+        *("blackholed", "calls", "deaf", "guard", "id", "peer", "pings", "protocol"),
+        *("slow", "strained", "unsure"),
+    )
 
     def __init__(self, id: int, peer: str) -> None:
         self.id = id
@@ -69,6 +72,12 @@ class Connection:
         self.blackholed = False
         self.deaf = False
         """No ack to a PING of ours can come: what it says vanishes, or we can say nothing any more."""
+        self.unsure = False
+        """What goes out on it need not arrive any more, or need not be understood."""
+        self.slow = False
+        """What goes out on it arrives late."""
+        self.strained = False
+        """A fault has done something to it for which a client may leave before it has read everything."""
         self.guard: PingGuard | None = None
         self.calls: dict[int, Call] = {}
 
@@ -119,11 +128,13 @@ class Call:
         "refreshes",
         "script",
         "sent",
+        "strained",
         "stream",
         "token",
         "token_expires",
         "unanswered",
         "unseen",
+        "unsure",
         "waits",
         "wants_pings",
     )
@@ -162,9 +173,24 @@ class Call:
         """The client gives no window: what is sent on it is not out yet."""
         self.unseen: list[tuple[str, TopicEvent]] = []
         """Receipts that are due when it is."""
+        self.unsure = False
+        """What goes out on it need not arrive any more, or need not be understood."""
+        self.strained = False
+        """A fault has done something to it for which a client may leave before it has read everything."""
         self.sent = 0
         self.pings = 0
         self.refreshes = 0
+
+    @property
+    def ends_well(self) -> bool:
+        """Whether a client that hears of its end now has read all that was sent on it before."""
+        connection = self.connection
+        return not (self.unsure or self.waits or connection.unsure or connection.blackholed)
+
+    @property
+    def is_left_well(self) -> bool:
+        """The same for a client that ends it itself: a fault may have driven it away."""
+        return self.ends_well and not (self.strained or self.connection.strained)
 
     @property
     def plain(self) -> bool:

@@ -49,6 +49,7 @@ from mockcentral._core.actions import (
     Order,
     PurgeLog,
     Quiet,
+    Reframe,
     RefuseConnections,
     ResetCall,
     ResetSequence,
@@ -56,8 +57,10 @@ from mockcentral._core.actions import (
     Restart,
     SendBytes,
     SendEvents,
+    SendFrames,
     SendPing,
     SendToEach,
+    ShapeBytes,
     SkewClock,
     StartListening,
     StopListening,
@@ -394,7 +397,7 @@ class Central:
             self.journal.add(now, "conn.open", conn=id, peer=connection.peer, protocol="unknown")
         code = "CANCELLED" if by == "client" else "UNAVAILABLE"
         for call in list(connection.calls.values()):
-            graceful = by == "client" and not connection.blackholed
+            graceful = by == "client" and call.is_left_well
             self._call_is_over(call, now, by=by, code=code, reason=reason, graceful=graceful)
         self.journal.add(now, "conn.close", conn=id, by=by, reason=reason)
         if by == "client" and self.receipts.waiting:
@@ -617,8 +620,7 @@ class Central:
     def call_closed(self, number: int, now: float, *, reason: str = "cancelled") -> None:
         """The client ended a call with RST_STREAM."""
         if (call := self.calls.get(number)) is not None:
-            graceful = not call.connection.blackholed
-            self._call_is_over(call, now, by="client", code="CANCELLED", reason=reason, graceful=graceful)
+            self._call_is_over(call, now, by="client", code="CANCELLED", reason=reason, graceful=call.is_left_well)
             self.receipts.sign("left", now, lambda one: one.call == number)
 
     def _came_back(self, now: float) -> None:
@@ -1004,6 +1006,7 @@ class Central:
         now: float,
     ) -> None:
         """An event that goes out as `sent`, so often, and the receipts of the rules that show in it."""
+        call.strained = call.strained or sent is not entry
         for _ in range(copies):
             batch.append(sent)
             self._journal_event(call, entry, now, sent)
@@ -1060,7 +1063,7 @@ class Central:
         if call.id in self.calls:
             order = EndCall(call.id, int(code), message) if like is None else replace(like, call=call.id)
             self._issue(order, rule)
-            graceful = not (call.connection.blackholed or call.waits or order.bare)
+            graceful = call.ends_well and not order.bare
             self._call_is_over(call, now, by="server", code=Code(code).name, reason=message, graceful=graceful)
 
     def _call_is_over(self, call: Call, now: float, *, by: str, code: str, reason: str, graceful: bool) -> None:
@@ -1662,6 +1665,7 @@ class Central:
             for call in self._targets(order.call, self.calls):
                 call.cut = (None if order.then is None else _on(order.then, call), rule)
                 if order.after_bytes is not None:
+                    self._doubt(call, now)
                     self._issue(replace(order, call=call.id))  # the receipt is due when the wire has got that far
                 elif order.after_events == 0:
                     self.call_cut(call.id, now)
@@ -1669,6 +1673,7 @@ class Central:
                     call.cut_at_events = call.sent + order.after_events
         elif isinstance(order, (RespondCall, SendBytes)):
             for call in self._targets(order.call, self.calls):
+                self._doubt(call, now)
                 self._issue(replace(order, call=call.id), rule)
                 if isinstance(order, RespondCall) and order.end:
                     self._call_is_over(call, now, by="server", code="UNKNOWN", reason=reason, graceful=False)
@@ -1680,7 +1685,29 @@ class Central:
                     connection.blackholed = True
                 elif isinstance(order, (BlackHole, HalfClose)):
                     connection.deaf = True
+                self._strain(order, connection, now)
                 self._issue(replace(order, connection=connection.id), rule)
+
+    def _strain(self, order: Order, connection: Connection, now: float) -> None:
+        """What an order on a connection means for what goes out there: the judge of a client asks for proof then."""
+        if isinstance(order, (BlackHole, HalfClose)) or (isinstance(order, SendFrames) and not order.harmless):
+            self._doubt(connection, now)
+        elif isinstance(order, GoAway) and order.last_stream is not None:
+            for call in connection.calls.values():
+                if call.stream > order.last_stream:  # the client is told that nobody looked at it
+                    self._doubt(call, now)
+        elif isinstance(order, (SendFrames, Reframe, ShapeBytes)):
+            connection.strained = True
+            if isinstance(order, ShapeBytes) and order.direction != "from_client" and not connection.slow:
+                connection.slow = True
+                self.journal.add(now, "conn.slow", conn=connection.id)
+
+    def _doubt(self, target: Connection | Call, now: float) -> None:
+        """From here on nobody can tell from what goes out what a client gets."""
+        if not target.unsure:
+            target.unsure = True
+            connection, call = (target, {}) if isinstance(target, Connection) else (target.connection, target.line)
+            self.journal.add(now, "conn.unsure", conn=connection.id, **call)
 
     @staticmethod
     def _targets(id: int, things: Mapping[int, Any]) -> list[Any]:

@@ -46,4 +46,4 @@ class Garbage(Fault):
             "bad_hpack": frame(0x1, 0x4, 1, b"\xff" * 12),
             "http1": b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
         }[self.kind]
-        return (SendFrames(moment.connection, data),)
+        return (SendFrames(moment.connection, data, harmless=self.kind == "unknown_frame"),)

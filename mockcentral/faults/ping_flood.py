@@ -31,4 +31,4 @@ class PingFlood(Fault):
 
     def actions(self, moment: Moment, random: Random) -> Iterable[Action]:
         frames = b"".join(ping_frame(number.to_bytes(8, "big")) for number in range(1, self.count + 1))
-        return (SendFrames(moment.connection, frames),)
+        return (SendFrames(moment.connection, frames, harmless=True),)

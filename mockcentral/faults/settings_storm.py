@@ -32,4 +32,5 @@ class SettingsStorm(Fault):
     _MAX_CONCURRENT_STREAMS: ClassVar[int] = 3
 
     def actions(self, moment: Moment, random: Random) -> Iterable[Action]:
-        return (SendFrames(moment.connection, settings_frame({self._MAX_CONCURRENT_STREAMS: 1000}) * self.count),)
+        frames = settings_frame({self._MAX_CONCURRENT_STREAMS: 1000}) * self.count
+        return (SendFrames(moment.connection, frames, harmless=True),)

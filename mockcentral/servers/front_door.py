@@ -276,6 +276,10 @@ class Link(asyncio.Protocol):
         if self.h2.broken:
             self.close(linger=True)  # more of a flood is on its way, and RST would overtake the GOAWAY
 
+    def take_drained(self) -> bool:
+        """Whether all that was said over a slow line has come out of it, since that was asked the last time."""
+        return self.pipe is not None and not self.held_bytes and self.pipe.take_drained()
+
     def close(self, *, abort: bool = False, linger: bool = False) -> None:
         """FIN after what was written, or RST at once; with `linger` the client is left time to read it all."""
         if self._closing:
@@ -638,6 +642,8 @@ class Link(asyncio.Protocol):
             if self._deaf:
                 return False
             self._write(piece)
+            if self._transport.is_closing():  # nobody read while it dripped: that the client has left shows only now
+                return False
             if last:
                 self._dripping = False
                 self._after_answer()
@@ -650,6 +656,10 @@ class Link(asyncio.Protocol):
     @property
     def _deaf(self) -> bool:
         return self.mute or self._closing or self._transport.is_closing()
+
+    def awaits_answer(self, request: HttpRequest) -> bool:
+        """Whether somebody is still there for the answer to a request."""
+        return not self._deaf and (self.h2 is None or self.h2.awaits_answer(request.stream))
 
     def respond(self, request: HttpRequest, status: int, headers: tuple[tuple[str, str], ...], body: bytes) -> None:
         """Send an HTTP response, to whichever protocol asked."""

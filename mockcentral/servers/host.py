@@ -279,6 +279,8 @@ class Host:
                     link.write_out()
                     if self._held_up or link.held_bytes:
                         self._note_windows(link)
+                    if link.take_drained():
+                        self.journal.add(self.now(), "conn.drained", conn=link.id)
                 if self._leaving:
                     receipts += self._left()
                 answered, self._answered = self._answered, []
@@ -611,7 +613,9 @@ class Host:
             return
         pieces, pause = decision.trickle or (1, 0.0)
 
-        def journal() -> None:
+        def journal(heard: bool = True) -> None:
+            if not heard:  # nobody was there for all of it
+                facts.update({"unheard": True, **({"sequences": []} if "sequences" in facts else {})})
             self.journal.add(
                 self.now(),
                 "http.request",
@@ -624,7 +628,7 @@ class Host:
             )
 
         if decision.cut is not None:
-            journal()
+            journal(link.awaits_answer(request))
             link.respond_partly(request, response.status, response.headers, response.body, decision.cut)
         elif pieces > 1 or pause > 0:
             size = max(1, -(-len(response.body) // pieces))
@@ -636,8 +640,7 @@ class Host:
                     return
                 piece = cuts.pop(0)
                 if not trickle(piece, not cuts):
-                    facts.update({"sequences": []} if "sequences" in facts else {})  # it left in the middle
-                    journal()
+                    journal(heard=False)
                 elif cuts:
                     self.central.later(pause, now, next_piece)
                 else:
@@ -645,7 +648,7 @@ class Host:
 
             self.central.later(pause, self.now(), next_piece)
         else:
-            journal()
+            journal(link.awaits_answer(request))
             link.respond(request, response.status, response.headers, response.body)
         if decision.rules:
             self._answered.append((decision, link.id))

@@ -48,6 +48,9 @@ class Pipe:
         self._last: Callable[[], None] | None = None
         self._end: Callable[[], None] | None = None
         self._over = False
+        self._undrained = False
+        self._lost = False
+        """Something that was under way to the client vanished."""
         self.mangler: Mangler | None = None
         """Cuts up what goes out; made by whoever needs it."""
         self.mute = False
@@ -66,6 +69,7 @@ class Pipe:
         if direction != "from_client":
             self._out = self._out or Shaper(Random(f"{seed}:to_client"))
             self._out.shape = shape
+            self._undrained = True
         if direction != "to_client":
             self._in = self._in or Shaper(Random(f"{seed}:from_client"))
             self._in.shape = shape
@@ -99,6 +103,7 @@ class Pipe:
             self._transport.write(data)
         else:
             self._out.put(data, self._loop.time())
+            self._undrained = True
             self._plan(self._out)
 
     def received(self, data: bytes) -> None:
@@ -112,6 +117,15 @@ class Pipe:
             self._plan(self._in)
             if self.choked:
                 self._choke()
+
+    def take_drained(self) -> bool:
+        """Whether nothing is under way to the client on a slow line any more, once each time that comes true. Never
+        again when something of it was lost.
+        """
+        if not self._undrained or self._out is None or self._out.size or self.mute or self._lost:
+            return False
+        self._undrained = False
+        return True
 
     def after(self, last: Callable[[], None]) -> None:
         """Do this when all that was written has gone out, at once when nothing waits."""
@@ -160,7 +174,9 @@ class Pipe:
                 self._deliver(data)
             self._end_if_still()
             return
-        if data and not self.mute and not self._transport.is_closing():
+        if self.mute or self._transport.is_closing():
+            self._lost = self._lost or bool(data)
+        elif data:
             self._transport.write(data)
         if not shaper.size and self._last is not None:
             last, self._last = self._last, None

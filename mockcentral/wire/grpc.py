@@ -529,6 +529,11 @@ class ServerConnection:
         return True
 
     # ------------------------------------------------------------ commands: plain HTTP
+    def awaits_answer(self, stream: int) -> bool:
+        """Whether a client still waits for the answer to its `HttpRequest`."""
+        call = self._streams.get(stream)
+        return call is not None and call.request is not None and call.ending is None
+
     def respond(self, stream: int, status: int, headers: Iterable[tuple[str, str]] = (), body: bytes = b"") -> bool:
         """Answer an `HttpRequest`. False when the client has given it up."""
         call = self._streams.get(stream)

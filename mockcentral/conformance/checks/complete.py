@@ -55,8 +55,8 @@ def judge(evidence: Evidence, settings: Complete) -> Finding:
         )
     if doubtful:
         return unknown(
-            f"{len(doubtful)} of {owed} went out on streams that broke, and nothing the client did later shows whether "
-            f"it has them: {_sequences(doubtful)}.{note}",
+            f"{len(doubtful)} of {owed} went out on streams that broke, or where a fault may have taken them, and "
+            f"nothing the client did later shows whether it has them: {_sequences(doubtful)}.{note}",
             doubtful,
         )
     if not owed:

@@ -4,9 +4,15 @@ Read once, asked by every check. Two kinds of clients:
 
 * **L1** clients say what they applied (`client.applied`): that is what they have.
 * **L0** clients say nothing, so the wire has to tell. An event counts as received when it went out on a call that is
-  still open or ended in good order, when history returned it, or when the client later asked for history from beyond
-  it. What went out on a call that broke, and was never confirmed in one of these ways, is *unknown*: neither had nor
-  missing.
+  still open or ended in good order, or when history returned it. Where the call broke, or a fault may have taken the
+  event, proof is needed: the answer to a PING event that was sent after it on the call, or a question to history from
+  beyond it. What was never proven is *unknown*: neither had nor missing. The ack of an HTTP/2 PING is no proof: it
+  comes from below gRPC, also when that can make nothing of the messages.
+
+Where faults may take events, the journal says it: `conn.unsure` (of a connection, or of one `attempt` on it) means that
+what goes out from there on may vanish or mean nothing to the client; `conn.slow` that it comes late, and `conn.drained`
+that all of it has come out of the slow line. A call that a client ended itself after such a thing, or after an event
+that was spoiled, is not `graceful`: it may have left before it read everything.
 
 A `client.stop` line means the harness told the client to go: what its calls do after that says nothing about it.
 """
@@ -43,6 +49,13 @@ class Attempt:
     requests: list[Record] = field(default_factory=list)
     events: list[Record] = field(default_factory=list)
     end: Record | None = None
+
+    @property
+    def read_until(self) -> int:
+        """The line of the last PING event that the client answered: it has read what was sent on the call before."""
+        answered = {request.get("id") for request in self.requests if request["request"] == "ping_response"}
+        pings = (event["n"] for event in self.events if event.get("op") == "PING" and event["id"] in answered)
+        return max(pings, default=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +120,12 @@ class Evidence:
         self.pings: list[Record] = []
         """`ping.received`, `ping.acked` and `ping.withheld`, in order."""
         self.closes: dict[int, Record] = {}
+        self._unsure: dict[tuple[str, int], int] = {}
+        """("conn" or "attempt", its number) to the line from which on nothing that goes out is sure to be read."""
+        self._slow: dict[int, int] = {}
+        """Connection to the line from which on what goes out comes late."""
+        self._drained: dict[int, int] = {}
+        """Connection to the last line that says that nothing was under way there."""
         self.faults: list[Record] = []
         self.exits: list[Record] = []
         self.spawned = False
@@ -165,6 +184,13 @@ class Evidence:
                 attempt.end = record
         elif kind == "conn.close":
             self.closes[record["conn"]] = record
+        elif kind == "conn.unsure":
+            place = ("attempt", record["attempt"]) if "attempt" in record else ("conn", record["conn"])
+            self._unsure.setdefault(place, record["n"])
+        elif kind == "conn.slow":
+            self._slow.setdefault(record["conn"], record["n"])
+        elif kind == "conn.drained":
+            self._drained[record["conn"]] = record["n"]
         elif kind.startswith("fault."):
             self.faults.append(record)
             if "do" in record:
@@ -340,12 +366,12 @@ class Evidence:
             if attempt.topic != topic:
                 continue
             safe = attempt.end is None or attempt.end.get("graceful", False) or attempt.end["n"] > self.stop_n
-            hole = self.blackholes.get(attempt.conn)
+            read = attempt.read_until
             for event in attempt.events:
                 if event.get("op") == "PING":
                     continue
                 place = self._place(event["n"], event["sequence"])
-                if safe and (hole is None or event["n"] < hole["n"]):
+                if event["n"] < read or (safe and self._arrived(event, attempt.conn, attempt.number)):
                     had.add(place)
                 else:
                     doubtful.setdefault(place, event["n"])
@@ -353,7 +379,12 @@ class Evidence:
             if topic_key(record["topic"]) != topic:
                 continue
             if record.get("status") == 200:
-                had.update(self._place(record["n"], sequence) for sequence in record.get("sequences", ()))
+                page = [self._place(record["n"], sequence) for sequence in record.get("sequences", ())]
+                if self._arrived(record, record.get("conn", 0)):
+                    had.update(page)
+                else:
+                    for place in page:
+                        doubtful.setdefault(place, record["n"])
             if (after := record.get("after")) is not None:
                 asked.append((record["n"], self._place(record["n"], after)))
         # Highest position asked from at or after each request: whoever asks from beyond an event says he has it.
@@ -368,13 +399,27 @@ class Evidence:
                 had.add(place)
         return Holdings(frozenset(had), frozenset(doubtful.keys() - had))
 
+    def _arrived(self, line: Record, conn: int, attempt: int = 0) -> bool:
+        """Whether what went out with a line got to a client that stayed: no fault had its hand on the line."""
+        n = _n(line)
+        hole = self.blackholes.get(conn)
+        if hole is not None and n > hole["n"]:  # a journal of before there was `conn.unsure`
+            return False
+        if any(n > self._unsure.get(place, n) for place in (("conn", conn), ("attempt", attempt))):
+            return False
+        return n < self._slow.get(conn, n + 1) or n < self._drained.get(conn, 0)
+
     def let_go(self, topic: str | None) -> Record | None:
         """The line that told a client that its topic was deleted, if it ended at that: it may, or try on."""
         if topic is None or (deleted := self.deleted.get(topic)) is None:
             return None
         calls = [attempt for attempt in self.attempts if attempt.topic in (topic, None)]
         told = [call.end for call in calls if call.end is not None and call.end.get("code") == "NOT_FOUND"]
-        told += [line for line in self.harvests if line.get("status") == 404 and self.key(line) == topic]
+        told += [
+            line
+            for line in self.harvests
+            if line.get("status") == 404 and self.key(line) == topic and not line.get("unheard")
+        ]
         last = max((line for line in told if line["t"] >= deleted["t"]), key=_n, default=None)
         if last is None or not any(_n(last) < exit["n"] < self.stop_n for exit in self.exits):
             return None
@@ -401,7 +446,7 @@ class Evidence:
             if (earlier := bare.pop(topic, None)) is not None and "DESC" in str(record.get("query")):
                 earlier.through = max(earlier.through, *record.get("sequences", ()), -1)
                 earlier.until = record["n"]
-            if record.get("status") != 410:
+            if record.get("status") != 410 or record.get("unheard"):
                 continue
             through = max((purge["through"] for purge in self.purges if purge["n"] < record["n"]), default=-1)
             gone = _Gone(record, -1 if after is None else after, through, record["n"])

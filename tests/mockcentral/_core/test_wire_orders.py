@@ -8,16 +8,20 @@ import pytest
 
 from mockcentral._core.actions import (
     AckPing,
+    AnswerEvent,
     AnswerPing,
     BlackHole,
     CloseConnection,
     CutCall,
+    Direction,
     EndCall,
     GoAway,
     GuardPings,
     HalfClose,
     Later,
+    Order,
     Quiet,
+    Reframe,
     RefuseConnections,
     ResetCall,
     RespondCall,
@@ -25,9 +29,11 @@ from mockcentral._core.actions import (
     SendBytes,
     SendEvents,
     SendFrames,
+    ShapeBytes,
     StartListening,
     StopListening,
 )
+from mockcentral._core.events import Alteration
 from mockcentral.scenario.schema import Scenario
 from tests.mockcentral._core.rig import Rig, rule
 
@@ -62,6 +68,87 @@ def test_an_end_without_trailers_is_not_graceful() -> None:
     world.central.command(EndCall(call, 2, bare=True), 0.0)
     assert world.take() == [EndCall(call, 2, bare=True)]
     assert world.last("stream.end")["graceful"] is False
+
+
+CALL, CONNECTION = {"conn": 1, "attempt": 1}, {"conn": 1}
+
+
+@pytest.mark.parametrize(
+    ("order", "where"),
+    [
+        (CutCall(0, None, after_bytes=9), CALL),
+        (CutCall(0, None, after_events=9), None),  # what it lets through is whole
+        (SendBytes(0, b"x"), CALL),
+        (RespondCall(0, end=False), CALL),
+        (GoAway(0, 0, last_stream=0), CALL),
+        (GoAway(0, 0, last_stream=1), None),
+        (GoAway(0), None),
+        (BlackHole(0), CONNECTION),
+        (BlackHole(0, "from_client"), CONNECTION),
+        (HalfClose(0), CONNECTION),
+        (SendFrames(0, b"x"), CONNECTION),
+        (SendFrames(0, b"x", harmless=True), None),
+        (ShapeBytes(0, latency=(1.0, 0.0)), None),
+        (Reframe(0, 10), None),
+    ],
+)
+def test_the_journal_says_from_where_on_nobody_knows_what_a_client_reads(
+    order: Order, where: dict[str, int] | None
+) -> None:
+    world = Rig()
+    call = world.watch()
+    for _ in range(2):
+        world.central.command(order, 0.0)
+    told = [{key: line[key] for key in ("conn", "attempt") if key in line} for line in world.records("conn.unsure")]
+    assert told == ([] if where is None else [where])
+    world.central.expire_tokens(0.0)
+    assert world.end(call) == ("UNAUTHENTICATED", "server")
+    assert world.last("stream.end")["graceful"] is (where is None)
+
+
+@pytest.mark.parametrize(
+    ("order", "graceful"),
+    [
+        (HalfClose(0), False),
+        (SendBytes(0, b"x"), False),
+        (SendFrames(0, b"x", harmless=True), False),
+        (ShapeBytes(0, "from_client", latency=(1.0, 0.0)), False),
+        (Reframe(0, 10), False),
+        (GoAway(0), True),
+        (AckPing(0, b"12345678"), True),
+    ],
+)
+@pytest.mark.parametrize("how", ["reset", "close"])
+def test_a_client_that_leaves_after_a_fault_on_its_line_may_have_left_because_of_it(
+    order: Order, graceful: bool, how: str
+) -> None:
+    world = Rig()
+    call = world.watch()
+    world.central.command(order, 0.0)
+    if how == "reset":
+        world.central.call_closed(call, 0.0)
+    else:
+        world.central.connection_closed(1, 0.0, by="client", reason="closed")
+    assert world.end(call) == ("CANCELLED", "client")
+    assert world.last("stream.end")["graceful"] is graceful
+
+
+def test_a_client_that_leaves_after_a_spoiled_event_may_have_left_because_of_it() -> None:
+    world = rig(rule("big", "event", AnswerEvent(change=Alteration(padding=10)), nth=2))
+    call = world.watch()
+    world.publish()
+    world.publish()
+    world.central.call_closed(call, 0.0)
+    assert world.last("stream.end")["graceful"] is False
+
+
+@pytest.mark.parametrize(("direction", "slow"), [("both", 1), ("to_client", 1), ("from_client", 0)])
+def test_the_journal_says_once_from_where_on_a_client_hears_late(direction: Direction, slow: int) -> None:
+    world = Rig()
+    world.watch()
+    for _ in range(2):
+        world.central.command(ShapeBytes(0, direction, rate=1.0), 0.0)
+    assert [line["conn"] for line in world.records("conn.slow")] == [1] * slow
 
 
 def test_a_cut_of_bytes_is_the_wires_and_its_receipt_is_due_when_it_is_reached() -> None:

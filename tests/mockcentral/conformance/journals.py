@@ -85,6 +85,11 @@ class Tape:
         self.add("conn.close", conn=conn, by=by, reason="test")
         return self
 
+    def doubt(self, conn: int, kind: str = "unsure", **about: Any) -> Tape:
+        """What a fault makes of a line: unsure (maybe of one `attempt` on it), slow, or drained again."""
+        self.add(f"conn.{kind}", conn=conn, **about)
+        return self
+
     def harvest(
         self,
         after: int | None,
@@ -93,8 +98,10 @@ class Tape:
         topic: str = TOPIC,
         max_sequence: int | None = None,
         newest: bool = False,
+        **about: Any,
     ) -> Tape:
         fields: dict[str, Any] = {"sequences": list(sequences)} if status == 200 else {"max_sequence": max_sequence}
+        fields |= about
         fields["query"] = f"sort=sequenceID%2C{'DESC' if newest else 'ASC'}"
         self.add(
             "http.request", method="GET", path=f"/events{topic}", status=status, topic=topic, after=after, **fields

@@ -52,6 +52,12 @@ def garbled() -> Tape:
     return tape.send(1, 3)
 
 
+def unsure(conn: int, kind: str = "unsure", **about: int) -> Tape:
+    """Three events on attempt 1 (connection 1), two of them after something happened to a line."""
+    tape = Tape().watch(1).publish(1).send(1, 1).doubt(conn, kind, **about)
+    return tape.publish(2, 3).send(1, 2, 3)
+
+
 def renumbered() -> Tape:
     """Two events, and then two more with the same numbers."""
     tape = Tape().watch(1).publish(1, 2).send(1, 1, 2).apply(1, 2)
@@ -66,6 +72,13 @@ def deleted(*, again: bool = False) -> Tape:
     tape.add("topic.deleted", topic=TOPIC)
     tape.lines[-1]["t"] = tape.lines[-2]["t"]
     return tape.watch(2).exit(1) if again else tape.exit(1)
+
+
+def deleted_unheard(*, unheard: bool) -> Tape:
+    """A topic is deleted while its stream is down, and history says so to a client that is there or not."""
+    tape = Tape(spawned=True).watch(1).publish(1).send(1, 1).apply(1).end(1).publish(2)
+    tape.add("topic.deleted", topic=TOPIC)
+    return tape.harvest(1, status=404, unheard=unheard).exit(1)
 
 
 CASES: list[Case] = [
@@ -286,12 +299,55 @@ CASES: list[Case] = [
         PASS,
         lambda: calm().fault("hole", "blackhole", "armed", "triggered", "on_wire", conn=1),
     ),
+    ("complete", "sent where nothing is sure to be read", UNKNOWN, lambda: unsure(1)),
+    ("complete", "sent on a call where nothing is sure to be read", UNKNOWN, lambda: unsure(1, attempt=1)),
+    ("complete", "sent beside a call where nothing is sure to be read", PASS, lambda: unsure(1, attempt=7)),
+    ("complete", "sent beside a connection where nothing is sure to be read", PASS, lambda: unsure(7)),
+    ("complete", "sent before nothing was sure to be read", PASS, lambda: calm().doubt(1)),
+    ("complete", "what nobody was sure of, asked from beyond", PASS, lambda: unsure(1).harvest(3)),
+    ("complete", "what nobody was sure of, asked from before", UNKNOWN, lambda: unsure(1).harvest(2)),
+    ("complete", "what nobody was sure of, before an answered PING", PASS, lambda: unsure(1).ping(1, "a").pong(1, "a")),
+    ("complete", "a PING without an answer proves nothing", UNKNOWN, lambda: unsure(1).ping(1, "a").pong(1, "b")),
+    (
+        "complete",
+        "an answered PING proves nothing of what was sent after it",
+        UNKNOWN,
+        lambda: Tape().watch(1).doubt(1).publish(1).ping(1, "a").send(1, 1).pong(1, "a"),
+    ),
+    ("complete", "a PING answered on a stream that broke", PASS, lambda: calm().ping(1, "a").pong(1, "a").end(1)),
+    ("complete", "under way on a slow line", UNKNOWN, lambda: unsure(1, "slow")),
+    ("complete", "come out of a slow line", PASS, lambda: unsure(1, "slow").doubt(1, "drained")),
+    (
+        "complete",
+        "an answer of history under way on a slow line",
+        UNKNOWN,
+        lambda: broken().doubt(5, "slow").harvest(1, 2, 3, conn=5),
+    ),
+    (
+        "complete",
+        "an answer of history come out of a slow line",
+        PASS,
+        lambda: broken().doubt(5, "slow").harvest(1, 2, 3, conn=5).doubt(5, "drained"),
+    ),
     (
         "complete",
         "purged and told so",
         PASS,
         lambda: calm().apply(1).end(1).purge(3).watch(2).harvest(1, status=410, max_sequence=3),
     ),
+    (
+        "complete",
+        "purged, and gone before it was told so",
+        FAIL,
+        lambda: calm().apply(1).end(1).purge(3).watch(2).harvest(1, status=410, max_sequence=3, unheard=True),
+    ),
+    (
+        "complete",
+        "its topic was deleted, and it was gone before history told it so",
+        FAIL,
+        lambda: deleted_unheard(unheard=True),
+    ),
+    ("complete", "its topic was deleted, as history told it", PASS, lambda: deleted_unheard(unheard=False)),
     ("complete", "kept back and purged", PASS, lambda: kept_back(3).purge(2).apply(1, 3)),
     ("complete", "kept back and still in the history", FAIL, lambda: kept_back(3).purge(1).apply(1, 3)),
     ("resumes", "kept back and purged", PASS, lambda: kept_back(3).purge(2).apply(1, 3).end(1).watch(2)),
@@ -737,6 +793,14 @@ CASES: list[Case] = [
         "it asked the same again",
         FAIL,
         lambda: Tape().watch(1).harvest(5, status=410, max_sequence=9).harvest(5, status=410, max_sequence=9),
+    ),
+    (
+        "handles_gone",
+        "it asked the same again, for it had not heard the answer",
+        PASS,
+        lambda: (
+            Tape().watch(1).harvest(5, status=410, max_sequence=9, unheard=True).harvest(5, status=410, max_sequence=9)
+        ),
     ),
     (
         "handles_gone",

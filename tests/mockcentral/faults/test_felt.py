@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 import uuid
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 from urllib.parse import urlencode
 
 import grpc
+import h2.config
+import h2.connection
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -267,6 +271,62 @@ def test_who_leaves_in_the_middle_of_the_drops_has_not_got_the_page(world: World
     asker.connection.close()
     line = world.wait_for(lambda record: record["kind"] == "http.request", PATIENCE)
     assert line["sequences"] == []
+
+
+def test_who_leaves_before_the_last_drops_has_not_got_the_page(world: World, asker: Asker) -> None:
+    arm(world, {"http_trickle": {"every": "1m", "pieces": 3}}, "harvest(1)")
+    answer = asker.ask()
+    world.clock(advance=60.0)
+    assert answer.read(1) == b"["
+    asker.connection.close()
+    answer.close()
+    world.clock(advance=60.0)  # the kernel answers this drop with RST,
+    world.clock(advance=60.0)  # which the last one meets
+    line = world.wait_for(lambda record: record["kind"] == "http.request", PATIENCE)
+    assert (line["sequences"], line["unheard"]) == ([], True)
+
+
+@pytest.mark.parametrize(
+    ("do", "protocol"),
+    [
+        ({"http_delay": "1m"}, "HTTP/1.1"),
+        ({"http_delay": "1m"}, "HTTP/2"),
+        ({"http_trickle": {"every": "1m", "pieces": 2}}, "HTTP/2"),
+    ],
+    ids=str,
+)
+def test_who_leaves_before_the_answer_has_not_got_it(world: World, do: object, protocol: str) -> None:
+    world.publish(service())
+    arm(world, do, "harvest(1)")
+    host, _, port = world.address.rpartition(":")
+    with closing(socket.create_connection((host, int(port)), timeout=PATIENCE)) as raw:
+        left = _leaves_http1(world, raw) if protocol == "HTTP/1.1" else _leaves_http2(world, raw)
+        world.wait_for(lambda record: record["kind"] == left, PATIENCE)
+        world.clock(advance=60.0)
+        line = world.wait_for(lambda record: record["kind"] == "http.request", PATIENCE)
+    assert (line["status"], line["sequences"], line["unheard"]) == (200, [], True)
+
+
+def _leaves_http1(world: World, raw: socket.socket) -> str:
+    """Ask for history and leave; the kind of line that says that it is gone."""
+    about = f"Authorization: Bearer {world.token}\r\nX-Axway-Tenant-Id: {world.tenant}"
+    raw.sendall(f"GET /events{TOPIC} HTTP/1.1\r\nHost: x\r\n{about}\r\n\r\n".encode())
+    world.wait_for(lambda record: record["kind"] == "fault.triggered", PATIENCE)
+    raw.close()
+    return "conn.close"
+
+
+def _leaves_http2(world: World, raw: socket.socket) -> str:
+    """The same, but only the request is given up and the connection stays; a PING follows."""
+    connection = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8"))
+    connection.initiate_connection()
+    about = [(":method", "GET"), (":scheme", "http"), (":authority", "x"), (":path", f"/events{TOPIC}")]
+    about += [("authorization", f"Bearer {world.token}"), ("x-axway-tenant-id", world.tenant)]
+    connection.send_headers(1, about, end_stream=True)
+    connection.reset_stream(1)
+    connection.ping(b"12345678")
+    raw.sendall(connection.data_to_send())
+    return "ping.received"
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ import pytest
 from google.protobuf import any_pb2
 
 from mockcentral import World
+from mockcentral.conformance.verdict import Outcome
 from mockcentral.faults.registry import FAULTS
 from mockcentral.scenario.load import parse_fault
 from mockcentral.scenario.schema import Scenario
@@ -63,6 +64,81 @@ def end(watch: Watch) -> tuple[str, str]:
     finally:
         timer.cancel()
     return watch.end()
+
+
+@pytest.mark.parametrize(
+    "do",
+    [
+        "half_close",
+        {"cut": {"after": 10, "then": "end"}},
+        {"garbage": "random"},
+        {"garbage": "http1"},
+        "bad_length",
+        "compressed",
+        {"goaway": {"last_stream": 0}},
+        {"oversize": 5_000_000},
+        {"reset": "INTERNAL_ERROR"},
+    ],
+    ids=str,
+)
+def test_a_client_that_says_nothing_and_never_comes_back_is_not_believed_to_have_all(world: World, do: object) -> None:
+    arm(world, do, "event(2)")
+    with Watch(world) as watch:
+        subscribed(world)
+        world.publish([service(f"s{number}") for number in range(8)])
+        end(watch)
+        world.wait_for(lambda record: record["kind"] == "stream.end", PATIENCE)
+        [verdict] = world.verify(["complete"])
+    assert verdict.outcome in (Outcome.INCONCLUSIVE, Outcome.FAIL)
+
+
+@pytest.mark.parametrize(
+    "do",
+    [
+        {"bad_length": 100_000},
+        {"cut": {"after": 10, "then": "silence"}},
+        {"latency": "1h"},
+        {"bandwidth": 1},
+        {"coalesce": "1m"},
+    ],
+    ids=str,
+)
+def test_a_stream_that_looks_open_is_not_believed_either(world: World, do: object) -> None:
+    arm(world, do, "event(2)")
+    with Watch(world):
+        subscribed(world)
+        world.publish([service(f"s{number}") for number in range(8)])
+        receipt(world)
+        [verdict] = world.verify(["complete"])
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+
+
+@pytest.mark.parametrize(
+    "do",
+    [
+        {"latency": "20ms"},
+        {"bandwidth": 100_000},
+        {"coalesce": "20ms"},
+        {"garbage": "unknown_frame"},
+        "settings_storm",
+        "reframe",
+        "goaway",
+        {"oversize": 1000},
+    ],
+    ids=str,
+)
+def test_a_client_that_stays_and_reads_is_believed(world: World, do: object) -> None:
+    arm(world, do, "event(2)")
+    with Watch(world) as watch:
+        subscribed(world)
+        world.publish([service(f"s{number}") for number in range(8)])
+        assert len(watch.events(8)) == 8
+        receipt(world)
+        if any(record["kind"] == "conn.slow" for record in world.journal()):
+            last = max(record["n"] for record in world.journal() if record["kind"] == "stream.event")
+            world.wait_for(lambda record: record["kind"] == "conn.drained" and record["n"] > last, PATIENCE)
+        [verdict] = world.verify(["complete"])
+    assert verdict.outcome is Outcome.PASS
 
 
 def no_receipt(world: World) -> bool:

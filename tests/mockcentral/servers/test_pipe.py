@@ -102,6 +102,33 @@ def test_what_is_under_way_when_a_line_goes_silent_is_lost() -> None:
     on_a_line(test)
 
 
+def test_a_slow_line_says_once_that_all_has_come_out_of_it() -> None:
+    async def test(end: End) -> None:
+        end.pipe.write(b"before")
+        assert not end.pipe.take_drained()  # nobody has slowed it
+        end.pipe.shape("to_client", Shape(latency=0.005), seed=1)
+        assert [end.pipe.take_drained() for _ in range(2)] == [True, False]
+        end.pipe.write(b"late")
+        while not end.pipe.take_drained():
+            assert end.transport.written == b"before"
+            await end.told.wait()
+        assert end.transport.written == b"beforelate"
+        assert not end.pipe.take_drained()
+
+    on_a_line(test)
+
+
+def test_a_line_that_lost_something_never_says_that_it_all_came_out() -> None:
+    async def test(end: End) -> None:
+        end.pipe.shape("to_client", Shape(latency=0.005), seed=1)
+        end.pipe.write(b"late")
+        end.pipe.silence("to_client")
+        await end.told.wait()
+        assert not end.pipe.take_drained()
+
+    on_a_line(test)
+
+
 def test_the_last_act_waits_for_what_is_under_way() -> None:
     async def test(end: End) -> None:
         done: list[bytes] = []
