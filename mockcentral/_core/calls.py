@@ -59,7 +59,7 @@ class PingGuard:
 class Connection:
     """A TCP connection. `protocol` is "" until its first bytes told it."""
 
-    __slots__ = ("blackholed", "calls", "deaf", "guard", "id", "peer", "pings", "protocol")
+    __slots__ = ("blackholed", "calls", "deaf", "guard", "half_closed", "id", "peer", "pings", "protocol")
 
     def __init__(self, id: int, peer: str) -> None:
         self.id = id
@@ -67,10 +67,18 @@ class Connection:
         self.protocol = ""
         self.pings = 0
         self.blackholed = False
+        """What we say vanishes."""
+        self.half_closed = False
+        """We have said all we will."""
         self.deaf = False
-        """No ack to a PING of ours can come: what it says vanishes, or we can say nothing any more."""
+        """What it says vanishes."""
         self.guard: PingGuard | None = None
         self.calls: dict[int, Call] = {}
+
+    @property
+    def mute(self) -> bool:
+        """Whether nothing of what we do now reaches the client."""
+        return self.blackholed or self.half_closed
 
 
 class Held:

@@ -420,18 +420,23 @@ class Central:
                     answer, rule = found, name
         if answer.delay is None:
             self.journal.add(now, "ping.withheld", conn=id, nth=nth)
-            self._on_wire(rule, now, conn=id)
+            self._begins(rule, connection, now)
         elif answer.delay <= 0:
             self._ack(id, payload, nth, answer, rule, now)
         else:
             # The silence until then is the fault, and it begins now: a client that gives up meanwhile has felt it.
-            self._on_wire(rule, now, conn=id)
+            self._begins(rule, connection, now)
             given = answer
             self._at(now + answer.delay, lambda later: self._ack(id, payload, nth, given, None, later))
 
+    def _begins(self, rule: str | None, connection: Connection, now: float, **fields: Any) -> None:
+        """A silence is on the wire, unless there is nothing else on it already."""
+        if not connection.mute:
+            self._on_wire(rule, now, conn=connection.id, **fields)
+
     def _ack(self, id: int, payload: bytes, nth: int, answer: AnswerPing, rule: str | None, now: float) -> None:
         connection = self.connections.get(id)
-        if connection is not None and not connection.blackholed:
+        if connection is not None and not connection.mute:
             for copy in range(answer.copies):
                 self._issue(AckPing(id, payload if answer.payload is None else answer.payload), None if copy else rule)
             self.journal.add(now, "ping.acked", conn=id, nth=nth, delay=answer.delay)
@@ -478,7 +483,7 @@ class Central:
         barrier.heard(id, now)
 
     def _reachable(self) -> list[Connection]:
-        return [one for one in self.connections.values() if one.protocol == "h2" and not (one.blackholed or one.deaf)]
+        return [one for one in self.connections.values() if one.protocol == "h2" and not (one.mute or one.deaf)]
 
     def _look_out(self) -> None:
         self._moments = {*self._traffic_by_anchor, *self._director.anchors, *self._reactor.moments}
@@ -652,7 +657,8 @@ class Central:
             return
         (then, rule), call.cut, call.cut_at_events = call.cut, None, None
         if then is None:
-            self._on_wire(rule, now, attempt=number)
+            if not call.connection.mute:
+                self._on_wire(rule, now, attempt=number)
             call.quiet = True
         else:
             self._do(then, rule, now, "cut off")
@@ -1013,7 +1019,7 @@ class Central:
         """What these rules did with an event can be seen, unless nothing gets through any more."""
         if call.waits:
             call.unseen += [(rule, entry) for rule in rules]
-        elif not call.connection.blackholed:
+        elif not call.connection.mute:
             for rule in rules:
                 self._on_wire(rule, now, conn=call.connection.id, attempt=call.id, sequence=entry.event.sequence)
 
@@ -1060,7 +1066,7 @@ class Central:
         if call.id in self.calls:
             order = EndCall(call.id, int(code), message) if like is None else replace(like, call=call.id)
             self._issue(order, rule)
-            graceful = not (call.connection.blackholed or call.waits or order.bare)
+            graceful = not (call.connection.mute or call.waits or order.bare)
             self._call_is_over(call, now, by="server", code=Code(code).name, reason=message, graceful=graceful)
 
     def _call_is_over(self, call: Call, now: float, *, by: str, code: str, reason: str, graceful: bool) -> None:
@@ -1235,8 +1241,8 @@ class Central:
                     words.append((rule, found))
         if answer is _AS_ALWAYS:
             return answer
-        deaf = connection in self.connections and self.connections[connection].blackholed
-        answer = replace(answer, rules=() if deaf else tuple(rule for rule, word in words if _counts(word, answer)))
+        mute = connection in self.connections and self.connections[connection].mute
+        answer = replace(answer, rules=() if mute else tuple(rule for rule, word in words if _counts(word, answer)))
         if answer.gone and answer.status is None:
             newest = (("X-Axway-Max-Sequence-Id", str(self.log.max_sequence)),) if answer.gone == "with header" else ()
             answer = replace(answer, status=410, headers=newest, body=_GONE)
@@ -1610,8 +1616,8 @@ class Central:
             elif isinstance(action, Quiet):
                 for call in self._targets(action.call, self.calls):
                     call.quiet = True
-                    if action.receipt and not call.connection.blackholed:
-                        self._on_wire(rule, now, planned=strike.planned, conn=call.connection.id, attempt=call.id)
+                    if action.receipt:
+                        self._begins(rule, call.connection, now, planned=strike.planned, attempt=call.id)
             elif isinstance(action, GuardPings):
                 for connection in self._targets(action.connection, self.connections):
                     connection.guard = PingGuard(action.min_interval, action.strikes, rule)
@@ -1678,7 +1684,9 @@ class Central:
             for connection in self._targets(order.connection, self.connections):
                 if isinstance(order, BlackHole) and order.direction != "from_client":
                     connection.blackholed = True
-                elif isinstance(order, (BlackHole, HalfClose)):
+                elif isinstance(order, HalfClose):
+                    connection.half_closed = True
+                elif isinstance(order, BlackHole):
                     connection.deaf = True
                 self._issue(replace(order, connection=connection.id), rule)
 

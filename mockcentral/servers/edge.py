@@ -66,7 +66,7 @@ class EdgeHost(Host):
         self._connecting: set[asyncio.Task[None]] = set()
         super().__init__(scenario, journal=journal, seed=seed, bound=bound, loop=loop, tls=tls)
 
-    def _sending(self, order: Order) -> None:
+    def _sending(self, order: Order, link: Link, stream: int) -> None:
         """What an edge ends itself it ends at once: what it passed on is the relay's."""
 
     def _new_link(self) -> Link:

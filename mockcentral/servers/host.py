@@ -1,8 +1,9 @@
 """A world on real sockets: carries out what Central orders and keeps its time.
 
 Everything happens on one event loop; no method may be called from elsewhere (`mockcentral.World` is the way in). The
-order of things in `flush` is the only subtle part: orders are carried out, then bytes are written, and only then do
-faults get their receipt "on the wire".
+order of things in `flush` is the only subtle part: orders are carried out, then bytes are written, and only when they
+have left do faults get their receipt "on the wire". An order that keeps bytes from leaving comes behind those that were
+ordered before it.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ from mockcentral._core.keeping import Keeper, Unreadable
 from mockcentral._core.shapes import misshapen
 from mockcentral.scenario.schema import Scenario
 from mockcentral.servers import wsgi
+from mockcentral.servers.departure import Departure
 from mockcentral.servers.half_read import HalfRead
 from mockcentral.servers.handshake import BROKEN, shake_hands_badly
 from mockcentral.servers.listener import Listener, bind, shown
@@ -77,6 +79,13 @@ MAX_WAITING_ANSWERS = 8 * 1024 * 1024
 """Bytes of HTTP answers that a client has asked for on a connection and does not read; beyond that it is told to read
 first, in an answer that needs no window. Over HTTP/1 it cannot ask for a second before it has read the first.
 """
+
+_ON_CALLS = (EndCall, ResetCall, RespondCall, SendBytes)
+_ON_LINES = (AckPing, SendPing, GoAway, SendFrames, ShrinkWindow, HalfClose, CloseConnection)
+"""Orders that are on the wire when their bytes have left the connection."""
+
+_ENDS = (BlackHole, HalfClose, CloseConnection, StopListening)
+"""Orders after which nothing that was not handed on before gets out."""
 
 WORK_AT_ONCE = 100
 """Events and deliveries before the sockets get their turn again: some milliseconds on a slow machine."""
@@ -150,8 +159,8 @@ class Host:
         if restored is None or not restored.resources:  # seeds are for the first start
             self.central.plant(resources)
         self._dirty: dict[Link, None] = {}
-        self._leaving: list[tuple[Order, str, Callable[[], bool | None]]] = []
-        """What faults sent and the clients' windows have not let out yet."""
+        self._leaving: list[tuple[Order, str, Departure]] = []
+        """What faults sent and that is on its way out."""
         self._held_up: set[int] = set()
         """Calls whose client gives them no window."""
         self._timer: asyncio.TimerHandle | None = None
@@ -267,12 +276,17 @@ class Host:
                 while issues := self.central.orders():
                     self._write_down()
                     for order, rule in issues:
-                        sending = None if rule is None else self._sending(order)
-                        if self._perform(order, rule) and rule is not None:
-                            if sending is None:
-                                receipts.append((order, rule))
-                            else:
-                                self._leaving.append((order, rule, sending))
+                        if isinstance(order, _ENDS):
+                            receipts += self._let_out_before(order)
+                        departure = None if rule is None else self._departure(order)
+                        if not self._perform(order, rule) or rule is None:
+                            continue
+                        if departure is None:
+                            receipts.append((order, rule))
+                            continue
+                        if isinstance(order, _ENDS):
+                            departure.is_the_end()
+                        self._leaving.append((order, rule, departure))
                 self._write_down()
                 while self._dirty:
                     link, _ = self._dirty.popitem()
@@ -293,23 +307,47 @@ class Host:
             self._flushing = False
         self._set_timer()
 
-    def _sending(self, order: Order) -> Callable[[], bool | None] | None:
-        """What to ask whether something sent on a call has got past the client's window, or never will."""
-        if not isinstance(order, (EndCall, SendBytes, RespondCall)) or (place := self.streams.get(order.call)) is None:
+    def _let_out_before(self, order: Order) -> list[tuple[Order, str]]:
+        """Write out what was ordered before an order that lets nothing more out; the receipts that are due then."""
+        if isinstance(order, BlackHole) and order.direction == "from_client":
+            return []
+        if isinstance(order, StopListening):
+            links = [] if order.keep else list(self.links.values())
+        else:
+            link = self.links.get(getattr(order, "connection", 0))
+            links = [] if link is None else [link]
+        for link in links:
+            if link in self._dirty:
+                del self._dirty[link]
+                link.write_out()
+        return self._left() if self._leaving else []
+
+    def _departure(self, order: Order) -> Departure | None:
+        """What to ask whether an order has left; None when it is seen as soon as it is carried out."""
+        if isinstance(order, _ON_CALLS):
+            place = self.streams.get(order.call)
+            return None if place is None else Departure(place[0], self._sending(order, *place))
+        if not isinstance(order, _ON_LINES) or (link := self.links.get(order.connection)) is None:
             return None
-        link, stream = place
+        # A RST overtakes everything; on a line on which nothing gets out an end is one too, see `Link.close`.
+        at_once = link.mute or not link.has_line or (isinstance(order, CloseConnection) and order.abort)
+        return None if at_once else Departure(link)
+
+    def _sending(self, order: Order, link: Link, stream: int) -> Callable[[], bool | None] | None:
+        """What to ask whether something sent on a call has got past the client's window, or never will."""
+        if not isinstance(order, (EndCall, SendBytes, RespondCall)):
+            return None
         assert link.h2 is not None
-        gone = link.h2.sending(stream)
-        return None if gone is None else lambda: gone() if link.id in self.links else False
+        return link.h2.sending(stream)
 
     def _left(self) -> list[tuple[Order, str]]:
         """The orders that have left by now; those that never will are forgotten, and have no receipt."""
         waiting, left = self._leaving, []
         self._leaving = []
-        for order, rule, sending in waiting:
-            if (gone := sending()) is None:
-                self._leaving.append((order, rule, sending))
-            elif gone:
+        for order, rule, departure in waiting:
+            if (over := departure.over(written=departure.link not in self._dirty)) is None:
+                self._leaving.append((order, rule, departure))
+            elif over:
                 left.append((order, rule))
         return left
 
@@ -402,8 +440,9 @@ class Host:
         link, stream = place
         assert link.h2 is not None
         self._dirty[link] = None
+        heard = not (link.mute or link.closing)
         if isinstance(order, SendBytes):
-            return link.h2.send_messages(stream, (order.data,))
+            return link.h2.send_messages(stream, (order.data,)) and heard
         if isinstance(order, CutCall):
             link.cut(stream, order)
             return True
@@ -415,23 +454,26 @@ class Host:
         else:
             done = link.h2.respond_call(stream, order.status, order.content_type, order.body, end=order.end)
             if not order.end:
-                return done
+                return done and heard
             if not done:  # it has its headers already: all that can be done is to end it
                 link.h2.end(stream, 2, "the answer had begun")
         self.streams.pop(order.call)
         self._held_up.discard(order.call)
         link.calls.pop(stream, None)
-        return done
+        return done and heard
 
     def _perform_on(self, link: Link, order: Order, rule: str | None) -> bool:
         self._dirty[link] = None
+        heard = not (link.mute or link.closing)
         if isinstance(order, CloseConnection):
+            before = link.closing
             link.close(abort=order.abort, linger=True)
-        elif isinstance(order, BlackHole):
-            link.blackhole(order)
-        elif isinstance(order, ShapeBytes):
-            link.shape(order)
-        elif isinstance(order, HalfClose):
+            return not before
+        if isinstance(order, BlackHole):
+            return link.blackhole(order)
+        if isinstance(order, ShapeBytes):
+            return link.shape(order)
+        if isinstance(order, HalfClose):
             return link.half_close()
         elif isinstance(order, HoldAccept):
             link.hold = max(link.hold, order.seconds)
@@ -453,7 +495,7 @@ class Host:
             link.h2.shrink_window(order.size)
         elif isinstance(order, Reframe):
             return link.reframe(order)
-        return True
+        return heard
 
     def _set_timer(self) -> None:
         if self._stopped:  # connections that end now still flush
