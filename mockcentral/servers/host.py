@@ -15,7 +15,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 from urllib.parse import parse_qsl, unquote
 
 from mockcentral._core.actions import (
@@ -29,6 +29,7 @@ from mockcentral._core.actions import (
     HalfClose,
     HoldAccept,
     Order,
+    Part,
     Reframe,
     ResetCall,
     RespondCall,
@@ -79,6 +80,9 @@ MAX_WAITING_ANSWERS = 8 * 1024 * 1024
 """Bytes of HTTP answers that a client has asked for on a connection and does not read; beyond that it is told to read
 first, in an answer that needs no window. Over HTTP/1 it cannot ask for a second before it has read the first.
 """
+
+Receipt: TypeAlias = Callable[[float], None]
+"""Tells Central, with the time, that something a fault wanted is on the wire."""
 
 _ON_CALLS = (EndCall, ResetCall, RespondCall, SendBytes)
 _ON_LINES = (AckPing, SendPing, GoAway, SendFrames, ShrinkWindow, HalfClose, CloseConnection)
@@ -159,7 +163,7 @@ class Host:
         if restored is None or not restored.resources:  # seeds are for the first start
             self.central.plant(resources)
         self._dirty: dict[Link, None] = {}
-        self._leaving: list[tuple[Order, str, Departure]] = []
+        self._leaving: list[tuple[Receipt, Departure]] = []
         """What faults sent and that is on its way out."""
         self._held_up: set[int] = set()
         """Calls whose client gives them no window."""
@@ -167,8 +171,6 @@ class Host:
         self._timer_at: float | None = None
         self._flushing = False
         self._barriers: set[asyncio.Future[None]] = set()
-        self._answered: list[tuple[AnswerHttp, int]] = []
-        """HTTP answers faults had a say in that were handed to a link: their receipts are due."""
         self._stall_meter = stall_meter
         self._end_of_measuring: Callable[[], None] = lambda: None
         self.stalls, self.stalled = 0, 0.0
@@ -272,7 +274,7 @@ class Host:
         self._flushing = True
         try:
             while True:
-                receipts: list[tuple[Order, str]] = []
+                receipts: list[Receipt] = []
                 while issues := self.central.orders():
                     self._write_down()
                     for order, rule in issues:
@@ -281,12 +283,13 @@ class Host:
                         departure = None if rule is None else self._departure(order)
                         if not self._perform(order, rule) or rule is None:
                             continue
+                        receipt = functools.partial(self.central.performed, order, rule)
                         if departure is None:
-                            receipts.append((order, rule))
+                            receipts.append(receipt)
                             continue
                         if isinstance(order, _ENDS):
                             departure.is_the_end()
-                        self._leaving.append((order, rule, departure))
+                        self._leaving.append((receipt, departure))
                 self._write_down()
                 while self._dirty:
                     link, _ = self._dirty.popitem()
@@ -295,19 +298,16 @@ class Host:
                         self._note_windows(link)
                 if self._leaving:
                     receipts += self._left()
-                answered, self._answered = self._answered, []
-                if not receipts and not answered and not self.central.has_orders:
+                if not receipts and not self.central.has_orders:
                     break
                 now = self.now()
-                for decision, connection in answered:
-                    self.central.http_answered(decision, connection, now)
-                for order, rule in receipts:
-                    self.central.performed(order, rule, now)
+                for give in receipts:
+                    give(now)
         finally:
             self._flushing = False
         self._set_timer()
 
-    def _let_out_before(self, order: Order) -> list[tuple[Order, str]]:
+    def _let_out_before(self, order: Order) -> list[Receipt]:
         """Write out what was ordered before an order that lets nothing more out; the receipts that are due then."""
         if isinstance(order, BlackHole) and order.direction == "from_client":
             return []
@@ -340,15 +340,15 @@ class Host:
         assert link.h2 is not None
         return link.h2.sending(stream)
 
-    def _left(self) -> list[tuple[Order, str]]:
-        """The orders that have left by now; those that never will are forgotten, and have no receipt."""
+    def _left(self) -> list[Receipt]:
+        """The receipts of what has left by now; what never will is forgotten, and has none."""
         waiting, left = self._leaving, []
         self._leaving = []
-        for order, rule, departure in waiting:
+        for receipt, departure in waiting:
             if (over := departure.over(written=departure.link not in self._dirty)) is None:
-                self._leaving.append((order, rule, departure))
+                self._leaving.append((receipt, departure))
             elif over:
-                left.append((order, rule))
+                left.append(receipt)
         return left
 
     def _note_windows(self, link: Link) -> None:
@@ -603,8 +603,11 @@ class Host:
         elif path.startswith("/auth/"):
             anchors.append("token")
         decision = self.central.http_request(anchors, link.id, self.now(), page)
+        if self.central.has_orders:  # what was ordered at this moment comes before the answer
+            self.flush()
+        parts: set[Part] = set()
         if link.h2 is not None and link.h2.waiting_answers > MAX_WAITING_ANSWERS:
-            response = wsgi.Response(503, (("retry-after", "1"),), b"")
+            response, decision = wsgi.Response(503, (("retry-after", "1"),), b""), AnswerHttp()
         elif decision.status is not None:
             if decision.gone == "with header":
                 facts["max_sequence"] = self.central.log.max_sequence
@@ -620,17 +623,24 @@ class Host:
                 scheme=self.scheme,
                 host=self.address,
                 remote=link.peer,
-                environ_extra={http_api.HOST: self, http_api.FACTS: facts, http_api.DECISION: decision},
+                environ_extra={
+                    http_api.HOST: self,
+                    http_api.FACTS: facts,
+                    http_api.DECISION: decision,
+                    http_api.PARTS: parts,
+                },
                 on_error=self._view_failed,
             )
             if decision.shape:
                 kind, body = misshapen(response.body, decision.shape)
-                response = wsgi.Response(response.status, _of_type(response.headers, kind), body)
+                response = wsgi.Response(200, _of_type(response.headers, kind), body)
         from email.utils import formatdate  # not before a request needs it
 
         date = ("date", formatdate(self.central.wall(self.now()), usegmt=True))
         response = wsgi.Response(response.status, (*response.headers, date), response.body)
         self._write_down()
+        size = 0 if request.method == "HEAD" or response.status in (204, 304) else len(response.body)
+        decision = self.central.http_made(decision, parts, size, link.id, self.now())
         if not decision.whole:
             facts |= {"sequences": []} if "sequences" in facts else {}  # nobody can have got these
         work = functools.partial(self._respond, link, request, path, query, response, facts, decision)
@@ -652,6 +662,7 @@ class Host:
         if self._stopped:  # it was delayed
             return
         pieces, pause = decision.trickle or (1, 0.0)
+        answered = self._answering(link, request, decision)
 
         def journal() -> None:
             self.journal.add(
@@ -668,6 +679,7 @@ class Host:
         if decision.cut is not None:
             journal()
             link.respond_partly(request, response.status, response.headers, response.body, decision.cut)
+            answered()
         elif pieces > 1 or pause > 0:
             size = max(1, -(-len(response.body) // pieces))
             cuts = [response.body[at : at + size] for at in range(0, len(response.body), size)] or [b""]
@@ -684,13 +696,25 @@ class Host:
                     self.central.later(pause, now, next_piece)
                 else:
                     journal()
+                    answered()
 
             self.central.later(pause, self.now(), next_piece)
         else:
             journal()
             link.respond(request, response.status, response.headers, response.body)
-        if decision.rules:
-            self._answered.append((decision, link.id))
+            answered()
+
+    def _answering(self, link: Link, request: HttpRequest, decision: AnswerHttp) -> Callable[[], None]:
+        """What to call when an answer was given to a link: the receipts of those who had a say in it are due when it
+        has left.
+        """
+        if not decision.rules or link.mute or link.closing:
+            return lambda: None
+        # What breaks off goes out as far as the window lets it.
+        let_out = link.h2.sending(request.stream) if link.h2 is not None and decision.cut is None else None
+        departure = Departure(link, let_out)
+        give = functools.partial(self.central.http_answered, decision, link.id)
+        return lambda: self._leaving.append((give, departure))
 
     def _view_failed(self, error: BaseException) -> None:
         """A view of ours raised: a bug. The client got a 500, the loop's handler gets the traceback."""

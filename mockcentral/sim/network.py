@@ -616,9 +616,11 @@ class Network:
             self._speaks(wire)
         now = self.clock.now
         if query is not None:
-            answer, decision, facts = http.history(self.central, wire.id, topic, query, token, now, self.recording)
+            answer, decision, facts = http.history(
+                self.central, wire.id, topic, query, token, now, self.recording, self.flush
+            )
         else:
-            answer, decision, facts = http.token(self.central, wire.id, wire.seat.party.name, now)
+            answer, decision, facts = http.token(self.central, wire.id, wire.seat.party.name, now, self.flush)
         delay = decision.delay
         if decision.trickle is not None:  # as whole as it will be, when its last piece has come
             delay += decision.trickle[0] * decision.trickle[1]
@@ -638,7 +640,7 @@ class Network:
             facts["query"] = "" if query is None else http.parameters(query)
             self.central.journal.add(self.clock.now, "http.request", **facts)
         if wire.id in self.wires:
-            if decision.rules:
+            if decision.rules and not (wire.holed or wire.cut_down):
                 self.central.http_answered(decision, wire.id, self.clock.now)
             if decision.cut is not None:  # the connection breaks with it
                 self.central.connection_closed(wire.id, self.clock.now, by="server", reason="an answer was broken off")

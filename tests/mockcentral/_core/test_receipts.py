@@ -11,10 +11,12 @@ from mockcentral._core.actions import (
     Action,
     AnswerEvent,
     AnswerHttp,
+    AnswerToken,
     BlackHole,
     CutCall,
     EndCall,
     ExpireTokens,
+    Part,
     PurgeLog,
     SendPing,
 )
@@ -129,11 +131,46 @@ def test_an_http_answer_has_its_receipt_when_it_goes_out_and_is_observed_by_the_
     rig = rig_with(rule("it", "harvest", AnswerHttp(503), nth=1))
     conn = rig.connect()
     answer = rig.central.http_request(["http", "harvest"], conn, 0.0)
+    answer = rig.central.http_made(answer, (), 0, conn, 0.0)
     assert receipt(rig)["on_wire"] == 0
     rig.central.http_answered(answer, conn, 0.0)
     assert (receipt(rig)["on_wire"], receipt(rig)["observed"]) == (1, 0)
     rig.central.http_request(["http", "harvest"], conn, 0.0)
     assert receipt(rig)["observed"] == 1
+
+
+@pytest.mark.parametrize(
+    ("wanted", "parts", "size", "shows"),
+    [
+        (AnswerHttp(page_size=1), ["page"], 2, True),
+        (AnswerHttp(page_size=1), [], 86, False),  # 401, 404, a real 410
+        (AnswerToken(claims=(("aud", "x"),)), ["token"], 900, True),
+        (AnswerToken(claims=(("aud", "x"),)), [], 76, False),
+        (AnswerHttp(cut=0.5), [], 1, True),
+        (AnswerHttp(cut=0.5), [], 0, False),
+        (AnswerHttp(trickle=(2, 1.0)), [], 1, True),
+        (AnswerHttp(trickle=(2, 1.0)), [], 0, False),
+        (AnswerHttp(shape="empty"), [], 0, True),
+    ],
+    ids=str,
+)
+def test_an_http_fault_has_a_receipt_only_for_what_the_answer_took_of_it(
+    wanted: Action, parts: list[Part], size: int, shows: bool
+) -> None:
+    rig = rig_with(rule("it", "http", wanted))
+    conn = rig.connect()
+    answer = rig.central.http_request(["http"], conn, 0.0)
+    answer = rig.central.http_made(answer, parts, size, conn, 0.0)
+    assert (answer.cut, answer.trickle) == (None, None) or size
+    rig.central.http_answered(answer, conn, 0.0)
+    assert (receipt(rig)["triggered"], receipt(rig)["on_wire"]) == (1, int(shows))
+
+
+def test_nothing_is_left_of_a_page_in_a_body_of_another_kind() -> None:
+    rig = rig_with(rule("size", "http", AnswerHttp(page_size=1)), rule("page", "http", AnswerHttp(shape="html")))
+    conn = rig.connect()
+    answer = rig.central.http_made(rig.central.http_request(["http"], conn, 0.0), ["page"], 9, conn, 0.0)
+    assert answer.rules == ("page",)
 
 
 def test_the_answer_to_a_ping_event_shows_what_was_read() -> None:

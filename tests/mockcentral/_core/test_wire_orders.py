@@ -232,6 +232,7 @@ def test_what_a_fault_does_on_a_silent_connection_has_no_receipt(
     world.publish()
     world.central.ping_received(connection, b"question", 0.0)
     decision = world.central.http_request(["http"], connection, 0.0)
+    decision = world.central.http_made(decision, (), 1, connection, 0.0)
     world.central.http_answered(decision, connection, 0.0)
     world.take()
     assert world.central.fired("f") == 1
