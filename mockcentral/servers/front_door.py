@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from h2.errors import ErrorCodes
 
-from mockcentral._core.actions import BlackHole, CutCall, Order, Reframe, ShapeBytes, SpoilHandshake
+from mockcentral._core.actions import BlackHole, CloseConnection, CutCall, Order, Reframe, ShapeBytes, SpoilHandshake
 from mockcentral.servers.pipe import Pipe, half_close, reset
 from mockcentral.wire.codec import decode_request
 from mockcentral.wire.grpc import (
@@ -391,6 +391,11 @@ class Link(asyncio.Protocol):
         """Whether bytes vanish in one direction at least."""
         return self.pipe is not None and (self.pipe.mute or self.pipe.deaf)
 
+    @property
+    def owes_h2(self) -> bool:
+        """Whether orders wait until somebody speaks HTTP/2."""
+        return bool(self._waiting) and not self._closing
+
     def wait_for_h2(self, order: Order, rule: str | None) -> None:
         """Nobody has spoken yet: what is said in HTTP/2 is said when they do."""
         if self.http1 is None:
@@ -492,6 +497,9 @@ class Link(asyncio.Protocol):
             self._hear_h2(first)
         elif protocol == "http/1.1":
             self.http1 = Http1Connection()
+            # Of what was to be said in HTTP/2 only the end is left, and it is no sign of the fault.
+            self.host.central.again([(order, None) for order, _ in self._waiting if isinstance(order, CloseConnection)])
+            self._waiting.clear()
             self._hear_http1(first)
         elif protocol == "tls":
             self._transport.write(tls_alert())

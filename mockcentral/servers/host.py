@@ -466,6 +466,9 @@ class Host:
         self._dirty[link] = None
         heard = not (link.mute or link.closing)
         if isinstance(order, CloseConnection):
+            if link.owes_h2 and not order.abort:  # a GOAWAY that is to be said before it
+                link.wait_for_h2(order, rule)
+                return False
             before = link.closing
             link.close(abort=order.abort, linger=True)
             return not before

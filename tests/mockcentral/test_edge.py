@@ -24,10 +24,12 @@ from mockcentral.faults.blackhole import Blackhole
 from mockcentral.faults.close import Close
 from mockcentral.faults.cut import Cut
 from mockcentral.faults.end_status import EndStatus
+from mockcentral.faults.garbage import Garbage
 from mockcentral.faults.goaway import Goaway
 from mockcentral.faults.latency import Latency
 from mockcentral.faults.lose import Lose
 from mockcentral.faults.ping_ack import PingAck
+from mockcentral.faults.ping_flood import PingFlood
 from mockcentral.faults.reframe import ReframeConnection
 from mockcentral.faults.reset import Reset
 from mockcentral.faults.settings_storm import SettingsStorm
@@ -301,6 +303,19 @@ def test_storms_and_odd_frames_hurt_neither_side() -> None:
     )
     journal = through(scenario, work)
     assert receipts(journal) == {"f0", "f1"}
+    assert [line["kind"] for line in journal].count("conn.open") == 1
+
+
+@pytest.mark.parametrize(
+    "fault", [PingFlood(count=5), SettingsStorm(count=5), Window(size=100), Garbage(kind="unknown_frame")], ids=str
+)
+def test_what_is_said_before_the_server_has_spoken_waits_until_it_has(fault: Fault) -> None:
+    async def work(edge: Edge, channel: grpc.aio.Channel, server: Server) -> None:
+        echo: Any = channel.unary_unary(ECHO)
+        assert await echo(b"hello") == b"hello"
+
+    journal = through(played(("connect(1)", fault)), work)
+    assert receipts(journal) == {"f0"}
     assert [line["kind"] for line in journal].count("conn.open") == 1
 
 

@@ -434,6 +434,36 @@ def test_what_a_slow_line_loses_has_no_receipt(end: object) -> None:
     on_a_link(test)
 
 
+@pytest.mark.parametrize("manner", ["abrupt", {"manner": "graceful", "drain": "1ms"}])
+def test_the_end_of_a_connection_waits_for_its_goaway(manner: object) -> None:
+    async def test(link: Link, transport: Transport, clock: Clock) -> None:
+        do = {"goaway": {"manner": manner} if isinstance(manner, str) else manner}
+        receipts = faults(link, ("connect(1+)", do))
+        link, transport = connect(link.host)
+        clock.release()
+        await until(lambda: bool(records(link, "conn.close")))
+        assert receipts["a"].on_wire == 0
+        assert not transport.ended
+        link.data_received(HELLO)
+        assert goaway_code(bytes(transport.written)) == 0
+        assert transport.ended
+        assert receipts["a"].on_wire == (2 if isinstance(manner, str) else 3)
+
+    on_a_link(test)
+
+
+def test_who_does_not_speak_http_2_feels_the_end_and_no_goaway_has_a_receipt() -> None:
+    async def test(link: Link, transport: Transport, clock: Clock) -> None:
+        receipts = faults(link, ("connect(1+)", {"goaway": {"manner": "abrupt"}}))
+        link, transport = connect(link.host)
+        link.data_received(GET)
+        assert transport.ended
+        assert not transport.written
+        assert receipts["a"].on_wire == 0
+
+    on_a_link(test)
+
+
 @pytest.mark.parametrize("reads", [True, False])
 def test_what_nobody_reads_has_its_receipt_when_it_is_read_or_never(reads: bool) -> None:
     async def test(link: Link, transport: Transport, clock: Clock) -> None:
