@@ -397,7 +397,7 @@ class Host:
             return self._perform_on_call(order)
         if isinstance(order, StopListening):
             if order.keep:
-                self._refuse()
+                self._listener.refuse()
             else:
                 self._crash()
             return True
@@ -527,17 +527,11 @@ class Host:
 
     # ------------------------------------------------------------------------------------------ listening
     def _crash(self) -> None:
-        """Refuse connections and reset those there are."""
-        self._refuse()
-        for link in list(self.links.values()):
-            link.close(abort=True)
-
-    def _refuse(self) -> None:
-        """Refuse connections, and end the handshakes under way. A bound socket that does not listen keeps the port
-        ours.
-        """
+        """Refuse connections, end the handshakes under way, and reset the connections there are."""
         self._listener.stop()
         self._listener = self._listen_on(bind(self._name, self._port))
+        for link in list(self.links.values()):
+            link.close(abort=True)
 
     def _listen_on(self, bound: socket.socket) -> Listener:
         welcome = None if self.tls is None else self._shake_hands
