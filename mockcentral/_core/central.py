@@ -1667,8 +1667,12 @@ class Central:
 
     def _later(self, plan: Later, rule: str, now: float) -> None:
         named = rule if plan.receipt else None
+        receipt = self.receipts.get(rule)
 
         def act(later: float) -> None:
+            # Disarmed meanwhile, or replaced by another of its name: what it had planned does not happen.
+            if receipt is None or not receipt.armed or self.receipts.get(rule) is not receipt:
+                return
             for action in plan.actions:
                 assert not isinstance(action, (AnswerPing, AnswerEvent, AnswerHttp, AnswerToken, AnswerCall, Later))
                 if isinstance(action, Order):

@@ -80,8 +80,10 @@ class Link(asyncio.Protocol):
         self._raw: socket.socket | None = None
         """The socket while there is no transport yet: a TLS handshake is to come."""
         self._holding = False
-        self._shapes: list[ShapeBytes] = []
+        self._swallows: BlackHole | None = None
+        """What is to vanish, from before the TLS handshake was over."""
         self._waiting: list[tuple[Order, str | None]] = []
+        self._for_line: list[tuple[Order, str | None]] = []
         self._transport: asyncio.Transport
         self._first = bytearray()
         self._unheard = bytearray()
@@ -127,8 +129,11 @@ class Link(asyncio.Protocol):
                 self.host.loop.call_later(self.hold, self._end_of_hold)
         else:
             self._raw = None
-            for order in self._shapes:
-                self.shape(order)
+            if self._swallows is not None:
+                self.blackhole(self._swallows)
+            self.host.central.again(self._for_line)
+            self._for_line.clear()
+            self.host.flush()
 
     def _register(self, peer: object) -> None:
         self.peer = _address(peer)
@@ -401,6 +406,17 @@ class Link(asyncio.Protocol):
         if self.http1 is None:
             self._waiting.append((order, rule))
 
+    def wait_for_line(self, order: Order, rule: str | None) -> None:
+        """What is done to the line is done when the TLS handshake is over."""
+        self._for_line.append((order, rule))
+
+    def spoil(self, order: SpoilHandshake, rule: str | None) -> None:
+        """The TLS handshake goes another way, unless it stalls because bytes vanish. Its receipt is due when the client
+        has got our side of it.
+        """
+        if self._swallows is None:
+            self.flaw = (order, rule)
+
     def blackhole(self, order: BlackHole) -> bool:
         """Whatever comes is dropped, or nothing is written from now on, or both: the peer sees an open connection.
         False when it was so already.
@@ -410,17 +426,14 @@ class Link(asyncio.Protocol):
         self._be_patient()
         if (pipe := self._line()) is not None:
             return pipe.silence(order.direction)
+        before, self._swallows = self._swallows, order
         self.flaw = (SpoilHandshake(self.id, "stall"), None)
-        return True
+        return before is None
 
     def shape(self, order: ShapeBytes) -> bool:
-        """The line is slow from now on; while there is none, from when the TLS handshake is over. False where bytes
-        vanish.
-        """
+        """The line is slow from now on. False where bytes vanish."""
         pipe = self._line()
-        if pipe is None:
-            self._shapes.append(order)
-            return True
+        assert pipe is not None
         ways: tuple[tuple[Literal["to_client", "from_client"], bool], ...] = (
             ("to_client", pipe.mute),
             ("from_client", pipe.deaf),

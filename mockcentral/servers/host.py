@@ -475,13 +475,16 @@ class Host:
         if isinstance(order, BlackHole):
             return link.blackhole(order)
         if isinstance(order, ShapeBytes):
-            return link.shape(order)
+            if link.has_line:
+                return link.shape(order)
+            link.wait_for_line(order, rule)
+            return False
         if isinstance(order, HalfClose):
             return link.half_close()
         elif isinstance(order, HoldAccept):
             link.hold = max(link.hold, order.seconds)
         elif isinstance(order, SpoilHandshake):
-            link.flaw = (order, rule)  # its receipt is due when the client got our side of the handshake
+            link.spoil(order, rule)
             return False
         elif link.h2 is None:
             link.wait_for_h2(order, rule)

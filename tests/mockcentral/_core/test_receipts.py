@@ -13,9 +13,12 @@ from mockcentral._core.actions import (
     AnswerHttp,
     AnswerToken,
     BlackHole,
+    CloseConnection,
     CutCall,
     EndCall,
     ExpireTokens,
+    GoAway,
+    Later,
     Part,
     PurgeLog,
     SendPing,
@@ -194,6 +197,22 @@ def test_a_ttl_disarms_at_its_time_and_takes_back_what_was_planned() -> None:
     assert (receipt(rig)["state"], receipt(rig)["disarmed_by"]) == ("disarmed", "ttl")
     [line] = rig.records("fault.disarmed")
     assert (line["t"], line["why"]) == (2.0, "ttl")
+
+
+@pytest.mark.parametrize("how", ["ttl", "asked", "replaced"])
+def test_what_a_fault_would_do_later_does_not_happen_once_it_is_disarmed(how: str) -> None:
+    ttl = Duration(2.0) if how == "ttl" else None
+    it = rule("it", "subscribe", GoAway(1, 0, 2**31 - 1), Later(5.0, (GoAway(1), CloseConnection(1))), ttl=ttl)
+    rig = rig_with(it)
+    call = rig.watch()
+    rig.at(1.0)
+    if how == "asked":
+        rig.central.disarm("it", 1.0)
+    elif how == "replaced":
+        rig.central.arm(it, 1.0)
+    assert not [order for order in rig.at(10.0) if isinstance(order, (GoAway, CloseConnection))]
+    assert call in rig.central.calls
+    assert len(rig.records("fault.on_wire")) == 1
 
 
 def test_a_rule_waits_for_every_moment_it_is_given() -> None:
