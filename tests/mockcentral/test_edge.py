@@ -456,6 +456,28 @@ def test_faults_that_need_a_world_are_refused_before_anything_starts(scenario: S
     assert says in str(caught.value)
 
 
+def test_what_an_edge_cannot_do_is_said_with_its_file_and_line(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        """scenario: mine
+about: Nothing of it can be.
+attempts: [{refuse: UNAVAILABLE}]
+faults:
+  - {name: over, on: stream_open, do: end_status}
+  - name: late
+    on: event(3)
+    given:
+      - harvest
+    do: close
+"""
+    )
+    with pytest.raises(ScenarioError) as caught:
+        Edge("127.0.0.1:1", path)
+    lines = str(caught.value).splitlines()
+    assert [line.split(": ")[0] for line in lines] == [f"{path}:{number}" for number in (3, 5, 7, 9)]
+    assert "end_status needs the fake's own world" in lines[1]
+
+
 def test_a_fault_that_needs_a_world_is_refused_later_too() -> None:
     with Edge("127.0.0.1:1") as edge, pytest.raises(ScenarioError, match=r"lose needs the fake's own world"):
         edge.arm(FaultRule(name="x", on=Anchor("stream_open"), do=Lose()))

@@ -642,6 +642,16 @@ def test_a_scenario_that_spoils_handshakes_needs_tls() -> None:
         assert world.faults()[0]["state"] == "armed"
 
 
+def test_a_scenario_of_a_file_that_needs_tls_says_where(tmp_path: Path) -> None:
+    path = tmp_path / "stale.yaml"
+    path.write_text(
+        "scenario: stale\nabout: x\nneeds: [wire]\nfaults:\n  - {name: old, on: connect, do: tls_expired}\n"
+    )
+    with pytest.raises(TlsError) as caught:
+        World(path).start()
+    assert str(caught.value).startswith(f"{path}:5: the fault old (tls_expired) needs TLS: add --tls")
+
+
 def test_a_tls_fault_on_a_plain_port_has_no_receipt(world: World) -> None:
     arm(world, "tls_expired", "connect")
     with Watch(world):
