@@ -40,12 +40,12 @@ class Edge(World):
         **options: Any,
     ) -> None:
         self._faultless = scenario is None
-        name = "" if scenario is None or isinstance(scenario, Scenario) else str(scenario)
+        source = None if isinstance(scenario, Scenario) else scenario
         super().__init__(scenario, **options)
         self.left_out = left_out(self.unscaled)
         """Parts of the scenario that are not played: an edge has no world of its own."""
-        self.unscaled = for_edge(self.unscaled, name)
-        self.scenario = for_edge(self.scenario, name)
+        self.unscaled = for_edge(self.unscaled, source)
+        self.scenario = for_edge(self.scenario, source)
         if upstream_name is not None and not (upstream_tls or upstream_ca):
             raise ValueError(
                 "there is no TLS to the upstream in which its name would count: say so, or leave the name out"

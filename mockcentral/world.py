@@ -93,6 +93,7 @@ class World:
             raise ValueError(f"time_scale must be a number from {MIN_SCALE:g} to {MAX_SCALE:g}, not {time_scale!r}")
         self.name = name
         self._resources, seeded = _planted(seeds)
+        self._source = None if isinstance(scenario, Scenario) else scenario
         self.unscaled = _with_topics(_resolve(scenario), [*seeded, *topics])
         self.scenario = _scaled(self.unscaled, time_scale)
         self.seed = self.scenario.seed if seed is None else seed
@@ -131,7 +132,8 @@ class World:
                 raise ModuleNotFoundError(f"No module named {module!r}", name=module)
         bound = bind(self._bind_host, self._port)
         try:
-            self._refuse_tls_faults()
+            if not self.speaks_tls:
+                refuse_tls_faults(self.scenario, self._source)
             tls = self._tls()
             self._open_journal()
             if self._store_path is not None:
@@ -510,18 +512,10 @@ class World:
             raise RuntimeError("the world is not running: use `with World(…) as world`")
         return self._portal
 
-    def _refuse_tls_faults(self) -> None:
-        """A handshake can only be spoiled where there is one: say so before anything runs in vain."""
-        if self._want_tls or self._cert or self._key:
-            return
-        for rule in self.scenario.faults:
-            if rule.do.level == "tls":
-                from mockcentral.servers.tls import TlsError
-
-                raise TlsError(
-                    f"scenario {self.scenario.scenario}: the fault {rule.name} ({rule.do.name}) needs TLS: "
-                    "add --tls, or --cert and --key"
-                )
+    @property
+    def speaks_tls(self) -> bool:
+        """Whether there are handshakes that could go wrong."""
+        return bool(self._want_tls or self._cert or self._key)
 
     def _tls(self) -> Any:
         if self._cert or self._key:
@@ -549,6 +543,20 @@ class World:
                 file.write(json.dumps(record, separators=(",", ":")) + "\n")
 
         self._journal.listen(write)
+
+
+def refuse_tls_faults(scenario: Scenario, source: str | Path | None = None) -> None:
+    """Raises TlsError for a scenario that spoils handshakes: where there are none, say so before anything runs in vain.
+    `source` is the name or file it was loaded from, if it was.
+    """
+    for rule in scenario.faults:
+        if rule.do.level == "tls":
+            from mockcentral.scenario.places import places
+            from mockcentral.servers.tls import TlsError
+
+            text = f"the fault {rule.name} ({rule.do.name}) needs TLS: add --tls, or --cert and --key"
+            where = f"scenario {scenario.scenario}: {text}"
+            raise TlsError(where if source is None else str(places(source).problem(text, rule=rule.name, key="do")))
 
 
 def _resolve(scenario: str | Path | Scenario | None) -> Scenario:

@@ -307,7 +307,8 @@ class AnswerHttp:
     What may be done to the real answer: `cut` sends only that share of its body and breaks the connection, `trickle`
     sends it in so many pieces with a pause before each, `shape` makes another kind of body of it (see `bodies`),
     `page_size` overrides what a harvester request asked for, `gone` answers it 410, and `token` says how the token of a
-    token request is made. `rules` are those that had a say: their receipts are due when the answer goes out.
+    token request is made. `words` are what the faults wanted, by rule; `rules` those of them that show in the answer as
+    it was made: their receipts are due when it goes out.
     """
 
     status: int | None = None
@@ -320,12 +321,17 @@ class AnswerHttp:
     page_size: int | None = None
     gone: Literal["", "with header", "bare"] = ""
     token: AnswerToken | None = None
+    words: tuple[tuple[str, AnswerHttp | AnswerToken], ...] = field(default=(), compare=False)
     rules: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def whole(self) -> bool:
         """Whether the client gets the real body, sooner or later."""
         return self.status is None and self.cut is None and not self.shape
+
+
+Part: TypeAlias = Literal["page", "token"]
+"""What whoever makes an HTTP answer may have let a fault change: the page that is read, the token that is made."""
 
 
 @dataclass(frozen=True, slots=True)

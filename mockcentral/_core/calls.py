@@ -60,7 +60,7 @@ class Connection:
     """A TCP connection. `protocol` is "" until its first bytes told it."""
 
     __slots__ = (
-        *("blackholed", "calls", "deaf", "guard", "id", "peer", "pings", "protocol"),
+        *("blackholed", "calls", "deaf", "guard", "half_closed", "id", "peer", "pings", "protocol"),
         *("slow", "strained", "unsure"),
     )
 
@@ -70,8 +70,11 @@ class Connection:
         self.protocol = ""
         self.pings = 0
         self.blackholed = False
+        """What we say vanishes."""
+        self.half_closed = False
+        """We have said all we will."""
         self.deaf = False
-        """No ack to a PING of ours can come: what it says vanishes, or we can say nothing any more."""
+        """What it says vanishes."""
         self.unsure = False
         """What goes out on it need not arrive any more, or need not be understood."""
         self.slow = False
@@ -80,6 +83,11 @@ class Connection:
         """A fault has done something to it for which a client may leave before it has read everything."""
         self.guard: PingGuard | None = None
         self.calls: dict[int, Call] = {}
+
+    @property
+    def mute(self) -> bool:
+        """Whether nothing of what we do now reaches the client."""
+        return self.blackholed or self.half_closed
 
 
 class Held:
@@ -185,7 +193,7 @@ class Call:
     def ends_well(self) -> bool:
         """Whether a client that hears of its end now has read all that was sent on it before."""
         connection = self.connection
-        return not (self.unsure or self.waits or connection.unsure or connection.blackholed)
+        return not (self.unsure or self.waits or connection.unsure or connection.mute)
 
     @property
     def is_left_well(self) -> bool:

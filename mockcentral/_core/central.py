@@ -22,7 +22,7 @@ from __future__ import annotations
 import functools
 import heapq
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from random import Random
@@ -47,6 +47,7 @@ from mockcentral._core.actions import (
     HalfClose,
     Later,
     Order,
+    Part,
     PurgeLog,
     Quiet,
     Reframe,
@@ -423,18 +424,23 @@ class Central:
                     answer, rule = found, name
         if answer.delay is None:
             self.journal.add(now, "ping.withheld", conn=id, nth=nth)
-            self._on_wire(rule, now, conn=id)
+            self._begins(rule, connection, now)
         elif answer.delay <= 0:
             self._ack(id, payload, nth, answer, rule, now)
         else:
             # The silence until then is the fault, and it begins now: a client that gives up meanwhile has felt it.
-            self._on_wire(rule, now, conn=id)
+            self._begins(rule, connection, now)
             given = answer
             self._at(now + answer.delay, lambda later: self._ack(id, payload, nth, given, None, later))
 
+    def _begins(self, rule: str | None, connection: Connection, now: float, **fields: Any) -> None:
+        """A silence is on the wire, unless there is nothing else on it already."""
+        if not connection.mute:
+            self._on_wire(rule, now, conn=connection.id, **fields)
+
     def _ack(self, id: int, payload: bytes, nth: int, answer: AnswerPing, rule: str | None, now: float) -> None:
         connection = self.connections.get(id)
-        if connection is not None and not connection.blackholed:
+        if connection is not None and not connection.mute:
             for copy in range(answer.copies):
                 self._issue(AckPing(id, payload if answer.payload is None else answer.payload), None if copy else rule)
             self.journal.add(now, "ping.acked", conn=id, nth=nth, delay=answer.delay)
@@ -481,7 +487,7 @@ class Central:
         barrier.heard(id, now)
 
     def _reachable(self) -> list[Connection]:
-        return [one for one in self.connections.values() if one.protocol == "h2" and not (one.blackholed or one.deaf)]
+        return [one for one in self.connections.values() if one.protocol == "h2" and not (one.mute or one.deaf)]
 
     def _look_out(self) -> None:
         self._moments = {*self._traffic_by_anchor, *self._director.anchors, *self._reactor.moments}
@@ -654,7 +660,8 @@ class Central:
             return
         (then, rule), call.cut, call.cut_at_events = call.cut, None, None
         if then is None:
-            self._on_wire(rule, now, attempt=number)
+            if not call.connection.mute:
+                self._on_wire(rule, now, attempt=number)
             call.quiet = True
         else:
             self._do(then, rule, now, "cut off")
@@ -1016,7 +1023,7 @@ class Central:
         """What these rules did with an event can be seen, unless nothing gets through any more."""
         if call.waits:
             call.unseen += [(rule, entry) for rule in rules]
-        elif not call.connection.blackholed:
+        elif not call.connection.mute:
             for rule in rules:
                 self._on_wire(rule, now, conn=call.connection.id, attempt=call.id, sequence=entry.event.sequence)
 
@@ -1218,7 +1225,8 @@ class Central:
     # ------------------------------------------------------------------------------------------ HTTP
     def http_request(self, anchors: Iterable[str], connection: int, now: float, page: int | None = None) -> AnswerHttp:
         """What faults want done to an HTTP request that is about to be answered; `page` is the one a harvester request
-        asks for. When the answer goes out, the shell says so (`http_answered`).
+        asks for. The shell carries out the orders of this moment, makes the answer, says what it came to (`http_made`),
+        and when it goes out (`http_answered`).
         """
         if self.receipts.waiting:
             self.receipts.sign("asked again", now, lambda one: one.connection == connection and not one.call)
@@ -1238,16 +1246,36 @@ class Central:
                     words.append((rule, found))
         if answer is _AS_ALWAYS:
             return answer
-        deaf = connection in self.connections and self.connections[connection].blackholed
-        answer = replace(answer, rules=() if deaf else tuple(rule for rule, word in words if _counts(word, answer)))
-        if answer.gone and answer.status is None:
+        if answer.status is not None:
+            answer = replace(answer, gone="")
+        elif answer.gone:
             newest = (("X-Axway-Max-Sequence-Id", str(self.log.max_sequence)),) if answer.gone == "with header" else ()
             answer = replace(answer, status=410, headers=newest, body=_GONE)
-        if answer.delay > 0 or answer.trickle is not None:
-            # The silence is the fault, and it begins now: a client that gives up meanwhile has felt it.
-            self.http_answered(answer, connection, now)
-            answer = replace(answer, rules=())
-        return answer
+        return replace(answer, words=tuple(words))
+
+    def http_made(
+        self, answer: AnswerHttp, parts: Collection[Part], size: int, connection: int, now: float
+    ) -> AnswerHttp:
+        """The answer to a request was made as `http_request` had said: `parts` are what a fault changed in it, `size`
+        is how many bytes its body has. Returns what is still to be done to it.
+        """
+        if not answer.words:
+            return answer
+        if not size:  # nothing that could break off, or come in pieces
+            answer = replace(answer, cut=None, trickle=None)
+        there = self.connections.get(connection)
+        if there is None or there.mute:
+            return answer
+        shown = []
+        for rule, word in answer.words:
+            if not _shows_in(word, answer, parts):
+                continue
+            if isinstance(word, AnswerHttp) and (word.delay > 0 or word.trickle is not None):
+                # The silence is the fault, and it begins now: a client that gives up meanwhile has felt it.
+                self._on_wire(rule, now, conn=connection)
+            else:
+                shown.append(rule)
+        return replace(answer, rules=tuple(shown))
 
     def http_answered(self, answer: AnswerHttp, connection: int, now: float) -> None:
         """An answer faults had a say in is on the wire."""
@@ -1293,6 +1321,10 @@ class Central:
         mark = self.tokens.judge(token, self.wall(now)).fingerprint
         self.journal.add(now, "token.issued", client_id=client_id, life=life, token=mark)
         return token
+
+    def takes_effect(self, answer: AnswerToken, client_id: str) -> bool:
+        """Whether a fault can make the token it wants: of a client that has none yet, none can be handed out again."""
+        return not answer.pin or self.tokens.has_one(client_id)
 
     def judge(self, authorization: str | None, now: float) -> TokenVerdict:
         """What the token of an HTTP request is worth."""
@@ -1613,8 +1645,8 @@ class Central:
             elif isinstance(action, Quiet):
                 for call in self._targets(action.call, self.calls):
                     call.quiet = True
-                    if action.receipt and not call.connection.blackholed:
-                        self._on_wire(rule, now, planned=strike.planned, conn=call.connection.id, attempt=call.id)
+                    if action.receipt:
+                        self._begins(rule, call.connection, now, planned=strike.planned, attempt=call.id)
             elif isinstance(action, GuardPings):
                 for connection in self._targets(action.connection, self.connections):
                     connection.guard = PingGuard(action.min_interval, action.strikes, rule)
@@ -1638,8 +1670,12 @@ class Central:
 
     def _later(self, plan: Later, rule: str, now: float) -> None:
         named = rule if plan.receipt else None
+        receipt = self.receipts.get(rule)
 
         def act(later: float) -> None:
+            # Disarmed meanwhile, or replaced by another of its name: what it had planned does not happen.
+            if receipt is None or not receipt.armed or self.receipts.get(rule) is not receipt:
+                return
             for action in plan.actions:
                 assert not isinstance(action, (AnswerPing, AnswerEvent, AnswerHttp, AnswerToken, AnswerCall, Later))
                 if isinstance(action, Order):
@@ -1683,7 +1719,9 @@ class Central:
             for connection in self._targets(order.connection, self.connections):
                 if isinstance(order, BlackHole) and order.direction != "from_client":
                     connection.blackholed = True
-                elif isinstance(order, (BlackHole, HalfClose)):
+                elif isinstance(order, HalfClose):
+                    connection.half_closed = True
+                elif isinstance(order, BlackHole):
                     connection.deaf = True
                 self._strain(order, connection, now)
                 self._issue(replace(order, connection=connection.id), rule)
@@ -1773,21 +1811,22 @@ def _merged(answer: AnswerHttp, found: AnswerHttp | AnswerToken) -> AnswerHttp:
     )
 
 
-def _counts(word: AnswerHttp | AnswerToken, answer: AnswerHttp) -> bool:
-    """Whether something of what a fault wanted is in the answer as it goes out: a status leaves nothing of a body, and
-    a body that breaks off does not trickle.
+def _shows_in(word: AnswerHttp | AnswerToken, answer: AnswerHttp, parts: Collection[Part]) -> bool:
+    """Whether something of what a fault wanted is in the answer as it was made: a status leaves nothing of a body, a
+    body of another kind nothing of what was in it, and one that breaks off does not trickle.
     """
     real = answer.status is None
+    inside = real and answer.shape in ("", "half", "object", "strings")
     if isinstance(word, AnswerToken):
-        return real and word is answer.token
+        return inside and word is answer.token and "token" in parts
     return (
-        (word.status is not None and word.status == answer.status)
+        (word.status is not None and word.status == answer.status and not answer.gone)
         or (word.delay > 0 and word.delay == answer.delay)
         or (word.cut is not None and word.cut == answer.cut)
         or (word.trickle is not None and word.trickle == answer.trickle and answer.cut is None)
-        or (word.gone != "" and word.gone == answer.gone and real)
-        or (word.shape != "" and word.shape == answer.shape and real and not answer.gone)
-        or (word.page_size is not None and word.page_size == answer.page_size and real and not answer.gone)
+        or (word.gone != "" and word.gone == answer.gone)
+        or (word.shape != "" and word.shape == answer.shape and real)
+        or (word.page_size is not None and word.page_size == answer.page_size and inside and "page" in parts)
     )
 
 

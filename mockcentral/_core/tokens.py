@@ -117,14 +117,18 @@ class TokenBook:
         self._newest: dict[str, str] = {}
         """Client id to the token issued to it last."""
 
+    def has_one(self, client_id: str) -> bool:
+        """Whether a token was issued to a client, and is remembered."""
+        return self._newest.get(client_id, "") in self._issued
+
     def issue(self, client_id: str, life: float, wall: float, issuer: str, answer: AnswerToken | None = None) -> str:
         """A new token that is good for `life` seconds from `wall`, unless `answer` says how it is to be wrong.
 
         Real tokens have whole numbers in `exp`; below 10 seconds rounding would change the life, so fractions are kept
         there.
         """
-        if answer is not None and answer.pin and (pinned := self._newest.get(client_id, "")) in self._issued:
-            return pinned
+        if answer is not None and answer.pin and self.has_one(client_id):
+            return self._newest[client_id]
         expires: float = math.ceil(wall + life) if life >= 10 else round(wall + life, 3)
         claims: dict[str, Any] = {
             "iss": issuer,

@@ -189,6 +189,7 @@ def _plans(
     from mockcentral.conformance.errors import UsageError
     from mockcentral.conformance.runner import Plan, case_names
     from mockcentral.conformance.selection import case_id, select
+    from mockcentral.world import refuse_tls_faults
 
     if arguments.require is not None and arguments.require > arguments.repeat:
         raise UsageError(f"--require {arguments.require} is more than --repeat {arguments.repeat}")
@@ -203,6 +204,8 @@ def _plans(
         checks = tuple(check for check in case_names(scenario) if case_id(scenario.scenario, check) in chosen)
         if not checks:
             continue
+        if not (arguments.tls or arguments.cert):
+            refuse_tls_faults(scenario, argument)
         # A run whose fault never reached the wire is never a pass; a lab says on its card what it did not see.
         if scenario.faults and scenario.lab is None and RECEIPTS not in checks:
             checks = (*checks, RECEIPTS)

@@ -7,9 +7,11 @@ no history and no topics, and it does not speak for the server inside a stream, 
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from mockcentral.faults.cut import Cut
-from mockcentral.scenario.errors import Problem, ScenarioError, one_of, shown
+from mockcentral.scenario.errors import ScenarioError, one_of, shown
+from mockcentral.scenario.places import NOWHERE, places
 from mockcentral.scenario.schema import FaultRule, Scenario
 
 LEVELS = ("http2", "tcp", "tls")
@@ -18,13 +20,15 @@ ALSO = ("noop", "cut", "restart")
 ANCHORS = ("start", "connect", "preface", "stream_open", "stream_end", "ping", "ping_acked")
 
 
-def for_edge(scenario: Scenario, file: str = "") -> Scenario:
-    """The part of a scenario that an edge plays: its faults. Raises ScenarioError for faults it cannot do."""
-    problems = [Problem(file, 0, 0, text) for rule in scenario.faults for text in _problems(rule)]
+def for_edge(scenario: Scenario, source: str | Path | None = None) -> Scenario:
+    """The part of a scenario that an edge plays: its faults. Raises ScenarioError for faults it cannot do; `source` is
+    the name or file it was loaded from, if it was.
+    """
+    wrong = [(rule.name, key, text) for rule in scenario.faults for key, text in _problems(rule)]
     if scenario.attempts:
-        problems.append(
-            Problem(file, 0, 0, "attempts: an edge cannot end a call with a status: use faults, such as reset")
-        )
+        wrong.append(("", "attempts", "attempts: an edge cannot end a call with a status: use faults, such as reset"))
+    there = places(source) if source is not None and wrong else NOWHERE
+    problems = [there.problem(text, rule=rule, key=key) for rule, key, text in wrong]
     if problems:
         raise ScenarioError(problems)
     return replace(scenario, topics=(), traffic=(), expect=(), lab=None)
@@ -35,18 +39,21 @@ def left_out(scenario: Scenario) -> list[str]:
     return [key for key in ("topics", "traffic", "expect", "lab") if getattr(scenario, key)]
 
 
-def _problems(rule: FaultRule) -> list[str]:
+def _problems(rule: FaultRule) -> list[tuple[str, str]]:
+    """What is wrong with a rule, each with the key where it is."""
     fault, found = rule.do, []
     where = f"fault rule {shown(rule.name)}"
     possible = fault.name in ALSO or (fault.level in LEVELS)
     if not possible:
-        found.append(f"{where}: {fault.name} needs the fake's own world: an edge does faults of frames, TCP and TLS")
+        text = f"{where}: {fault.name} needs the fake's own world: an edge does faults of frames, TCP and TLS"
+        found.append(("do", text))
     elif isinstance(fault, Cut) and (fault.of == "events" or fault.then == "silence"):
-        found.append(
+        text = (
             f"{where}: an edge counts no events and keeps none back: cut `of: bytes`, `then` anything but silence, or "
             "let `blackhole: to_client` make it silent"
         )
-    for moment in (rule.on, *rule.given):
+        found.append(("do", text))
+    for key, moment in (("on", rule.on), *(("given", moment) for moment in rule.given)):
         if moment.name not in ANCHORS:
-            found.append(f"{where}: {moment} never happens at an edge: write {one_of(ANCHORS)}")
+            found.append((key, f"{where}: {moment} never happens at an edge: write {one_of(ANCHORS)}"))
     return found

@@ -191,7 +191,10 @@ def put_fault(id: str, name: str) -> Response:
     if body.get("name") not in (None, name):
         raise Refusal(400, f"the body names {str(body['name'])[:80]!r}, the address {name!r}")
     try:
-        world.arm(parse_fault({**body, "name": name}))
+        rule = parse_fault({**body, "name": name})
+        if rule.do.level == "tls" and not world.speaks_tls:
+            raise Refusal(400, f"{rule.do.name} needs TLS, and this world has none: start it with --tls")
+        world.arm(rule)
     except ValueError as error:
         raise Refusal(400, str(error)) from None
     return _json(next(rule for rule in world.faults() if rule["name"] == name))

@@ -66,7 +66,7 @@ class EdgeHost(Host):
         self._connecting: set[asyncio.Task[None]] = set()
         super().__init__(scenario, journal=journal, seed=seed, bound=bound, loop=loop, tls=tls)
 
-    def _sending(self, order: Order) -> None:
+    def _sending(self, order: Order, link: Link, stream: int) -> None:
         """What an edge ends itself it ends at once: what it passed on is the relay's."""
 
     def _new_link(self) -> Link:
@@ -268,7 +268,13 @@ class EdgeLink(Link):
         if self._gone is not None and not relay.to_client_bytes:
             self._end(abort=False)
 
+    @property
+    def said_it_all(self) -> bool:
+        return super().said_it_all and not (self._relay is not None and self._relay.holds_back)
+
     def close(self, *, abort: bool = False, linger: bool = False) -> None:
+        if self._relay is not None and not abort:
+            self._relay.say_the_last()
         super().close(abort=abort, linger=linger)
         self.leave_upstream(abort=abort)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from h2.errors import ErrorCodes
 
-from mockcentral._core.actions import BlackHole, CutCall, Order, Reframe, ShapeBytes, SpoilHandshake
+from mockcentral._core.actions import BlackHole, CloseConnection, CutCall, Order, Reframe, ShapeBytes, SpoilHandshake
 from mockcentral.servers.pipe import Pipe, half_close, reset
 from mockcentral.wire.codec import decode_request
 from mockcentral.wire.grpc import (
@@ -80,8 +80,10 @@ class Link(asyncio.Protocol):
         self._raw: socket.socket | None = None
         """The socket while there is no transport yet: a TLS handshake is to come."""
         self._holding = False
-        self._shapes: list[ShapeBytes] = []
+        self._swallows: BlackHole | None = None
+        """What is to vanish, from before the TLS handshake was over."""
         self._waiting: list[tuple[Order, str | None]] = []
+        self._for_line: list[tuple[Order, str | None]] = []
         self._transport: asyncio.Transport
         self._first = bytearray()
         self._unheard = bytearray()
@@ -91,7 +93,13 @@ class Link(asyncio.Protocol):
         self._dripping = False
         """An HTTP/1 answer is being sent in pieces: nothing else may be answered in between."""
         self._closing = False
+        self._aborted = False
         self._lingering = False
+        self._said_all = True
+        self._passed = 0
+        """Bytes that went to the transport without a pipe."""
+        self._telling = False
+        """The transport is to tell when it has nothing left, and is given nothing more until then."""
         self._half_read = 0
         self._impatience: asyncio.TimerHandle | None = None
 
@@ -121,8 +129,11 @@ class Link(asyncio.Protocol):
                 self.host.loop.call_later(self.hold, self._end_of_hold)
         else:
             self._raw = None
-            for order in self._shapes:
-                self.shape(order)
+            if self._swallows is not None:
+                self.blackhole(self._swallows)
+            self.host.central.again(self._for_line)
+            self._for_line.clear()
+            self.host.flush()
 
     def _register(self, peer: object) -> None:
         self.peer = _address(peer)
@@ -206,6 +217,9 @@ class Link(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._paused = False
+        if self._telling:
+            self._telling = False
+            self._transport.set_write_buffer_limits(high=HIGH_WATER)
         self._set_reading()
         if self.http1 is not None:
             self.host.loop.call_soon(self._go_on)
@@ -263,11 +277,13 @@ class Link(asyncio.Protocol):
         """Hand to the transport what the HTTP/2 layer has ready, as far as the transport takes it."""
         if self.h2 is None or self.mute or self._closing or self._transport.is_closing():
             return
+        self._said_all = False
         while not self._paused and not (self.pipe is not None and self.pipe.full):
             data = self.h2.data_to_send(HIGH_WATER)
             if data:
                 self._write(data)
             if len(data) < HIGH_WATER:
+                self._said_all = True
                 break
         if self.pipe is not None and self.pipe.mangler is not None:
             for stream in self.pipe.mangler.take_reached():
@@ -293,8 +309,11 @@ class Link(asyncio.Protocol):
             self.host.links.pop(self.id, None)
             return
         if not abort and not self.mute:
-            if self.h2 is not None and not self._paused and (data := self.h2.data_to_send(HIGH_WATER)):
-                self._write(data)
+            # Paused for the sake of a receipt, not because the client does not read: it may have one more piece.
+            if self.h2 is not None and (not self._paused or self._telling):
+                if data := self.h2.data_to_send(HIGH_WATER):
+                    self._write(data)
+                self._said_all = len(data) < HIGH_WATER
             self._closing = True
             if self.pipe is None:
                 self._finish(linger)
@@ -304,7 +323,7 @@ class Link(asyncio.Protocol):
         self._closing = True
         if (raw := self._transport.get_extra_info("socket")) is not None:
             reset(raw)
-        self._transport.abort()
+        self._give_up()
 
     def _finish(self, linger: bool) -> None:
         if self._transport.is_closing():
@@ -318,6 +337,7 @@ class Link(asyncio.Protocol):
 
     def _write(self, data: bytes) -> None:
         if self.pipe is None:
+            self._passed += len(data)
             self._transport.write(data)
         else:
             self.pipe.write(data)
@@ -325,9 +345,49 @@ class Link(asyncio.Protocol):
     def abort(self) -> None:
         """Give the transport up, whatever still waits in it."""
         if self._raw is None:
-            self._transport.abort()
+            self._give_up()
         else:
             self.close()
+
+    def _give_up(self) -> None:
+        self._aborted = True
+        self._transport.abort()
+
+    # ------------------------------------------------------------------------------------------ what has left
+    @property
+    def has_line(self) -> bool:
+        """Whether there is something to write to: not before a TLS handshake is over."""
+        return self._raw is None
+
+    @property
+    def lost(self) -> bool:
+        """Whether the connection is gone, with whatever had not left."""
+        return self._aborted or self.id not in self.host.links
+
+    @property
+    def said_it_all(self) -> bool:
+        """Whether everything the windows let out was handed on when it was last asked to write out."""
+        return self._said_all
+
+    @property
+    def handed_on(self) -> int:
+        """Bytes that were given to the line, if there is a slow one, or to the transport."""
+        return self._passed + (self.pipe.handed_on if self.pipe is not None else 0)
+
+    def has_let_out(self, mark: int) -> bool | None:
+        """Whether as many bytes as were handed on at some time have left; None: not yet, False: they never will. When
+        it is the transport that keeps them, the host hears of it when they have left.
+        """
+        passed = self._passed + (self.pipe.passed if self.pipe is not None else 0)
+        if passed < mark:
+            return False if self.mute else None
+        left = self._left_to_write()
+        if passed - left >= mark:
+            return True
+        if not self._telling:
+            self._telling = True
+            self._transport.set_write_buffer_limits(high=0)
+        return None
 
     # ------------------------------------------------------------------------------------------ what faults do to it
     @property
@@ -340,40 +400,62 @@ class Link(asyncio.Protocol):
         """Whether bytes vanish in one direction at least."""
         return self.pipe is not None and (self.pipe.mute or self.pipe.deaf)
 
+    @property
+    def owes_h2(self) -> bool:
+        """Whether orders wait until somebody speaks HTTP/2."""
+        return bool(self._waiting) and not self._closing
+
     def wait_for_h2(self, order: Order, rule: str | None) -> None:
         """Nobody has spoken yet: what is said in HTTP/2 is said when they do."""
         if self.http1 is None:
             self._waiting.append((order, rule))
 
-    def blackhole(self, order: BlackHole) -> None:
+    def wait_for_line(self, order: Order, rule: str | None) -> None:
+        """What is done to the line is done when the TLS handshake is over."""
+        self._for_line.append((order, rule))
+
+    def spoil(self, order: SpoilHandshake, rule: str | None) -> None:
+        """The TLS handshake goes another way, unless it stalls because bytes vanish. Its receipt is due when the client
+        has got our side of it.
+        """
+        if self._swallows is None:
+            self.flaw = (order, rule)
+
+    def blackhole(self, order: BlackHole) -> bool:
         """Whatever comes is dropped, or nothing is written from now on, or both: the peer sees an open connection.
+        False when it was so already.
 
         Reading goes on, because the moment the client gives up is worth knowing.
         """
         self._be_patient()
         if (pipe := self._line()) is not None:
-            pipe.silence(order.direction)
-        else:
-            self.flaw = (SpoilHandshake(self.id, "stall"), None)
+            return pipe.silence(order.direction)
+        before, self._swallows = self._swallows, order
+        self.flaw = (SpoilHandshake(self.id, "stall"), None)
+        return before is None
 
-    def shape(self, order: ShapeBytes) -> None:
-        """The line is slow from now on; while there is none, from when the TLS handshake is over."""
+    def shape(self, order: ShapeBytes) -> bool:
+        """The line is slow from now on. False where bytes vanish."""
         pipe = self._line()
-        if pipe is None:
-            self._shapes.append(order)
-            return
-        ways: tuple[Literal["to_client", "from_client"], ...] = ("to_client", "from_client")
-        for direction in ways:
-            if order.direction in ("both", direction):
+        assert pipe is not None
+        ways: tuple[tuple[Literal["to_client", "from_client"], bool], ...] = (
+            ("to_client", pipe.mute),
+            ("from_client", pipe.deaf),
+        )
+        felt = False
+        for direction, vanishes in ways:
+            if order.direction in ("both", direction) and not vanishes:
+                felt = True
                 old = pipe.shape_of(direction)
                 latency, jitter = (old.latency, old.jitter) if order.latency is None else order.latency
                 gather = old.gather if order.gather is None else order.gather
                 rate = old.rate if order.rate is None else order.rate
                 pipe.shape(direction, Shape(latency, jitter, rate, gather), order.seed)
+        return felt
 
     def reframe(self, order: Reframe) -> bool:
-        """Frames and segments have other sizes from now on; False where nobody speaks HTTP/2."""
-        if (mangler := self._mangler()) is None:
+        """Frames and segments have other sizes from now on; False where nobody speaks HTTP/2, or is heard."""
+        if self.mute or (mangler := self._mangler()) is None:
             return False
         mangler.reframe(order.frame_bytes, order.write_bytes, empty=order.empty)
         return True
@@ -384,8 +466,8 @@ class Link(asyncio.Protocol):
             mangler.cut(stream, order.after_bytes)
 
     def half_close(self) -> bool:
-        """FIN after what is queued; reading goes on."""
-        if self._raw is not None or self._closing:
+        """FIN after what is queued; reading goes on. False when nothing of it can be seen."""
+        if self._raw is not None or self._closing or self.mute:
             return False
         self.write_out()
         pipe = self._line()
@@ -432,6 +514,9 @@ class Link(asyncio.Protocol):
             self._hear_h2(first)
         elif protocol == "http/1.1":
             self.http1 = Http1Connection()
+            # Of what was to be said in HTTP/2 only the end is left, and it is no sign of the fault.
+            self.host.central.again([(order, None) for order, _ in self._waiting if isinstance(order, CloseConnection)])
+            self._waiting.clear()
             self._hear_http1(first)
         elif protocol == "tls":
             self._transport.write(tls_alert())
@@ -499,7 +584,7 @@ class Link(asyncio.Protocol):
         elif stalls < STALLS and (left or not self._lingering):
             self._watch_the_end(left, stalls + 1)
         else:
-            self._transport.abort()
+            self._give_up()
 
     def _left_to_write(self) -> int:
         try:

@@ -1,8 +1,9 @@
 """A world on real sockets: carries out what Central orders and keeps its time.
 
 Everything happens on one event loop; no method may be called from elsewhere (`mockcentral.World` is the way in). The
-order of things in `flush` is the only subtle part: orders are carried out, then bytes are written, and only then do
-faults get their receipt "on the wire".
+order of things in `flush` is the only subtle part: orders are carried out, then bytes are written, and only when they
+have left do faults get their receipt "on the wire". An order that keeps bytes from leaving comes behind those that were
+ordered before it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 from urllib.parse import parse_qsl, unquote
 
 from mockcentral._core.actions import (
@@ -28,6 +29,7 @@ from mockcentral._core.actions import (
     HalfClose,
     HoldAccept,
     Order,
+    Part,
     Reframe,
     ResetCall,
     RespondCall,
@@ -49,6 +51,7 @@ from mockcentral._core.keeping import Keeper, Unreadable
 from mockcentral._core.shapes import misshapen
 from mockcentral.scenario.schema import Scenario
 from mockcentral.servers import wsgi
+from mockcentral.servers.departure import Departure
 from mockcentral.servers.half_read import HalfRead
 from mockcentral.servers.handshake import BROKEN, shake_hands_badly
 from mockcentral.servers.listener import Listener, bind, shown
@@ -77,6 +80,16 @@ MAX_WAITING_ANSWERS = 8 * 1024 * 1024
 """Bytes of HTTP answers that a client has asked for on a connection and does not read; beyond that it is told to read
 first, in an answer that needs no window. Over HTTP/1 it cannot ask for a second before it has read the first.
 """
+
+Receipt: TypeAlias = Callable[[float], None]
+"""Tells Central, with the time, that something a fault wanted is on the wire."""
+
+_ON_CALLS = (EndCall, ResetCall, RespondCall, SendBytes)
+_ON_LINES = (AckPing, SendPing, GoAway, SendFrames, ShrinkWindow, HalfClose, CloseConnection)
+"""Orders that are on the wire when their bytes have left the connection."""
+
+_ENDS = (BlackHole, HalfClose, CloseConnection, StopListening)
+"""Orders after which nothing that was not handed on before gets out."""
 
 WORK_AT_ONCE = 100
 """Events and deliveries before the sockets get their turn again: some milliseconds on a slow machine."""
@@ -150,16 +163,14 @@ class Host:
         if restored is None or not restored.resources:  # seeds are for the first start
             self.central.plant(resources)
         self._dirty: dict[Link, None] = {}
-        self._leaving: list[tuple[Order, str, Callable[[], bool | None]]] = []
-        """What faults sent and the clients' windows have not let out yet."""
+        self._leaving: list[tuple[Receipt, Departure]] = []
+        """What faults sent and that is on its way out."""
         self._held_up: set[int] = set()
         """Calls whose client gives them no window."""
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at: float | None = None
         self._flushing = False
         self._barriers: set[asyncio.Future[None]] = set()
-        self._answered: list[tuple[AnswerHttp, int]] = []
-        """HTTP answers faults had a say in that were handed to a link: their receipts are due."""
         self._stall_meter = stall_meter
         self._end_of_measuring: Callable[[], None] = lambda: None
         self.stalls, self.stalled = 0, 0.0
@@ -263,16 +274,22 @@ class Host:
         self._flushing = True
         try:
             while True:
-                receipts: list[tuple[Order, str]] = []
+                receipts: list[Receipt] = []
                 while issues := self.central.orders():
                     self._write_down()
                     for order, rule in issues:
-                        sending = None if rule is None else self._sending(order)
-                        if self._perform(order, rule) and rule is not None:
-                            if sending is None:
-                                receipts.append((order, rule))
-                            else:
-                                self._leaving.append((order, rule, sending))
+                        if isinstance(order, _ENDS):
+                            receipts += self._let_out_before(order)
+                        departure = None if rule is None else self._departure(order)
+                        if not self._perform(order, rule) or rule is None:
+                            continue
+                        receipt = functools.partial(self.central.performed, order, rule)
+                        if departure is None:
+                            receipts.append(receipt)
+                            continue
+                        if isinstance(order, _ENDS):
+                            departure.is_the_end()
+                        self._leaving.append((receipt, departure))
                 self._write_down()
                 while self._dirty:
                     link, _ = self._dirty.popitem()
@@ -283,36 +300,57 @@ class Host:
                         self.journal.add(self.now(), "conn.drained", conn=link.id)
                 if self._leaving:
                     receipts += self._left()
-                answered, self._answered = self._answered, []
-                if not receipts and not answered and not self.central.has_orders:
+                if not receipts and not self.central.has_orders:
                     break
                 now = self.now()
-                for decision, connection in answered:
-                    self.central.http_answered(decision, connection, now)
-                for order, rule in receipts:
-                    self.central.performed(order, rule, now)
+                for give in receipts:
+                    give(now)
         finally:
             self._flushing = False
         self._set_timer()
 
-    def _sending(self, order: Order) -> Callable[[], bool | None] | None:
-        """What to ask whether something sent on a call has got past the client's window, or never will."""
-        if not isinstance(order, (EndCall, SendBytes, RespondCall)) or (place := self.streams.get(order.call)) is None:
-            return None
-        link, stream = place
-        assert link.h2 is not None
-        gone = link.h2.sending(stream)
-        return None if gone is None else lambda: gone() if link.id in self.links else False
+    def _let_out_before(self, order: Order) -> list[Receipt]:
+        """Write out what was ordered before an order that lets nothing more out; the receipts that are due then."""
+        if isinstance(order, BlackHole) and order.direction == "from_client":
+            return []
+        if isinstance(order, StopListening):
+            links = [] if order.keep else list(self.links.values())
+        else:
+            link = self.links.get(getattr(order, "connection", 0))
+            links = [] if link is None else [link]
+        for link in links:
+            if link in self._dirty:
+                del self._dirty[link]
+                link.write_out()
+        return self._left() if self._leaving else []
 
-    def _left(self) -> list[tuple[Order, str]]:
-        """The orders that have left by now; those that never will are forgotten, and have no receipt."""
+    def _departure(self, order: Order) -> Departure | None:
+        """What to ask whether an order has left; None when it is seen as soon as it is carried out."""
+        if isinstance(order, _ON_CALLS):
+            place = self.streams.get(order.call)
+            return None if place is None else Departure(place[0], self._sending(order, *place))
+        if not isinstance(order, _ON_LINES) or (link := self.links.get(order.connection)) is None:
+            return None
+        # A RST overtakes everything; on a line on which nothing gets out an end is one too, see `Link.close`.
+        at_once = link.mute or not link.has_line or (isinstance(order, CloseConnection) and order.abort)
+        return None if at_once else Departure(link)
+
+    def _sending(self, order: Order, link: Link, stream: int) -> Callable[[], bool | None] | None:
+        """What to ask whether something sent on a call has got past the client's window, or never will."""
+        if not isinstance(order, (EndCall, SendBytes, RespondCall)):
+            return None
+        assert link.h2 is not None
+        return link.h2.sending(stream)
+
+    def _left(self) -> list[Receipt]:
+        """The receipts of what has left by now; what never will is forgotten, and has none."""
         waiting, left = self._leaving, []
         self._leaving = []
-        for order, rule, sending in waiting:
-            if (gone := sending()) is None:
-                self._leaving.append((order, rule, sending))
-            elif gone:
-                left.append((order, rule))
+        for receipt, departure in waiting:
+            if (over := departure.over(written=departure.link not in self._dirty)) is None:
+                self._leaving.append((receipt, departure))
+            elif over:
+                left.append(receipt)
         return left
 
     def _note_windows(self, link: Link) -> None:
@@ -361,7 +399,7 @@ class Host:
             return self._perform_on_call(order)
         if isinstance(order, StopListening):
             if order.keep:
-                self._refuse()
+                self._listener.refuse()
             else:
                 self._crash()
             return True
@@ -404,8 +442,9 @@ class Host:
         link, stream = place
         assert link.h2 is not None
         self._dirty[link] = None
+        heard = not (link.mute or link.closing)
         if isinstance(order, SendBytes):
-            return link.h2.send_messages(stream, (order.data,))
+            return link.h2.send_messages(stream, (order.data,)) and heard
         if isinstance(order, CutCall):
             link.cut(stream, order)
             return True
@@ -417,28 +456,37 @@ class Host:
         else:
             done = link.h2.respond_call(stream, order.status, order.content_type, order.body, end=order.end)
             if not order.end:
-                return done
+                return done and heard
             if not done:  # it has its headers already: all that can be done is to end it
                 link.h2.end(stream, 2, "the answer had begun")
         self.streams.pop(order.call)
         self._held_up.discard(order.call)
         link.calls.pop(stream, None)
-        return done
+        return done and heard
 
     def _perform_on(self, link: Link, order: Order, rule: str | None) -> bool:
         self._dirty[link] = None
+        heard = not (link.mute or link.closing)
         if isinstance(order, CloseConnection):
+            if link.owes_h2 and not order.abort:  # a GOAWAY that is to be said before it
+                link.wait_for_h2(order, rule)
+                return False
+            before = link.closing
             link.close(abort=order.abort, linger=True)
-        elif isinstance(order, BlackHole):
-            link.blackhole(order)
-        elif isinstance(order, ShapeBytes):
-            link.shape(order)
-        elif isinstance(order, HalfClose):
+            return not before
+        if isinstance(order, BlackHole):
+            return link.blackhole(order)
+        if isinstance(order, ShapeBytes):
+            if link.has_line:
+                return link.shape(order)
+            link.wait_for_line(order, rule)
+            return False
+        if isinstance(order, HalfClose):
             return link.half_close()
         elif isinstance(order, HoldAccept):
             link.hold = max(link.hold, order.seconds)
         elif isinstance(order, SpoilHandshake):
-            link.flaw = (order, rule)  # its receipt is due when the client got our side of the handshake
+            link.spoil(order, rule)
             return False
         elif link.h2 is None:
             link.wait_for_h2(order, rule)
@@ -455,7 +503,7 @@ class Host:
             link.h2.shrink_window(order.size)
         elif isinstance(order, Reframe):
             return link.reframe(order)
-        return True
+        return heard
 
     def _set_timer(self) -> None:
         if self._stopped:  # connections that end now still flush
@@ -484,17 +532,11 @@ class Host:
 
     # ------------------------------------------------------------------------------------------ listening
     def _crash(self) -> None:
-        """Refuse connections and reset those there are."""
-        self._refuse()
-        for link in list(self.links.values()):
-            link.close(abort=True)
-
-    def _refuse(self) -> None:
-        """Refuse connections, and end the handshakes under way. A bound socket that does not listen keeps the port
-        ours.
-        """
+        """Refuse connections, end the handshakes under way, and reset the connections there are."""
         self._listener.stop()
         self._listener = self._listen_on(bind(self._name, self._port))
+        for link in list(self.links.values()):
+            link.close(abort=True)
 
     def _listen_on(self, bound: socket.socket) -> Listener:
         welcome = None if self.tls is None else self._shake_hands
@@ -563,8 +605,11 @@ class Host:
         elif path.startswith("/auth/"):
             anchors.append("token")
         decision = self.central.http_request(anchors, link.id, self.now(), page)
+        if self.central.has_orders:  # what was ordered at this moment comes before the answer
+            self.flush()
+        parts: set[Part] = set()
         if link.h2 is not None and link.h2.waiting_answers > MAX_WAITING_ANSWERS:
-            response = wsgi.Response(503, (("retry-after", "1"),), b"")
+            response, decision = wsgi.Response(503, (("retry-after", "1"),), b""), AnswerHttp()
         elif decision.status is not None:
             if decision.gone == "with header":
                 facts["max_sequence"] = self.central.log.max_sequence
@@ -580,17 +625,24 @@ class Host:
                 scheme=self.scheme,
                 host=self.address,
                 remote=link.peer,
-                environ_extra={http_api.HOST: self, http_api.FACTS: facts, http_api.DECISION: decision},
+                environ_extra={
+                    http_api.HOST: self,
+                    http_api.FACTS: facts,
+                    http_api.DECISION: decision,
+                    http_api.PARTS: parts,
+                },
                 on_error=self._view_failed,
             )
             if decision.shape:
                 kind, body = misshapen(response.body, decision.shape)
-                response = wsgi.Response(response.status, _of_type(response.headers, kind), body)
+                response = wsgi.Response(200, _of_type(response.headers, kind), body)
         from email.utils import formatdate  # not before a request needs it
 
         date = ("date", formatdate(self.central.wall(self.now()), usegmt=True))
         response = wsgi.Response(response.status, (*response.headers, date), response.body)
         self._write_down()
+        size = 0 if request.method == "HEAD" or response.status in (204, 304) else len(response.body)
+        decision = self.central.http_made(decision, parts, size, link.id, self.now())
         if not decision.whole:
             facts |= {"sequences": []} if "sequences" in facts else {}  # nobody can have got these
         work = functools.partial(self._respond, link, request, path, query, response, facts, decision)
@@ -612,6 +664,7 @@ class Host:
         if self._stopped:  # it was delayed
             return
         pieces, pause = decision.trickle or (1, 0.0)
+        answered = self._answering(link, request, decision)
 
         def journal(heard: bool = True) -> None:
             if not heard:  # nobody was there for all of it
@@ -630,6 +683,7 @@ class Host:
         if decision.cut is not None:
             journal(link.awaits_answer(request))
             link.respond_partly(request, response.status, response.headers, response.body, decision.cut)
+            answered()
         elif pieces > 1 or pause > 0:
             size = max(1, -(-len(response.body) // pieces))
             cuts = [response.body[at : at + size] for at in range(0, len(response.body), size)] or [b""]
@@ -645,13 +699,25 @@ class Host:
                     self.central.later(pause, now, next_piece)
                 else:
                     journal()
+                    answered()
 
             self.central.later(pause, self.now(), next_piece)
         else:
             journal(link.awaits_answer(request))
             link.respond(request, response.status, response.headers, response.body)
-        if decision.rules:
-            self._answered.append((decision, link.id))
+            answered()
+
+    def _answering(self, link: Link, request: HttpRequest, decision: AnswerHttp) -> Callable[[], None]:
+        """What to call when an answer was given to a link: the receipts of those who had a say in it are due when it
+        has left.
+        """
+        if not decision.rules or link.mute or link.closing:
+            return lambda: None
+        # What breaks off goes out as far as the window lets it.
+        let_out = link.h2.sending(request.stream) if link.h2 is not None and decision.cut is None else None
+        departure = Departure(link, let_out)
+        give = functools.partial(self.central.http_answered, decision, link.id)
+        return lambda: self._leaving.append((give, departure))
 
     def _view_failed(self, error: BaseException) -> None:
         """A view of ours raised: a bug. The client got a 500, the loop's handler gets the traceback."""

@@ -15,7 +15,7 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from mockcentral._core import harvester, listing, rsql, writes
-from mockcentral._core.actions import AnswerHttp
+from mockcentral._core.actions import AnswerHttp, Part
 from mockcentral._core.log import Gone
 from mockcentral._core.resources import VERSIONS, Place, in_version, is_subresource
 from mockcentral._core.tokens import Worth
@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 HOST = "mockcentral.host"
 FACTS = "mockcentral.facts"
 DECISION = "mockcentral.decision"
-"""WSGI environment keys: the host a request is for, a dict for what the journal should know of the answer, and what
-faults want done to it.
+PARTS = "mockcentral.parts"
+"""WSGI environment keys: the host a request is for, a dict for what the journal should know of the answer, what faults
+want done to it, and a set for the parts of it in which that was done.
 """
 
 TEAMS = ({"guid": "5d7a1c4e-0000-4000-8000-000000000001", "name": "Default Team", "default": True},)
@@ -75,6 +76,11 @@ def _decision() -> AnswerHttp:
     return decision
 
 
+def _changed(part: Part) -> None:
+    """What faults wanted of a part of this answer was done."""
+    request.environ[PARTS].add(part)
+
+
 # ------------------------------------------------------------------------------------------ history
 def harvest(link: str) -> Response:
     """A page of a topic's history: an array, or 410 with the newest sequence (protocol 3.2)."""
@@ -94,6 +100,7 @@ def harvest(link: str) -> Response:
         response.headers["X-Axway-Max-Sequence-Id"] = str(page.max_sequence)
         return response
     facts["sequences"] = page.sequences
+    _changed("page")
     return Response("[" + ",".join(map(harvester.event_text, page.events)) + "]", content_type="application/json")
 
 
@@ -125,10 +132,12 @@ def token(realm: str) -> Response:
     except ValueError as error:
         host.journal.add(host.now(), "token.refused", reason=str(error))
         return _json({"error": "invalid_client", "error_description": "Client authentication failed"}, 401)
-    life = host.central.settings.token.life
+    life, answer = host.central.settings.token.life, _decision().token
+    if answer is not None and host.central.takes_effect(answer, client_id):
+        _changed("token")
     granted = {
         "access_token": host.central.token(
-            client_id, host.now(), answer=_decision().token, issuer=f"{host.auth_url}/realms/{realm}"
+            client_id, host.now(), answer=answer, issuer=f"{host.auth_url}/realms/{realm}"
         ),
         "expires_in": max(1, int(life)),
         "token_type": "Bearer",

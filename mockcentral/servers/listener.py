@@ -72,14 +72,25 @@ class Listener:
         self._bound.listen(BACKLOG)
         self._loop.add_reader(self._bound, self._accept)
 
-    def stop(self) -> None:
-        """Accept no more, end the handshakes under way, free the port. Twice is once."""
-        if self._bound.fileno() < 0:
-            return
+    def refuse(self) -> None:
+        """Accept no more until `start`; the handshakes under way go on. The port stays ours: a bound socket that does
+        not listen keeps it. Raises PortInUse when somebody else was quicker.
+        """
+        address = self._bound.getsockname()[:2]
+        self._free()
+        self._bound = bind(*address)
+
+    def _free(self) -> None:
         if self._retry is not None:
             self._retry.cancel()
         self._loop.remove_reader(self._bound)
         self._bound.close()
+
+    def stop(self) -> None:
+        """Accept no more, end the handshakes under way, free the port. Twice is once."""
+        if self._bound.fileno() < 0:
+            return
+        self._free()
         for task in self._tasks:
             task.cancel()
         for raw in self._arriving:  # a task that is cancelled before its first step never sees its socket

@@ -51,6 +51,8 @@ class Pipe:
         self._undrained = False
         self._lost = False
         """Something that was under way to the client vanished."""
+        self.passed = 0
+        """Bytes that went on to the transport."""
         self.mangler: Mangler | None = None
         """Cuts up what goes out; made by whoever needs it."""
         self.mute = False
@@ -59,10 +61,12 @@ class Pipe:
         """Nothing comes in any more."""
 
     # ------------------------------------------------------------------------------------------ orders
-    def silence(self, direction: Direction) -> None:
-        """From now on bytes vanish in a direction, those under way too."""
+    def silence(self, direction: Direction) -> bool:
+        """From now on bytes vanish in a direction, those under way too. False when they did so already."""
+        before = self.mute, self.deaf
         self.mute = self.mute or direction != "from_client"
         self.deaf = self.deaf or direction != "to_client"
+        return before != (self.mute, self.deaf)
 
     def shape(self, direction: Direction, shape: Shape, seed: int) -> None:
         """How slow the line is from now on."""
@@ -90,6 +94,11 @@ class Pipe:
         """Whether so much is under way from the client that no more should be read."""
         return self._in is not None and self._in.size >= MAX_HELD
 
+    @property
+    def handed_on(self) -> int:
+        """Bytes for the client that were taken, and not lost at once."""
+        return self.passed + (0 if self._out is None else self._out.size)
+
     def write(self, data: bytes) -> None:
         """Bytes for the client; they are cut up, held back or lost as ordered."""
         for piece in (data,) if self.mangler is None else self.mangler.feed(data):
@@ -100,7 +109,7 @@ class Pipe:
         if self.mute or self._over:
             return
         if self._out is None:
-            self._transport.write(data)
+            self._pass_on(data)
         else:
             self._out.put(data, self._loop.time())
             self._undrained = True
@@ -177,12 +186,16 @@ class Pipe:
         if self.mute or self._transport.is_closing():
             self._lost = self._lost or bool(data)
         elif data:
-            self._transport.write(data)
+            self._pass_on(data)
         if not shaper.size and self._last is not None:
             last, self._last = self._last, None
             last()
         self._wrote()
         self._end_if_still()
+
+    def _pass_on(self, data: bytes) -> None:
+        self.passed += len(data)
+        self._transport.write(data)
 
     def _end_if_still(self) -> None:
         if self._end is not None and self._still:

@@ -6,12 +6,13 @@ tests/properties/test_sim_agrees_with_sockets.py.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
 from mockcentral._core import harvester
-from mockcentral._core.actions import AnswerHttp
+from mockcentral._core.actions import AnswerHttp, Part
 from mockcentral._core.central import Central
 from mockcentral._core.log import Gone
 from mockcentral._core.shapes import misshapen
@@ -22,9 +23,18 @@ TOKEN_PATH = "/auth/realms/Broker/protocol/openid-connect/token"
 
 
 def history(
-    central: Central, connection: int, topic: str, query: harvester.Query, token: str, now: float, recording: bool
+    central: Central,
+    connection: int,
+    topic: str,
+    query: harvester.Query,
+    token: str,
+    now: float,
+    recording: bool,
+    carry_out: Callable[[], None],
 ) -> tuple[Answer, AnswerHttp, dict[str, Any]]:
-    """The answer to a harvester request, what faults want done to it, and its line for the journal, if it has one."""
+    """The answer to a harvester request, what faults want done to it, and its line for the journal, if it has one.
+    `carry_out` is called for what was ordered before it is answered.
+    """
     most = central.settings.harvester.page_size
     if query.page_size > most:
         query = harvester.Query(query.after, query.before, query.page, most, query.newest_first, query.asked_after)
@@ -43,13 +53,15 @@ def history(
             "sequences": [],
         }
     decision = central.http_request(("http", "harvest", "page"), connection, now, query.page)
+    carry_out()
     if decision.status is not None:
         if facts and decision.gone == "with header":
             facts["max_sequence"] = central.log.max_sequence
-        return _faulty(decision), decision, facts
+        return _faulty(decision), _made(central, decision, (), connection, now), facts
     if decision.page_size is not None:
         query = replace(query, page_size=decision.page_size)
     answer = _page(central, topic, query, token, now, facts)
+    decision = _made(central, decision, ("page",) if answer.status == 200 else (), connection, now)
     if not decision.whole:
         if facts:
             facts["sequences"] = []
@@ -85,15 +97,28 @@ def _page(
     return Answer(200, events=page.events)
 
 
-def token(central: Central, connection: int, client_id: str, now: float) -> tuple[Answer, AnswerHttp, dict[str, Any]]:
+def token(
+    central: Central, connection: int, client_id: str, now: float, carry_out: Callable[[], None]
+) -> tuple[Answer, AnswerHttp, dict[str, Any]]:
     """The answer to a token request, what faults want done to it, and its line for the journal."""
     facts: dict[str, Any] = {"conn": connection, "method": "POST", "path": TOKEN_PATH, "query": None, "status": 0}
     decision = central.http_request(("http", "token"), connection, now)
+    carry_out()
     if decision.status is not None:
-        return _faulty(decision), decision, facts
+        return _faulty(decision), _made(central, decision, (), connection, now), facts
+    pinned = decision.token is not None and not central.takes_effect(decision.token, client_id)
+    decision = _made(central, decision, () if pinned else ("token",), connection, now)
     issued = central.token(client_id, now, answer=decision.token)
     answer = Answer(200, token=issued, expires=central.tokens.judge(issued, central.wall(now)).expires)
     return answer if decision.whole else _broken(answer, decision), decision, facts
+
+
+def _made(central: Central, decision: AnswerHttp, parts: Sequence[Part], connection: int, now: float) -> AnswerHttp:
+    """What is still to be done to an answer. A real one has a body in any case."""
+    size = len(decision.body.encode())
+    if decision.status is None:
+        size = len(misshapen(b"[]", decision.shape)[1]) if decision.shape else 1
+    return central.http_made(decision, parts, size, connection, now)
 
 
 def _broken(answer: Answer, decision: AnswerHttp) -> Answer:
@@ -101,7 +126,7 @@ def _broken(answer: Answer, decision: AnswerHttp) -> Answer:
     if decision.cut is not None:
         return Answer(0, "the answer broke off")
     _, body = misshapen(b"[]", decision.shape)
-    return Answer(answer.status, body.decode())
+    return Answer(200, body.decode())
 
 
 def _faulty(decision: AnswerHttp) -> Answer:

@@ -349,9 +349,10 @@ class Network:
             wire.up_at = at
         self._plan(at, action, wire, *arguments)
 
-    def _down(self, wire: Wire, action: Any, *arguments: Any) -> None:
+    def _down(self, wire: Wire, action: Any, *arguments: Any) -> bool:
+        """Let something arrive at the client; False when it never will."""
         if wire.cut_down or wire.holed:
-            return
+            return False
         low, width = self._down_span
         at = self.clock.now + low + width * self._down_delay()
         if at < wire.down_at:
@@ -359,6 +360,7 @@ class Network:
         else:
             wire.down_at = at
         self._plan(at, action, wire, *arguments)
+        return True
 
     # ------------------------------------------------------------------------------------------ lives of clients
     def seat(self, party: Party, number: int, life: int) -> Seat:
@@ -614,9 +616,11 @@ class Network:
             self._speaks(wire)
         now = self.clock.now
         if query is not None:
-            answer, decision, facts = http.history(self.central, wire.id, topic, query, token, now, self.recording)
+            answer, decision, facts = http.history(
+                self.central, wire.id, topic, query, token, now, self.recording, self.flush
+            )
         else:
-            answer, decision, facts = http.token(self.central, wire.id, wire.seat.party.name, now)
+            answer, decision, facts = http.token(self.central, wire.id, wire.seat.party.name, now, self.flush)
         delay = decision.delay
         if decision.trickle is not None:  # as whole as it will be, when its last piece has come
             delay += decision.trickle[0] * decision.trickle[1]
@@ -636,7 +640,7 @@ class Network:
             facts["query"] = "" if query is None else http.parameters(query)
             self.central.journal.add(self.clock.now, "http.request", **facts)
         if wire.id in self.wires:
-            if decision.rules:
+            if decision.rules and not (wire.holed or wire.cut_down):
                 self.central.http_answered(decision, wire.id, self.clock.now)
             if decision.cut is not None:  # the connection breaks with it
                 self.central.connection_closed(wire.id, self.clock.now, by="server", reason="an answer was broken off")
@@ -684,17 +688,23 @@ class Network:
             if stream is not None:
                 self._down(stream.wire, self._deliver, stream, (order.event,))
 
-    def _end_call(self, order: EndCall) -> None:
+    def _end_call(self, order: EndCall) -> bool:
         stream = self.calls.pop(order.call, None)
-        if stream is not None and not self._swallowed():
-            self._down(stream.wire, self._ended, stream, order.code, order.message)
+        if stream is None:
+            return False
+        if self._swallowed():  # by the weather, when it had left
+            return True
+        return self._down(stream.wire, self._ended, stream, order.code, order.message)
 
-    def _reset_call(self, order: ResetCall) -> None:
+    def _reset_call(self, order: ResetCall) -> bool:
         stream = self.calls.pop(order.call, None)
-        if stream is not None and not self._swallowed():
-            code = RESET_STATUS.get(order.error_code, INTERNAL)
-            details = f"Received RST_STREAM with error code {order.error_code}"
-            self._down(stream.wire, self._ended, stream, code, details)
+        if stream is None:
+            return False
+        if self._swallowed():
+            return True
+        code = RESET_STATUS.get(order.error_code, INTERNAL)
+        details = f"Received RST_STREAM with error code {order.error_code}"
+        return self._down(stream.wire, self._ended, stream, code, details)
 
     def _swallowed(self) -> bool:
         zombies = self.weather.zombies
@@ -704,9 +714,9 @@ class Network:
     def _losses(self) -> Random:
         return Random(f"{self._seed}:network:losses")  # seeding takes its time, and most networks lose nothing
 
-    def _ack_ping(self, order: AckPing) -> None:
-        if (wire := self.wires.get(order.connection)) is not None:
-            self._down(wire, self._acked, order.payload)
+    def _ack_ping(self, order: AckPing) -> bool:
+        wire = self.wires.get(order.connection)
+        return wire is not None and self._down(wire, self._acked, order.payload)
 
     def _send_ping(self, order: SendPing) -> None:
         if (wire := self.wires.get(order.connection)) is not None:
@@ -725,21 +735,25 @@ class Network:
         if (wire := self.wires.get(order.connection)) is not None:
             self._close(wire, RESET if order.abort else CLOSED)
 
-    def _black_hole(self, order: BlackHole) -> None:
-        if (wire := self.wires.get(order.connection)) is not None:
-            if order.direction == "both":
-                wire.holed = True
-                self._mind(wire)
-            else:
-                self.cut(wire, up=order.direction == "from_client", down=order.direction == "to_client")
+    def _black_hole(self, order: BlackHole) -> bool:
+        if (wire := self.wires.get(order.connection)) is None:
+            return False
+        if wire.holed:
+            return False
+        before = wire.cut_up, wire.cut_down
+        if order.direction == "both":
+            wire.holed = True
+            self._mind(wire)
+        else:
+            self.cut(wire, up=order.direction == "from_client", down=order.direction == "to_client")
+        return wire.holed or before != (wire.cut_up, wire.cut_down)
 
     def _go_away(self, order: GoAway) -> bool:
         wire = self.wires.get(order.connection)
         if wire is None or wire.protocol != "h2":  # there is no such thing in HTTP/1
             return False
         last = 2**31 - 1 if order.last_stream is None else order.last_stream
-        self._down(wire, self._goaway, order, last)
-        return True
+        return self._down(wire, self._goaway, order, last)
 
     def _stop_listening(self, order: StopListening) -> None:
         if not order.keep:

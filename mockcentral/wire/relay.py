@@ -113,6 +113,8 @@ class Relay:
         self.to_server_bytes = 0
         self._block_up = self._block_down = False
         """Whether a header block has begun to pass, and has not ended."""
+        self._server_spoke = False
+        """Whether the server's SETTINGS have passed, which have to be the first a client hears (RFC 9113 3.4)."""
         self._behind_up: deque[bytes] = deque()
         self._behind_down: deque[bytes] = deque()
         self._open: set[int] = set()
@@ -238,11 +240,11 @@ class Relay:
                 return
         elif kind == _SETTINGS and not flags & _ACK:
             whole = whole[:HEADER_SIZE] + self._windows.configured(whole[HEADER_SIZE:])
-        self._pass_down(whole)
         if kind == _SETTINGS and not flags & _ACK:
             self._settings_of.append(True)
         elif kind == _PING and not flags & _ACK:
             self._server_pings.append(whole[HEADER_SIZE:])
+        self._pass_down(whole)
         if ended:
             self._dead.discard(stream)
             if stream in self._open:
@@ -316,9 +318,16 @@ class Relay:
     def send_frames(self, data: bytes) -> None:
         """These bytes for the client, between two frames, whatever they are."""
         self._down(data)
-        for whole in _Frames().feed(data)[0]:
-            if whole[3] == _SETTINGS and not whole[4] & _ACK:
-                self._settings_of.append(False)
+
+    def say_the_last(self) -> None:
+        """There will be no more of the server: what waits for its first word goes out behind SETTINGS of our own."""
+        if self.holds_back and not self._server_spoke:
+            self._pass_down(settings_frame({}))
+
+    @property
+    def holds_back(self) -> bool:
+        """Whether something of ours for the client waits for what has to come before it."""
+        return bool(self._behind_down)
 
     # ------------------------------------------------------------------------------------------ bytes out
     def data_to_send(self, limit: int | None = None) -> bytes:
@@ -345,10 +354,11 @@ class Relay:
 
     # Nothing may come between the frames of a header block (RFC 9113 4.3): what is ours waits until it has passed.
     def _pass_down(self, whole: bytes) -> None:
+        self._server_spoke = True
         self._block_down = _leaves_block_open(whole, self._block_down)
         self._put_down(whole)
         while self._behind_down and not self._block_down:
-            self._put_down(self._behind_down.popleft())
+            self._say(self._behind_down.popleft())
 
     def _pass_up(self, whole: bytes) -> None:
         self._block_up = _leaves_block_open(whole, self._block_up)
@@ -358,10 +368,16 @@ class Relay:
 
     def _down(self, data: bytes) -> None:
         """Something of ours for the client."""
-        if self._block_down:
+        if self._block_down or not self._server_spoke:
             self._behind_down.append(data)
         else:
-            self._put_down(data)
+            self._say(data)
+
+    def _say(self, data: bytes) -> None:
+        self._put_down(data)
+        for whole in _Frames().feed(data)[0]:
+            if whole[3] == _SETTINGS and not whole[4] & _ACK:
+                self._settings_of.append(False)
 
     def _up(self, data: bytes) -> None:
         """Something of ours for the server."""

@@ -24,10 +24,12 @@ from mockcentral.faults.blackhole import Blackhole
 from mockcentral.faults.close import Close
 from mockcentral.faults.cut import Cut
 from mockcentral.faults.end_status import EndStatus
+from mockcentral.faults.garbage import Garbage
 from mockcentral.faults.goaway import Goaway
 from mockcentral.faults.latency import Latency
 from mockcentral.faults.lose import Lose
 from mockcentral.faults.ping_ack import PingAck
+from mockcentral.faults.ping_flood import PingFlood
 from mockcentral.faults.reframe import ReframeConnection
 from mockcentral.faults.reset import Reset
 from mockcentral.faults.settings_storm import SettingsStorm
@@ -304,6 +306,19 @@ def test_storms_and_odd_frames_hurt_neither_side() -> None:
     assert [line["kind"] for line in journal].count("conn.open") == 1
 
 
+@pytest.mark.parametrize(
+    "fault", [PingFlood(count=5), SettingsStorm(count=5), Window(size=100), Garbage(kind="unknown_frame")], ids=str
+)
+def test_what_is_said_before_the_server_has_spoken_waits_until_it_has(fault: Fault) -> None:
+    async def work(edge: Edge, channel: grpc.aio.Channel, server: Server) -> None:
+        echo: Any = channel.unary_unary(ECHO)
+        assert await echo(b"hello") == b"hello"
+
+    journal = through(played(("connect(1)", fault)), work)
+    assert receipts(journal) == {"f0"}
+    assert [line["kind"] for line in journal].count("conn.open") == 1
+
+
 def test_a_small_window_lets_a_large_message_through_piece_by_piece() -> None:
     async def work(edge: Edge, channel: grpc.aio.Channel, server: Server) -> None:
         echo: Any = channel.unary_unary(ECHO)
@@ -439,6 +454,28 @@ def test_faults_that_need_a_world_are_refused_before_anything_starts(scenario: S
     with pytest.raises(ScenarioError) as caught:
         Edge("127.0.0.1:1", scenario)
     assert says in str(caught.value)
+
+
+def test_what_an_edge_cannot_do_is_said_with_its_file_and_line(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        """scenario: mine
+about: Nothing of it can be.
+attempts: [{refuse: UNAVAILABLE}]
+faults:
+  - {name: over, on: stream_open, do: end_status}
+  - name: late
+    on: event(3)
+    given:
+      - harvest
+    do: close
+"""
+    )
+    with pytest.raises(ScenarioError) as caught:
+        Edge("127.0.0.1:1", path)
+    lines = str(caught.value).splitlines()
+    assert [line.split(": ")[0] for line in lines] == [f"{path}:{number}" for number in (3, 5, 7, 9)]
+    assert "end_status needs the fake's own world" in lines[1]
 
 
 def test_a_fault_that_needs_a_world_is_refused_later_too() -> None:

@@ -828,9 +828,13 @@ def test_http_faults_answer_delay_or_let_pass() -> None:
     conn = rig.connect()
     assert rig.central.http_request(["http", "harvest"], conn, 0.0) == AnswerHttp()
     both = AnswerHttp(503, 3.0, (("retry-after", "1"),), "x")
-    assert rig.central.http_request(["http", "harvest"], conn, 0.0) == both
+    decision = rig.central.http_request(["http", "harvest"], conn, 0.0)
+    assert decision == both
+    decision = rig.central.http_made(decision, (), 1, conn, 0.0)
+    assert [record["fault"] for record in rig.records("fault.on_wire")] == ["slow"]  # the silence begins
+    rig.central.http_answered(decision, conn, 3.0)
+    assert [record["fault"] for record in rig.records("fault.on_wire")] == ["slow", "error"]
     assert rig.central.http_request(["http", "token"], conn, 0.0) == AnswerHttp()
-    assert sorted(record["fault"] for record in rig.records("fault.on_wire")) == ["error", "slow"]
 
 
 def test_faults_on_history_and_tokens_change_central_itself() -> None:

@@ -11,10 +11,15 @@ from mockcentral._core.actions import (
     Action,
     AnswerEvent,
     AnswerHttp,
+    AnswerToken,
     BlackHole,
+    CloseConnection,
     CutCall,
     EndCall,
     ExpireTokens,
+    GoAway,
+    Later,
+    Part,
     PurgeLog,
     SendPing,
 )
@@ -129,11 +134,46 @@ def test_an_http_answer_has_its_receipt_when_it_goes_out_and_is_observed_by_the_
     rig = rig_with(rule("it", "harvest", AnswerHttp(503), nth=1))
     conn = rig.connect()
     answer = rig.central.http_request(["http", "harvest"], conn, 0.0)
+    answer = rig.central.http_made(answer, (), 0, conn, 0.0)
     assert receipt(rig)["on_wire"] == 0
     rig.central.http_answered(answer, conn, 0.0)
     assert (receipt(rig)["on_wire"], receipt(rig)["observed"]) == (1, 0)
     rig.central.http_request(["http", "harvest"], conn, 0.0)
     assert receipt(rig)["observed"] == 1
+
+
+@pytest.mark.parametrize(
+    ("wanted", "parts", "size", "shows"),
+    [
+        (AnswerHttp(page_size=1), ["page"], 2, True),
+        (AnswerHttp(page_size=1), [], 86, False),  # 401, 404, a real 410
+        (AnswerToken(claims=(("aud", "x"),)), ["token"], 900, True),
+        (AnswerToken(claims=(("aud", "x"),)), [], 76, False),
+        (AnswerHttp(cut=0.5), [], 1, True),
+        (AnswerHttp(cut=0.5), [], 0, False),
+        (AnswerHttp(trickle=(2, 1.0)), [], 1, True),
+        (AnswerHttp(trickle=(2, 1.0)), [], 0, False),
+        (AnswerHttp(shape="empty"), [], 0, True),
+    ],
+    ids=str,
+)
+def test_an_http_fault_has_a_receipt_only_for_what_the_answer_took_of_it(
+    wanted: Action, parts: list[Part], size: int, shows: bool
+) -> None:
+    rig = rig_with(rule("it", "http", wanted))
+    conn = rig.connect()
+    answer = rig.central.http_request(["http"], conn, 0.0)
+    answer = rig.central.http_made(answer, parts, size, conn, 0.0)
+    assert (answer.cut, answer.trickle) == (None, None) or size
+    rig.central.http_answered(answer, conn, 0.0)
+    assert (receipt(rig)["triggered"], receipt(rig)["on_wire"]) == (1, int(shows))
+
+
+def test_nothing_is_left_of_a_page_in_a_body_of_another_kind() -> None:
+    rig = rig_with(rule("size", "http", AnswerHttp(page_size=1)), rule("page", "http", AnswerHttp(shape="html")))
+    conn = rig.connect()
+    answer = rig.central.http_made(rig.central.http_request(["http"], conn, 0.0), ["page"], 9, conn, 0.0)
+    assert answer.rules == ("page",)
 
 
 def test_the_answer_to_a_ping_event_shows_what_was_read() -> None:
@@ -157,6 +197,22 @@ def test_a_ttl_disarms_at_its_time_and_takes_back_what_was_planned() -> None:
     assert (receipt(rig)["state"], receipt(rig)["disarmed_by"]) == ("disarmed", "ttl")
     [line] = rig.records("fault.disarmed")
     assert (line["t"], line["why"]) == (2.0, "ttl")
+
+
+@pytest.mark.parametrize("how", ["ttl", "asked", "replaced"])
+def test_what_a_fault_would_do_later_does_not_happen_once_it_is_disarmed(how: str) -> None:
+    ttl = Duration(2.0) if how == "ttl" else None
+    it = rule("it", "subscribe", GoAway(1, 0, 2**31 - 1), Later(5.0, (GoAway(1), CloseConnection(1))), ttl=ttl)
+    rig = rig_with(it)
+    call = rig.watch()
+    rig.at(1.0)
+    if how == "asked":
+        rig.central.disarm("it", 1.0)
+    elif how == "replaced":
+        rig.central.arm(it, 1.0)
+    assert not [order for order in rig.at(10.0) if isinstance(order, (GoAway, CloseConnection))]
+    assert call in rig.central.calls
+    assert len(rig.records("fault.on_wire")) == 1
 
 
 def test_a_rule_waits_for_every_moment_it_is_given() -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from mockcentral._core.actions import (
     AckPing,
     AnswerEvent,
+    AnswerHttp,
     AnswerPing,
     BlackHole,
     CloseConnection,
@@ -291,6 +293,35 @@ def test_what_the_wire_swallows_is_not_said(direction: str, acked: bool) -> None
     world.take()
     world.central.ping_received(connection, b"on its w", 0.0)
     assert (world.take() == [AckPing(connection, b"on its w")]) is acked
+
+
+@pytest.mark.parametrize("silence", [BlackHole(0), BlackHole(0, "to_client"), HalfClose(0)])
+@pytest.mark.parametrize(
+    ("anchor", "answer"),
+    [
+        ("event", AnswerEvent(copies=2)),
+        ("event", AnswerEvent(change=Alteration((("name", "x"),)))),
+        ("event", Quiet(0, receipt=True)),
+        ("ping", AnswerPing(delay=None)),
+        ("ping", AnswerPing(delay=5.0)),
+        ("http", AnswerHttp(503)),
+    ],
+)
+def test_what_a_fault_does_on_a_silent_connection_has_no_receipt(
+    silence: BlackHole | HalfClose, anchor: str, answer: Any
+) -> None:
+    world = rig(rule("f", anchor, answer))
+    world.watch()
+    [connection] = world.central.connections
+    world.central.command(silence, 0.0)
+    world.publish()
+    world.central.ping_received(connection, b"question", 0.0)
+    decision = world.central.http_request(["http"], connection, 0.0)
+    decision = world.central.http_made(decision, (), 1, connection, 0.0)
+    world.central.http_answered(decision, connection, 0.0)
+    world.take()
+    assert world.central.fired("f") == 1
+    assert world.central.on_wire("f") == 0
 
 
 def test_a_port_that_refuses_keeps_its_connections_and_opens_again() -> None:

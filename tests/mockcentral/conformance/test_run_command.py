@@ -75,6 +75,15 @@ def one_line(done: subprocess.CompletedProcess[str]) -> str:
     return lines[0]
 
 
+def test_a_scenario_that_needs_tls_says_where_before_anything_runs(here: Path) -> None:
+    (here / "stale.yaml").write_text(
+        "scenario: stale\nabout: x\nneeds: [wire]\nfaults:\n  - {name: old, on: connect, do: tls_expired}\n"
+    )
+    done = raw(here, "--scenario", "stale.yaml", "--", sys.executable, "client.py")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("mockcentral: stale.yaml:5: the fault old (tls_expired) needs TLS: add --tls")
+
+
 def test_a_good_client_is_exit_code_0(here: Path) -> None:
     done = run(here, "--report-dir", "out")
     assert done.returncode == 0, done.stdout + done.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import closing
@@ -227,9 +228,13 @@ class Asker:
         self.connection = http.client.HTTPConnection(host, int(port), timeout=PATIENCE)
 
     def ask(self, **parameters: object) -> http.client.HTTPResponse:
+        self.say(**parameters)
+        return self.connection.getresponse()
+
+    def say(self, **parameters: object) -> None:
+        """Ask, and do not listen yet."""
         headers = {"Authorization": f"Bearer {self.world.token}", "X-Axway-Tenant-Id": self.world.tenant}
         self.connection.request("GET", f"/events{TOPIC}?{urlencode(parameters)}", headers=headers)
-        return self.connection.getresponse()
 
 
 @pytest.fixture
@@ -365,6 +370,57 @@ def test_a_later_page_is_gone_with_and_without_the_header(world: World, asker: A
     assert receipt(world) == (1, 1, 1)
 
 
+@pytest.mark.parametrize("on", ["http", "harvest", "page"])
+@pytest.mark.parametrize("do", ["blackhole", {"blackhole": "to_client"}, "abort", "close", {"restart": "1h"}], ids=str)
+def test_what_breaks_the_line_when_a_request_is_about_to_be_answered_leaves_it_without_an_answer(
+    world: World, asker: Asker, on: str, do: object
+) -> None:
+    arm(world, do, f"{on}(1)")
+    asker.say()
+    world.wait_for(lambda record: record["kind"] == "fault.on_wire", PATIENCE)
+    assert receipt(world)[:2] == (1, 1)
+    asker.connection.sock.settimeout(0.1 if "blackhole" in str(do) else PATIENCE)
+    with pytest.raises((ConnectionError, TimeoutError)):
+        asker.connection.getresponse()
+
+
+@pytest.mark.parametrize(
+    "do", [{"latency": {"delay": "50ms", "direction": "to_client"}}, {"bandwidth": {"rate": 50_000}}], ids=str
+)
+def test_a_line_that_is_slow_from_a_request_on_is_slow_for_its_answer(world: World, asker: Asker, do: object) -> None:
+    arm(world, do, "harvest(1)")
+    began = time.monotonic()
+    assert numbers(asker.ask()) == [1, 2, 3, 4, 5, 6]
+    assert time.monotonic() - began >= 0.05
+    assert receipt(world)[:2] == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("do", "status", "on_wire"), [({"http_page_size": 1}, 401, 0), ({"http_wrong_json": "object"}, 200, 1)], ids=str
+)
+def test_a_request_without_a_good_token_has_its_own_answer(world: World, do: object, status: int, on_wire: int) -> None:
+    arm(world, do, "harvest(1)")
+    answer = request(world.address, "GET", f"/events{TOPIC}", headers={"Authorization": "Bearer x"})
+    assert answer.status == status
+    assert receipt(world)[:2] == (1, on_wire)
+
+
+def test_a_page_of_what_is_gone_has_no_size(world: World, asker: Asker) -> None:
+    world._live_host().central.purge(0.0, keep=0)
+    arm(world, {"http_page_size": 1}, "harvest(1)")
+    assert asker.ask(query="sequenceID>1").status == 410
+    assert receipt(world)[:2] == (1, 0)
+
+
+@pytest.mark.parametrize("do", [{"http_truncate": 0.5}, {"http_trickle": {"every": "1ms", "pieces": 3}}], ids=str)
+def test_an_answer_without_a_body_cannot_break_off_or_come_in_pieces(world: World, asker: Asker, do: object) -> None:
+    world.arm(parse_fault({"name": "it", "on": "http(1)", "do": do}))
+    world.arm(parse_fault({"name": "error", "on": "http(1)", "do": {"http_error": 503}}))
+    assert asker.ask().read() == b""
+    assert asker.ask().status == 200  # on the same connection
+    assert [(shown["triggered"], shown["on_wire"]) for shown in world.faults()] == [(1, 0), (1, 1)]
+
+
 # ------------------------------------------------------------------------------------------ credentials
 KEY = ec.generate_private_key(ec.SECP256R1())
 
@@ -491,3 +547,20 @@ def test_a_topic_that_does_not_come_back_is_unknown(world: World) -> None:
     with Watch(world) as watch:
         assert watch.end()[0] == "NOT_FOUND"
     assert receipt(world) == (1, 1, 1)
+
+
+@pytest.mark.parametrize("do", [{"wrong_audience": "x"}, {"bad_exp": "past"}, "pinned_token"], ids=str)
+def test_a_refused_request_for_a_token_shows_nothing_of_what_its_token_was_to_be(world: World, do: object) -> None:
+    arm(world, do, "token(1)")
+    path = "/auth/realms/Broker/protocol/openid-connect/token"
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    assert request(world.address, "POST", path, b"grant_type=nonsense", headers).status == 401
+    assert receipt(world) == (1, 0, 0)
+
+
+def test_a_first_token_cannot_be_one_that_was_there_before(world: World) -> None:
+    arm(world, "pinned_token", "token(1+)")
+    first = granted(world)
+    assert receipt(world) == (1, 0, 0)
+    assert granted(world) == first
+    assert receipt(world)[:2] == (2, 1)

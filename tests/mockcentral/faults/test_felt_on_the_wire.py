@@ -669,6 +669,46 @@ def test_what_strikes_at_accept_strikes_before_the_handshake(secure: World, do: 
     secure.wait_for(lambda record: record["kind"] == "fault.on_wire", PATIENCE, since=since)
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "shows"),
+    [
+        ("blackhole", "tls_no_alpn", "first"),
+        ("tls_no_alpn", "blackhole", "second"),
+        ({"blackhole": "to_client"}, "tls_cut", "first"),
+        ("blackhole", {"blackhole": "to_client"}, "first"),
+        ("blackhole", {"latency": "1ms"}, "first"),
+        ({"latency": "1ms"}, "tls_expired", "second"),
+        ("tls_expired", "tls_cut", "second"),
+    ],
+    ids=str,
+)
+def test_of_two_faults_at_one_handshake_only_what_shows_has_a_receipt(
+    first: object, second: object, shows: str
+) -> None:
+    with World(tls=True) as secure:
+        for name, do in (("first", first), ("second", second)):
+            secure.arm(parse_fault({"name": name, "on": "connect(1)", "do": do}))
+        trust = ssl.create_default_context(cafile=secure.ca_file)
+        with raw(secure.address) as connection:
+            if "blackhole" in (first, second) or "to_client" in str(first):
+                connection.settimeout(0.1)
+            with pytest.raises((OSError, TimeoutError)):
+                trust.wrap_socket(connection, server_hostname="localhost")
+        secure.wait_for(lambda record: record["kind"] == "conn.close", PATIENCE)
+        assert {one["name"]: (one["triggered"], one["on_wire"]) for one in secure.faults()} == {
+            "first": (1, int(shows == "first")),
+            "second": (1, int(shows == "second")),
+        }
+
+
+def test_a_line_that_is_slow_from_the_start_has_its_receipt_when_the_handshake_is_over(secure: World) -> None:
+    arm(secure, {"latency": "1ms"}, "connect")
+    since = secure.journal()[-1]["n"]
+    trust = ssl.create_default_context(cafile=secure.ca_file)
+    with raw(secure.address) as connection, trust.wrap_socket(connection, server_hostname="localhost"):
+        secure.wait_for(lambda record: record["kind"] == "fault.on_wire", PATIENCE, since=since)
+
+
 def test_a_scenario_that_spoils_handshakes_needs_tls() -> None:
     rule = parse_fault({"name": "old", "on": "connect", "do": "tls_expired"})
     scenario = Scenario(scenario="stale", about="x", faults=(rule,), needs=("wire",))
@@ -676,6 +716,16 @@ def test_a_scenario_that_spoils_handshakes_needs_tls() -> None:
         World(scenario).start()
     with World(scenario, tls=True) as world:
         assert world.faults()[0]["state"] == "armed"
+
+
+def test_a_scenario_of_a_file_that_needs_tls_says_where(tmp_path: Path) -> None:
+    path = tmp_path / "stale.yaml"
+    path.write_text(
+        "scenario: stale\nabout: x\nneeds: [wire]\nfaults:\n  - {name: old, on: connect, do: tls_expired}\n"
+    )
+    with pytest.raises(TlsError) as caught:
+        World(path).start()
+    assert str(caught.value).startswith(f"{path}:5: the fault old (tls_expired) needs TLS: add --tls")
 
 
 def test_a_tls_fault_on_a_plain_port_has_no_receipt(world: World) -> None:

@@ -268,6 +268,7 @@ def test_a_fault_with_a_ttl_disarms_itself_and_its_receipt_stays(world: World) -
     [
         ({}, "on"),
         ({"on": "stream_opened", "do": {"close": {}}}, "stream_open"),
+        ({"on": "connect", "do": "tls_expired"}, "tls_expired needs TLS, and this world has none: start it with --tls"),
         ({"on": "stream_open", "do": {"clsoe": {}}}, "close"),
         ({"on": "stream_open", "do": {"refuse": "MAYBE"}}, "MAYBE"),
         ({"on": "stream_open", "do": {"close": {}}, "after": 5}, "after"),

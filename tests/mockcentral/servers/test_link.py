@@ -346,6 +346,145 @@ def test_an_event_that_waited_for_a_window_has_its_receipt_when_there_is_one() -
     on_a_link(test)
 
 
+PING = PingFrame(0, b"question").serialize()
+RESTART = {"restart": "1h"}
+
+
+def faults(link: Link, *rules: tuple[str, object]) -> dict[str, Any]:
+    """Faults named a, b, ..., each with its anchor, and their receipts by name."""
+    for name, (on, do) in zip("abc", rules, strict=False):
+        link.host.central.arm(parse_fault({"name": name, "on": on, "do": do}), 0.0)
+    return {one.rule.name: one for one in link.host.central.receipts}
+
+
+SAID: list[tuple[object, Callable[[bytes], bool]]] = [
+    ("goaway", lambda written: goaway_code(written) == 0),
+    ({"ping_flood": 1}, lambda written: b"\x06\0\0\0\0\0" in written),
+    ({"garbage": "unknown_frame"}, lambda written: b"\xfa" in written),
+]
+
+
+@pytest.mark.parametrize("end", ["abort", "close", "half_close", "blackhole", {"blackhole": "to_client"}, RESTART])
+@pytest.mark.parametrize(("do", "left"), SAID)
+def test_what_was_ordered_before_the_end_of_a_line_leaves_before_it(
+    do: object, left: Callable[[bytes], bool], end: object
+) -> None:
+    async def test(link: Link, transport: Transport, clock: Clock) -> None:
+        receipts = faults(link, ("ping", do), ("ping", end))
+        link.data_received(HELLO + PING)
+        assert left(bytes(transport.written))
+        assert [one.on_wire for one in receipts.values()] == [1, 1]
+
+    on_a_link(test)
+
+
+@pytest.mark.parametrize("silence", ["half_close", "blackhole", {"blackhole": "to_client"}])
+@pytest.mark.parametrize(
+    "do",
+    ["goaway", {"ping_flood": 1}, {"garbage": "unknown_frame"}, "reframe", {"coalesce": "1s"}, "window", "half_close"],
+    ids=str,
+)
+def test_nothing_is_on_the_wire_after_silence(silence: object, do: object) -> None:
+    async def test(link: Link, transport: Transport, clock: Clock) -> None:
+        receipts = faults(link, ("ping(1)", silence), ("ping(1)", do))
+        link.data_received(HELLO + PING)
+        written = bytes(transport.written)
+        assert [(one.triggered, one.on_wire) for one in receipts.values()] == [(1, 1), (1, 0)]
+        link.host.central.arm(parse_fault({"name": "later", "on": "ping(2)", "do": do}), link.host.now())
+        link.data_received(PING)
+        assert link.host.central.on_wire("later") == 0
+        assert transport.written == written
+
+    on_a_link(test)
+
+
+SLOW: list[object] = [
+    {"latency": {"delay": "1s", "direction": "to_client"}},
+    {"bandwidth": {"rate": 100, "direction": "to_client"}},
+    {"coalesce": "1s"},
+]
+
+
+@pytest.mark.parametrize("slow", SLOW, ids=str)
+@pytest.mark.parametrize("do", ["goaway", "close", "half_close"])
+def test_what_a_slow_line_holds_has_its_receipt_when_it_arrives(slow: object, do: object) -> None:
+    async def test(link: Link, transport: Transport, clock: Clock) -> None:
+        receipts = faults(link, ("connect(1+)", slow), ("ping", do))
+        link, _ = connect(link.host)
+        link.data_received(HELLO + PING)
+        assert (receipts["b"].triggered, receipts["b"].on_wire) == (1, 0)
+        for _ in range(200):
+            await clock.advance(0.02)
+        assert receipts["b"].on_wire == 1
+
+    on_a_link(test)
+
+
+@pytest.mark.parametrize("end", ["abort", "blackhole", RESTART])
+def test_what_a_slow_line_loses_has_no_receipt(end: object) -> None:
+    async def test(link: Link, transport: Transport, clock: Clock) -> None:
+        receipts = faults(link, ("connect(1+)", SLOW[0]), ("ping", "goaway"), ("ping", end))
+        link, _ = connect(link.host)
+        link.data_received(HELLO + PING)
+        for _ in range(200):
+            await clock.advance(0.02)
+        assert [one.on_wire for one in receipts.values()] == [1, 0, 1]
+        assert link.host._leaving == []
+
+    on_a_link(test)
+
+
+@pytest.mark.parametrize("manner", ["abrupt", {"manner": "graceful", "drain": "1ms"}])
+def test_the_end_of_a_connection_waits_for_its_goaway(manner: object) -> None:
+    async def test(link: Link, transport: Transport, clock: Clock) -> None:
+        do = {"goaway": {"manner": manner} if isinstance(manner, str) else manner}
+        receipts = faults(link, ("connect(1+)", do))
+        link, transport = connect(link.host)
+        clock.release()
+        await until(lambda: bool(records(link, "conn.close")))
+        assert receipts["a"].on_wire == 0
+        assert not transport.ended
+        link.data_received(HELLO)
+        assert goaway_code(bytes(transport.written)) == 0
+        assert transport.ended
+        assert receipts["a"].on_wire == (2 if isinstance(manner, str) else 3)
+
+    on_a_link(test)
+
+
+def test_who_does_not_speak_http_2_feels_the_end_and_no_goaway_has_a_receipt() -> None:
+    async def test(link: Link, transport: Transport, clock: Clock) -> None:
+        receipts = faults(link, ("connect(1+)", {"goaway": {"manner": "abrupt"}}))
+        link, transport = connect(link.host)
+        link.data_received(GET)
+        assert transport.ended
+        assert not transport.written
+        assert receipts["a"].on_wire == 0
+
+    on_a_link(test)
+
+
+@pytest.mark.parametrize("reads", [True, False])
+def test_what_nobody_reads_has_its_receipt_when_it_is_read_or_never(reads: bool) -> None:
+    async def test(link: Link, transport: Transport, clock: Clock) -> None:
+        receipts = faults(link, ("ping", "goaway"))
+        link.data_received(HELLO)
+        transport.full = True
+        link.data_received(PING)
+        assert goaway_code(bytes(transport.written)) == 0
+        assert (receipts["a"].triggered, receipts["a"].on_wire) == (1, 0)
+        if reads:
+            transport.full, transport.left = False, 0
+            link.resume_writing()
+            assert receipts["a"].on_wire == 1
+        else:
+            link.connection_lost(None)
+            assert receipts["a"].on_wire == 0
+        assert link.host._leaving == []
+
+    on_a_link(test)
+
+
 def test_what_waits_for_a_full_transport_is_dropped_with_its_stream(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mockcentral.servers.host.MAX_QUEUED_EVENTS", 50)
 

@@ -7,7 +7,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import pytest
 import trustme
 
 from mockcentral import World
+from mockcentral.scenario.load import parse_fault
 from mockcentral.servers.tls import TlsError
 from tests.mockcentral.clients import PATIENCE, TOPIC, Watch, raw, read_all, request, service, subscribed, topic
 
@@ -156,6 +157,28 @@ def test_a_handshake_that_never_ends_is_ended_with_the_world(down: bool) -> None
             world.wait_for(lambda record: record["kind"] == "conn.close", PATIENCE)
             assert eventually_served(world, context)
         assert request(other.address, "GET", "/").status == 404
+
+
+def test_handshakes_under_way_go_on_when_the_port_refuses_newcomers() -> None:
+    with World(tls=True) as world:
+        world.arm(parse_fault({"name": "full", "on": "connect(2)", "do": {"tcp_refuse": "1h"}}))
+        context = ssl.create_default_context(cafile=world.ca_file)
+        with raw(world.address) as first, raw(world.address) as second:
+            world.wait_for(lambda record: record["kind"] == "fault.on_wire", PATIENCE)
+            with pytest.raises(ConnectionRefusedError), raw(world.address):
+                pass
+            for one in (first, second):
+                with context.wrap_socket(one, server_hostname="localhost") as secured:
+                    secured.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                    assert b" 404 " in read_all(secured)
+        ended: set[int] = set()
+
+        def both(record: Mapping[str, Any]) -> bool:
+            ended.update({record["conn"]} if record["kind"] == "conn.close" else ())
+            return ended == {1, 2}
+
+        world.wait_for(both, PATIENCE)  # none is left behind
+        assert not world.listening
 
 
 def test_a_handshake_that_takes_for_ever_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

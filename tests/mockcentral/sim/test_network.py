@@ -427,3 +427,17 @@ def test_an_order_the_simulator_does_not_know_has_no_receipt() -> None:
     world.publish(change())
     world.run(until=3.0)
     assert [record["fault"] for record in world.records() if record["kind"] == "fault.on_wire"] == ["g"]
+
+
+@pytest.mark.parametrize("hole", ["blackhole", "{blackhole: to_client}"])
+@pytest.mark.parametrize("do", ["end_status", "goaway", "{reset: CANCEL}", "duplicate", "{blackhole: to_client}"])
+def test_nothing_is_on_the_wire_behind_a_black_hole_but_what_was_ordered_before_it_is(hole: str, do: str) -> None:
+    struck = ((1, "before", "goaway"), (1, "hole", hole), (2, "behind", do))
+    faults = [f"{{name: {name}, on: event({nth}), times: 1, do: {what}}}" for nth, name, what in struck]
+    world = world_with(puppet := Puppet(), f"faults: [{', '.join(faults)}]")
+    world.publish(change())
+    world.publish(change())
+    shown = {one.rule.name: (one.triggered, one.on_wire) for one in world.central.receipts}
+    assert shown == {"before": (1, 1), "hole": (1, 1), "behind": (1, 0)}
+    world.run(until=3.0)
+    assert not puppet.heard("received")

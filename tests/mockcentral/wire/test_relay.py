@@ -20,12 +20,16 @@ HELLO = PREFACE + settings_frame({})
 OPEN = frame(HEADERS, END_HEADERS, 1, b"\x82")
 EVENT = frame(DATA, 0, 1, b"event")
 QUESTION = ping_frame(b"12345678")
+ACKED = frame(SETTINGS, ACK, 0, b"")
 
 
 def greeted(*more: bytes) -> Relay:
-    """A relay whose client has said hello, and this; the server has got it."""
+    """A relay whose client and server have said hello, and the client this; each has got it."""
     relay = Relay()
     relay.receive(HELLO + b"".join(more))
+    relay.receive_upstream(settings_frame({}))
+    relay.data_to_send()
+    relay.receive(ACKED)
     relay.data_for_upstream()
     return relay
 
@@ -302,3 +306,31 @@ def test_the_window_of_a_stream_that_is_over_is_forgotten() -> None:
     relay.shrink_window(10)
     relay.receive(EVENT)
     assert update(1, 5) not in relay.data_to_send()
+
+
+def test_the_first_word_is_the_servers_and_acks_go_to_who_asked_for_them() -> None:
+    relay = Relay()
+    relay.receive(HELLO + OPEN)
+    relay.data_for_upstream()
+    relay.send_ping(b"12345678")
+    relay.send_frames(settings_frame({3: 1000}))
+    relay.goaway(0)
+    assert (relay.data_to_send(), relay.holds_back) == (b"", True)
+    theirs = settings_frame({1: 4096})
+    relay.receive_upstream(theirs)
+    assert relay.data_to_send() == theirs + QUESTION + settings_frame({3: 1000}) + goaway_frame(0, 1)
+    assert not relay.holds_back
+    relay.receive(ACKED)
+    assert relay.data_for_upstream() == ACKED
+    relay.receive(ACKED)
+    assert relay.data_for_upstream() == b""
+
+
+def test_what_waits_for_a_server_that_will_say_nothing_goes_out_behind_settings_of_our_own() -> None:
+    relay = Relay()
+    relay.receive(HELLO)
+    relay.say_the_last()
+    assert relay.data_to_send() == b""
+    relay.goaway(11)
+    relay.say_the_last()
+    assert relay.data_to_send() == settings_frame({}) + goaway_frame(11, 0)
