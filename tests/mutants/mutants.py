@@ -183,6 +183,13 @@ MUTANTS: tuple[Mutant, ...] = (
         JOIN + "test_a_history_that_makes_no_progress_is_an_error_not_a_loop",
     ),
     Mutant(
+        "a history that shows the position itself again is asked for ever",
+        CORE + "machine.py",
+        "if event.sequence > floor), key",
+        "if event.sequence >= floor), key",
+        JOIN + "test_a_history_that_answers_with_the_position_itself_is_an_error_not_a_loop",
+    ),
+    Mutant(
         "what is buffered is delivered before history",
         CORE + "machine.py",
         "        for sequence in sorted(self._buffer):",
@@ -262,6 +269,20 @@ MUTANTS: tuple[Mutant, ...] = (
         "        if waiting < buffer.max_events and outbox.bytes + self._buffer_bytes < buffer.max_bytes:",
         "        if waiting < buffer.max_events:",
         JOIN + "test_bytes_count_as_well_as_events",
+    ),
+    Mutant(
+        "events that wait for history do not count",
+        CORE + "machine.py",
+        "        waiting = len(outbox.items) + len(self._buffer) + len(self._unnumbered)",
+        "        waiting = len(outbox.items)",
+        PLACE + "test_what_waits_for_a_history_that_hangs_is_bounded_too",
+    ),
+    Mutant(
+        "bytes that wait for history do not count",
+        CORE + "machine.py",
+        "        if waiting < buffer.max_events and outbox.bytes + self._buffer_bytes < buffer.max_bytes:",
+        "        if waiting < buffer.max_events and outbox.bytes < buffer.max_bytes:",
+        PLACE + "test_what_waits_for_a_history_that_hangs_is_bounded_too",
     ),
     Mutant(
         "history is read while the consumer is behind",
@@ -627,6 +648,35 @@ MUTANTS: tuple[Mutant, ...] = (
         "        self._timers.set(Timer.CHECKPOINT, now + 2.0 ** (self._save_failures - 1))",
         "        pass",
         PLACE + "test_a_store_that_recovers_is_used_again",
+    ),
+    # ------------------------------------------------------------------ what a status tells
+    Mutant(
+        "nothing ever waits, by the status",
+        CORE + "machine.py",
+        "            lag=len(outbox.items) + len(self._buffer),",
+        "            lag=0,",
+        BACK + "test_a_status_counts_what_waits_and_tells_since_when_and_whether_all_is_well",
+    ),
+    Mutant(
+        "a state is never entered, by the status",
+        CORE + "machine.py",
+        "            self._since = now\n",
+        "            pass\n",
+        BACK + "test_a_status_counts_what_waits_and_tells_since_when_and_whether_all_is_well",
+    ),
+    Mutant(
+        "a live watch is not healthy",
+        CORE + "status.py",
+        "        return self.state in (State.LIVE, State.CATCHING_UP)",
+        "        return False",
+        BACK + "test_a_status_counts_what_waits_and_tells_since_when_and_whether_all_is_well",
+    ),
+    Mutant(
+        "the learned rhythm of PINGs is not told",
+        CORE + "machine.py",
+        "        return bound if silence is None else min(bound, silence)",
+        "        return bound",
+        BACK + "test_a_status_counts_what_waits_and_tells_since_when_and_whether_all_is_well",
     ),
     # ------------------------------------------------------------------ errors
     Mutant(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.watchmanager.lab import TOPIC, Lab, event
 from watchmanager._core import effects as do
 from watchmanager._core import inputs as happened
 from watchmanager._core.status import State
-from watchmanager.errors import DecodeError, HistoryError
+from watchmanager.errors import DecodeError, HistoryError, HistoryProtocolError
 from watchmanager.policy import Buffer, History
 
 
@@ -292,6 +294,20 @@ def test_a_history_that_makes_no_progress_is_an_error_not_a_loop() -> None:
     lab.feed(happened.HistoryFetched(lab.did(do.FetchHistory)[-1].request, [event(3)]))
     assert lab.is_in(State.FAILED)
     assert "answered with 1 that are not newer" in str(lab.machine.error)
+
+
+@pytest.mark.parametrize("page", [(10,), (10, 10), (9, 10)])
+def test_a_history_that_answers_with_the_position_itself_is_an_error_not_a_loop(page: tuple[int, ...]) -> None:
+    """Asked for what is after 10, a server that takes `>` for `>=` shows 10 for ever."""
+    lab = Lab().start(10)
+    lab.history_delay = 1e9
+    lab.run(0.1)
+    lab.feed(happened.HistoryFetched(lab.did(do.FetchHistory)[-1].request, [event(each) for each in page]))
+    assert lab.asked == [10]
+    assert lab.is_in(State.FAILED)
+    assert isinstance(lab.machine.error, HistoryProtocolError)
+    assert f"after 10 and answered with {len(page)} that are not newer" in str(lab.machine.error)
+    assert lab.sequences == []
 
 
 def test_an_event_that_lost_its_number_on_the_stream_comes_once_from_history() -> None:

@@ -616,6 +616,25 @@ def test_a_consumer_that_takes_nothing_holds_up_no_more_than_the_buffer() -> Non
     assert lab.is_in(State.SPILLING)
 
 
+@pytest.mark.parametrize("numbered", [True, False], ids=["numbered", "without a number"])
+@pytest.mark.parametrize("bound", [Buffer(max_events=50), Buffer(max_bytes=5000)], ids=["events", "bytes"])
+def test_what_waits_for_a_history_that_hangs_is_bounded_too(bound: Buffer, numbered: bool) -> None:
+    """None of it may be handed out before history has said what comes first, so it waits beside the outbox."""
+    lab = Lab(buffer=bound)
+    lab.history_delay = 1e9
+    lab.start(0).run(0.1)
+    pushed = most = 0
+    while lab.stream is not None and pushed < 1000:
+        pushed += 1
+        lab.push(pushed if numbered else 0)
+        lab.run(0.002)
+        most = max(most, lab.machine.status().buffered_bytes)
+    assert pushed == 50
+    assert most <= 5000
+    assert lab.is_in(State.SPILLING)
+    assert lab.machine.status().buffered_bytes == 0
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_a_seed_decides_everything(seed: int) -> None:
     def story() -> list[object]:

@@ -299,6 +299,59 @@ def test_while_too_much_waits_a_watch_is_healthy_as_long_as_history_answers() ->
     assert lab.machine.status().healthy
 
 
+def test_a_status_counts_what_waits_and_tells_since_when_and_whether_all_is_well() -> None:
+    lab = Lab(keepalive=Keepalive(interval=100, timeout=20))
+    lab.auto_take = False
+
+    def told() -> tuple[State, float, int, bool, float]:
+        status = lab.machine.status(wall_minus_now=1000.0)
+        return status.state, round(status.since - 1000.0, 6), status.lag, status.healthy, status.dead_peer_bound
+
+    assert told() == (State.IDLE, 0.0, 0, False, 120.0)
+    lab.now = 1.0
+    lab.start(0)
+    assert told() == (State.CONNECTING, 1.0, 0, False, 120.0)
+    lab.history_delay = 1e9
+    lab.run(1.0)
+    stood = lab.when(do.FetchHistory)[0]
+    assert 1.0 < stood < 2.0
+    assert told() == (State.CATCHING_UP, round(stood, 6), 0, True, 120.0)
+    lab.publish(2)  # waits for what history will say, and counts
+    lab.run(0.1)
+    assert told() == (State.CATCHING_UP, round(stood, 6), 1, True, 120.0)
+    lab.history_delay = 0.02
+    lab.log.insert(0, 1)
+    lab.feed(happened.HistoryFetched(lab.did(do.FetchHistory)[-1].request, [event(1)]))
+    assert told() == (State.CATCHING_UP, round(stood, 6), 2, True, 120.0)
+    lab.run(0.5)
+    live = next(at for at, each in lab.times if isinstance(each, do.Entered) and each.state is State.LIVE)
+    assert stood < live < lab.now
+    assert told() == (State.LIVE, round(live, 6), 2, True, 120.0)
+    lab.publish(3)
+    lab.run(0.1)
+    assert told() == (State.LIVE, round(live, 6), 3, True, 120.0)
+    lab.take()
+    assert told() == (State.LIVE, round(live, 6), 2, True, 120.0)
+    for _ in range(2):
+        lab.ping()
+        lab.run(40)
+    assert told() == (State.LIVE, round(live, 6), 2, True, 100.0)  # two and a half times the rhythm of its PINGs
+    lab.refuse = (14, "connection refused")
+    cut = lab.now
+    lab.cut()
+    assert told() == (State.BACKING_OFF, round(cut, 6), 2, False, 100.0)
+    lab.take_all()
+    while lab.is_in(State.BACKING_OFF):
+        lab.run(0.01)
+    assert told() == (State.CONNECTING, round(lab.when(do.OpenStream)[-1], 6), 0, False, 100.0)
+    lab.run(0.5)
+    lab.feed(happened.Crashed(RuntimeError("x")))
+    assert told() == (State.FAILED, round(lab.now, 6), 0, False, 100.0)
+    lab.run(1)
+    lab.feed(happened.Close())
+    assert told()[3] is False
+
+
 def test_reconnects_are_streams_that_stood_after_the_first() -> None:
     lab = Lab().live()
     lab.refuse = (14, "no")

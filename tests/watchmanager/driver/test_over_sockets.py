@@ -9,13 +9,18 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 import mockcentral
 import watchmanager as wm
+from mockcentral.scenario.load import load
+from mockcentral.scenario.schema import PingSettings
+from mockcentral.scenario.types import Duration
 from tests.watchmanager.worlds import FAST, change, manager, plain, published, sequences, take, watching
+from watchmanager._core import effects as do
 from watchmanager._core.proxies import Target
 from watchmanager._driver.route import Route
 from watchmanager._driver.transport import Transport
@@ -23,6 +28,21 @@ from watchmanager._driver.transport import Transport
 
 def _subscribed(link: str) -> Callable[[dict[str, Any]], bool]:
     return lambda r: r["kind"] == "stream.request" and r["request"] == "subscribe" and r["topic"] == link
+
+
+def _pinging() -> mockcentral.World:
+    """A plain world that sends a PING event every tenth of a second."""
+    calm = load("calm")
+    settings = replace(calm.world, ping=PingSettings(every=Duration(0.1)))
+    return mockcentral.World(replace(calm, world=settings, traffic=(), faults=(), expect=()))
+
+
+def _see_a_ping_answered(world: mockcentral.World) -> None:
+    """Waits for a PING that is sent from now on, then for its answer. TimeoutError with the journal."""
+    before = len(world.journal())
+    ping = world.wait_for(lambda r: r["kind"] == "stream.event" and r["op"] == "PING", since=before)
+    answer = world.wait_for(lambda r: r.get("request") == "ping_response" and r["id"] == ping["id"], since=before)
+    assert answer["attempt"] == ping["attempt"]
 
 
 def test_events_arrive_with_everything_they_carry() -> None:
@@ -540,9 +560,10 @@ def test_several_watches_share_a_connection_and_a_token() -> None:
 # ---------------------------------------------------------------- what goes over the wire
 def test_the_first_message_says_what_the_protocol_wants_and_pings_are_answered() -> None:
     async def main() -> None:
-        with plain() as world:
+        with _pinging() as world:
             async with watching(world, user_agent="my-app/1.2") as watch:
                 await watch.ready(20)
+                await asyncio.to_thread(_see_a_ping_answered, world)
             opened = next(r for r in world.journal() if r["kind"] == "stream.open")
             first = next(r for r in world.journal() if r["kind"] == "stream.request")
         assert opened["path"] == "/central.events.v1.watch/subscribe"
@@ -677,6 +698,8 @@ def test_the_channel_is_told_what_grpcio_needs_to_hear() -> None:
     assert options["grpc.max_reconnect_backoff_ms"] == 2000
     assert options["grpc.min_reconnect_backoff_ms"] == 7000
     assert options["grpc.enable_retries"] == 0
+    assert options["grpc.initial_reconnect_backoff_ms"] == 200
+    assert options["grpc.use_local_subchannel_pool"] == 1
 
 
 def test_what_a_server_thinks_of_our_pings_counts_for_every_watch_and_is_never_forgotten() -> None:
@@ -818,11 +841,16 @@ def test_changes_of_state_can_be_followed_to_the_end() -> None:
 
 def test_a_slow_handler_is_spilled_to_history_and_pings_are_still_answered() -> None:
     async def main() -> None:
-        with plain() as world:
+        with _pinging() as world:
             small = wm.Buffer(max_events=20)
             async with watching(world, buffer=small, history=wm.History(page_size=10)) as watch:
                 await watch.ready(20)
-                first = world.publish([change(each) for each in range(100)])
+                first = world.publish([change(each) for each in range(10)])
+                while watch.status.received < first[-1]:
+                    await asyncio.sleep(0.001)
+                await asyncio.to_thread(_see_a_ping_answered, world)  # while ten events wait for the handler
+                assert watch.status.lag == 10
+                first += world.publish([change(each) for each in range(10, 100)])
                 await asyncio.to_thread(world.wait_for, lambda r: r["kind"] == "stream.end" and r["by"] == "client", 20)
                 assert watch.status.state is wm.State.SPILLING
                 assert watch.status.lag <= 40
@@ -830,6 +858,8 @@ def test_a_slow_handler_is_spilled_to_history_and_pings_are_still_answered() -> 
                 more = world.publish([change(each) for each in range(100, 105)])
                 items += await take(watch, 5)
                 assert sequences(items) == first + more
+                await asyncio.to_thread(_see_a_ping_answered, world)  # on the stream that was opened since
+                assert watch.status.attempt > 1
 
     asyncio.run(main())
 
@@ -856,3 +886,31 @@ def test_several_loops_in_several_threads_do_not_disturb_each_other() -> None:
         for thread in threads:
             thread.join(60)
         assert not problems, problems
+
+
+# ---------------------------------------------------------------- pitfalls that only a server shows
+def test_a_renewed_channel_has_a_connection_of_its_own_and_leaves_other_streams_alone() -> None:
+    """Pitfalls D22, D54: channels of one process share connections, so a new channel alone would be the old one."""
+
+    async def main() -> None:
+        with plain() as world:
+            filters = [{"group": "management", "kind": "*", "name": "*", "type": ["created"]}]
+            second = world.put_topic({"name": "second", "spec": {"filters": filters}})
+            async with manager(world) as owner:
+                moves, stays = owner.watch(world.topics[0]), owner.watch(second)
+                await asyncio.gather(moves.ready(20), stays.ready(20))
+                before = {r["conn"] for r in world.journal() if r["kind"] == "stream.open"}
+                assert len(before) == 1
+                moves._engine._carry_out([do.RenewChannel(1.0)])
+                seen = len(world.journal())
+                moves.seek(moves.status.server_max)  # closes its stream and opens another
+                opened = await asyncio.to_thread(world.wait_for, lambda r: r["kind"] == "stream.open", since=seen)
+                assert opened["conn"] not in before
+                await moves.ready(20)
+                numbers = world.publish(change(1))
+                for watch in (moves, stays):
+                    assert sequences(await take(watch, 1)) == numbers
+                assert stays.status.attempt == 1
+                assert not [r for r in world.journal() if r["kind"] == "conn.close" and r["conn"] in before]
+
+    asyncio.run(main())

@@ -94,6 +94,37 @@ def test_grpc_and_http_go_the_same_way(kind: str, excluded: bool, tls: bool, loo
         run(lambda: main(world))
 
 
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+@pytest.mark.parametrize("way", ["no setting", "single entry", "excluded"])
+def test_a_proxy_of_the_environment_that_nobody_asked_for_sees_neither_grpc_nor_http(
+    way: str, tls: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """grpcio and httpx would both follow these variables by themselves."""
+
+    async def main(world: World) -> None:
+        async with ConnectProxy() as proxy:
+            for name in ("http_proxy", "https_proxy", "grpc_proxy", "all_proxy"):
+                monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
+                monkeypatch.setenv(name.upper(), f"http://127.0.0.1:{proxy.port}")
+            for name in ("no_proxy", "NO_PROXY", "no_grpc_proxy", "NO_GRPC_PROXY"):
+                monkeypatch.delenv(name, raising=False)
+            settings: dict[str, Any] = {"environ": None}
+            if way == "single entry":
+                settings["single_entry"] = Target.from_address(world.address)
+            elif way == "excluded":
+                settings["proxy"] = wm.Proxy(trust_env=True, no_proxy=("127.0.0.0/8",))
+            route = route_to(world, **settings)
+            link = Link(route, keepalive(10, 5))
+            assert link.bridge is None
+            await receive(link, world, 1)
+            await link.close()
+            assert await fetch(route, world) == 200
+            assert proxy.asked == []
+
+    with World(topics=[SERVICES], tls=tls) as world:
+        run(lambda: main(world))
+
+
 @pytest.mark.parametrize(
     "policy",
     [{}, {"extra_ca": True}, {"minimum_version": "1.3"}, {"server_name": "localhost"}, {"wrong": True}],
@@ -123,6 +154,23 @@ def test_grpc_and_http_trust_the_same(policy: dict[str, Any], tmp_path: Path) ->
             await link.close()
 
     with World(topics=[SERVICES], tls=True) as world:
+        run(lambda: main(world))
+
+
+def test_a_ca_that_only_the_operating_system_knows_is_trusted_by_grpc_and_http(monkeypatch: pytest.MonkeyPatch) -> None:
+    """grpcio left to itself has roots of its own and would not find it."""
+
+    async def main(world: World) -> None:
+        route = Route(Target.from_address(world.address, tls=True), tls=wm.TLS(), environ={})
+        link = Link(route, keepalive(10, 5))
+        try:
+            await receive(link, world, 1)
+            assert await fetch(route, world) == 200
+        finally:
+            await link.close()
+
+    with World(topics=[SERVICES], tls=True) as world:
+        monkeypatch.setenv("SSL_CERT_FILE", str(world.ca_file))
         run(lambda: main(world))
 
 
