@@ -616,9 +616,8 @@ def test_a_consumer_that_takes_nothing_holds_up_no_more_than_the_buffer() -> Non
     assert lab.is_in(State.SPILLING)
 
 
-@pytest.mark.parametrize("numbered", [True, False], ids=["numbered", "without a number"])
 @pytest.mark.parametrize("bound", [Buffer(max_events=50), Buffer(max_bytes=5000)], ids=["events", "bytes"])
-def test_what_waits_for_a_history_that_hangs_is_bounded_too(bound: Buffer, numbered: bool) -> None:
+def test_what_waits_for_a_history_that_hangs_is_bounded_too(bound: Buffer) -> None:
     """None of it may be handed out before history has said what comes first, so it waits beside the outbox."""
     lab = Lab(buffer=bound)
     lab.history_delay = 1e9
@@ -626,7 +625,7 @@ def test_what_waits_for_a_history_that_hangs_is_bounded_too(bound: Buffer, numbe
     pushed = most = 0
     while lab.stream is not None and pushed < 1000:
         pushed += 1
-        lab.push(pushed if numbered else 0)
+        lab.push(pushed)
         lab.run(0.002)
         most = max(most, lab.machine.status().buffered_bytes)
     assert pushed == 50

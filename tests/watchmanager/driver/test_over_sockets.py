@@ -901,7 +901,7 @@ def test_a_renewed_channel_has_a_connection_of_its_own_and_leaves_other_streams_
                 await asyncio.gather(moves.ready(20), stays.ready(20))
                 before = {r["conn"] for r in world.journal() if r["kind"] == "stream.open"}
                 assert len(before) == 1
-                moves._engine._carry_out([do.RenewChannel(1.0)])
+                moves._engine._carry_out([do.RenewChannel()])
                 seen = len(world.journal())
                 moves.seek(moves.status.server_max)  # closes its stream and opens another
                 opened = await asyncio.to_thread(world.wait_for, lambda r: r["kind"] == "stream.open", since=seen)
