@@ -13,7 +13,8 @@ from mockcentral.faults.base import Fault, Moment
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Noop(Fault):
-    """Nothing happens; the journal says when its rule fired.
+    """Nothing happens; the journal says when its rule fired, and that is its whole receipt: nothing of it is to reach
+    the wire.
 
     The client should feel nothing.
 

@@ -638,6 +638,8 @@ class Network:
             facts["status"] = answer.status
             query = facts["query"]
             facts["query"] = "" if query is None else http.parameters(query)
+            if wire.id not in self.wires or wire.holed:
+                facts |= {"unheard": True, **({"sequences": []} if "sequences" in facts else {})}
             self.central.journal.add(self.clock.now, "http.request", **facts)
         if wire.id in self.wires:
             if decision.rules and not (wire.holed or wire.cut_down):

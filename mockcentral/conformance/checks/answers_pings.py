@@ -11,7 +11,7 @@ def judge(evidence: Evidence, settings: AnswersPings) -> Finding:
     """Each PING needs a PING_RESPONSE with its id on the same stream within the bound, in any order (C23, C24).
 
     A stream that ended before the bound, or whose bytes vanished, is not judged for its last PINGs. PINGs go only to
-    clients that offer the capability; one that does not offer it is skipped.
+    clients that offer the capability; one that does not offer it is skipped. A stall can only make answers look late.
     """
     offered = False
     answered = 0

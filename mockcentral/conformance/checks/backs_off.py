@@ -8,7 +8,10 @@ from mockcentral.scenario.expectations import BacksOff
 
 
 def judge(evidence: Evidence, settings: BacksOff) -> Finding:
-    """At most so many watch calls in any window of the given length, for each topic the client watches."""
+    """At most so many watch calls in any window of the given length, for each topic the client watches.
+
+    A stall crowds the attempts that wait for its end, and spaces out those that wait for answers: it may hurt or help.
+    """
     opened = [attempt.opened for attempt in evidence.attempts if attempt.opened["n"] < evidence.stop_n]
     if not opened:
         return unknown("The client opened no stream.")
@@ -16,8 +19,9 @@ def judge(evidence: Evidence, settings: BacksOff) -> Finding:
     most, at, first = 0, 0, 0
     # What was attempted during a stall is seen all at once after it.
     window = settings.within - evidence.allowance
-    for last, line in enumerate(opened):
-        while line["t"] - opened[first]["t"] > window:
+    times = [evidence.awake(line) for line in opened]
+    for last, at_last in enumerate(times):
+        while at_last - times[first] > window:
             first += 1
         if last - first + 1 > most:
             most, at = last - first + 1, first

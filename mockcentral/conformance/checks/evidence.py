@@ -74,6 +74,9 @@ class Applied:
         return int(self.record["sequence"])
 
 
+BACKLOG = 0.1
+"""Seconds after a stall in which what came during it may still be read."""
+
 _ERA = 1 << 64
 """More than any sequence."""
 
@@ -133,6 +136,8 @@ class Evidence:
         """When the machine did not keep time: `clock.stall` lines."""
         self.allowance = 0.0
         """Seconds a check of time allows on top of its bounds, because the machine lost them."""
+        self.suspicious = False
+        """Whether what the machine lost counts against the client: whether lateness can have helped it to pass."""
         self.stop: Record | None = None
         self.says: bool = False
         """Whether the client says what it does (L1)."""
@@ -223,16 +228,33 @@ class Evidence:
         return found
 
     # ------------------------------------------------------------------------------------------ the machine
+    def sent(self, line: Record) -> float:
+        """When a client did what a line tells. Suspicious: at the earliest, for a stall may have kept it unread."""
+        t = float(line["t"])
+        if not self.suspicious:
+            return t
+        late = (stall for stall in self.stalls if stall["t"] - stall["since"] < t <= stall["t"] + BACKLOG)
+        return t - sum(float(stall["lost"]) for stall in late)
+
+    def awake(self, line: Record) -> float:
+        """When a line was written. Suspicious: by a clock that stood still with the machine, for a client that waits
+        for an answer stands still with it.
+        """
+        t = float(line["t"])
+        if not self.suspicious:
+            return t
+        return t - sum(float(stall["lost"]) * _share(stall, t) for stall in self.stalls)
+
     def lost_between(self, lines: Sequence[int]) -> tuple[float, list[Record]]:
         """Seconds the machine lost between the first and the last of these lines (by `n`), and the lines that say so.
 
-        One line alone stands for something that was waited for until the end.
+        One line alone stands for something that was waited for until the end. Suspicious: also just before the first.
         """
         if not self.stalls:
             return 0.0, []
         wanted = set(lines)
         times = [float(record["t"]) for record in self._journal if record["n"] in wanted]
-        first = min(times, default=0.0)
+        first = min(times, default=0.0) - (BACKLOG if self.suspicious else 0.0)
         last = max(times, default=self.now) if len(times) > 1 else self.now
         found = [stall for stall in self.stalls if stall["t"] > first and stall["t"] - stall["since"] < last]
         return sum(float(stall["lost"]) for stall in found), found
@@ -458,6 +480,11 @@ class Evidence:
             gone.through = max(through, newest)
             found[topic].append(gone)
         return found
+
+
+def _share(stall: Record, t: float) -> float:
+    """How much of a stall was over at a time, from 0 to 1."""
+    return float(min(1.0, max(0.0, 1.0 - (stall["t"] - t) / stall["since"])))
 
 
 def _n(record: Record) -> int:

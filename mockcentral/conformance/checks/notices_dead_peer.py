@@ -10,7 +10,8 @@ from mockcentral.scenario.expectations import NoticesDeadPeer
 def judge(evidence: Evidence, settings: NoticesDeadPeer) -> Finding:
     """From when bytes vanish or PING acks stop, the client has to close that connection or open a stream elsewhere.
 
-    Acks that come back end the silence; a connection the server closes in time is not judged.
+    Acks that come back end the silence; a connection the server closes in time is not judged. A stall makes what the
+    client does at last look late, which hurts, and the PING that got no ack, which helps.
     """
     ignored: list[Record] = []
     pending: list[Record] = []
@@ -20,7 +21,8 @@ def judge(evidence: Evidence, settings: NoticesDeadPeer) -> Finding:
         if began["n"] > evidence.stop_n:
             continue
         reaction = _reaction(evidence, conn, began)
-        waited = (reaction["t"] if reaction is not None else evidence.stop_t) - began["t"]
+        since = evidence.sent(began) if began["kind"] == "ping.withheld" else began["t"]
+        waited = (reaction["t"] if reaction is not None else evidence.stop_t) - since
         if waited > settings.within + evidence.allowance:
             ignored += [began] if reaction is None else [began, reaction]
         elif reaction is None:

@@ -12,9 +12,14 @@ from mockcentral.conformance.checks.evidence import Evidence
 from mockcentral.conformance.checks.finding import Finding, Record, passed, several, unknown
 from mockcentral.scenario.schema import Attempt
 
+ASKS_NOTHING = frozenset({"noop"})
+"""Faults that want nothing of the wire: that one struck is all there is to it."""
+
 
 def judge(evidence: Evidence, attempts: Sequence[Attempt] = ()) -> Finding:
-    """Every armed fault rule was triggered and has at least one receipt, and the `attempts` ended as planned."""
+    """Every armed fault rule was triggered and has at least one receipt, if there can be one, and the `attempts` ended
+    as planned.
+    """
     armed: dict[str, Record] = {}
     triggered: dict[str, Record] = {}
     sent: dict[str, Record] = {}
@@ -29,14 +34,18 @@ def judge(evidence: Evidence, attempts: Sequence[Attempt] = ()) -> Finding:
         if (seen := kinds.get(line["kind"])) is not None:
             seen.setdefault(line["fault"], line)
     idle = [name for name in armed if name not in triggered]
-    unseen = [name for name in triggered if name not in sent]
+    marks = [name for name, line in armed.items() if line.get("do") in ASKS_NOTHING]
+    unseen = [name for name in triggered if name not in sent and name not in marks]
     unused = [number for number, attempt in enumerate(attempts, 1) if not _happened(evidence, number, attempt)]
     if not idle and not unseen and not unused:
         if not armed:
             return passed(f"{len(attempts)} attempts, each as planned." if attempts else "No fault was planned.")
-        unfelt = [name for name in armed if name not in observed]
+        unfelt = [name for name in armed if name not in observed and name not in marks]
         shown = "" if not unfelt else f"; the client gave no sign of {', '.join(unfelt)}, which may be right"
-        return passed(f"{len(armed)} faults, each on the wire{shown}.")
+        shown += f"; {', '.join(marks)} struck" if marks else ""
+        if len(marks) == len(armed):
+            return passed(f"No fault was to reach the wire{shown}.")
+        return passed(f"{len(armed) - len(marks)} faults, each on the wire{shown}.")
     parts = []
     if idle:
         parts.append(f"never struck: {', '.join(_described(armed[name]) for name in idle)}")

@@ -13,6 +13,8 @@ def judge(evidence: Evidence, settings: Reconnects) -> Finding:
     A run in which no stream ended passes: whether one should have is told by the receipts of the faults. A client that
     ends its own stream and was not spawned by us, or exits with 0 after it, or because its topic is gone, has simply
     left. A stream that was opened before the old one ended (make before break) is its successor too.
+
+    A stall makes openings look late, which hurts, and an end by the client, which helps.
     """
     slow: list[Record] = []
     never: list[Record] = []
@@ -28,14 +30,15 @@ def judge(evidence: Evidence, settings: Reconnects) -> Finding:
         if successor is None and (_left(evidence, end) or evidence.let_go(attempt.topic) is not None):
             continue
         ends += 1
+        ended = evidence.sent(end) if end.get("by") == "client" else float(end["t"])
         if successor is not None:
-            pause = max(0.0, successor.opened["t"] - end["t"])
+            pause = max(0.0, successor.opened["t"] - ended)
             longest = max(longest, pause)
             if pause > settings.within + evidence.allowance:
                 slow += [end, successor.opened]
         elif any(exit["n"] > end["n"] for exit in evidence.exits):
             gone.append(end)
-        elif evidence.stop_t - end["t"] > settings.within + evidence.allowance:
+        elif evidence.stop_t - ended > settings.within + evidence.allowance:
             never.append(end)
         else:
             pending.append(end)

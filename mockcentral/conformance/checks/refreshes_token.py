@@ -13,7 +13,8 @@ TOLERANCE = 0.005
 def judge(evidence: Evidence, settings: RefreshesToken) -> Finding:
     """Before the exp of the last token on a stream, a message with a token of later exp has to be accepted there.
 
-    The same token once more is allowed in between (protocol 2.2); ending the stream before is allowed too.
+    The same token once more is allowed in between (protocol 2.2); ending the stream before is allowed too. A stall can
+    only make a refresh or an end look late.
     """
     refreshes = 0
     late: list[Record] = []

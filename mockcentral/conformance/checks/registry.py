@@ -47,7 +47,9 @@ class Check:
     examine: Callable[[Evidence, Any], Finding]
     final: bool
     timed: bool = False
-    """Whether it measures time: then what a machine lost of it may be what it found."""
+    """Whether it measures time: then what a machine lost of it may be what it found. A stall makes what clients do look
+    late, which mostly hurts them (`Evidence.allowance`); where it can help, the check asks `Evidence.sent` or `awake`.
+    """
 
     @property
     def sentence(self) -> str:
@@ -62,8 +64,10 @@ class Check:
         """The same for several checks over one reading of the journal."""
         if evidence.whole:
             finding = self.examine(evidence, settings)
-            if self.timed and finding.outcome is Outcome.FAIL:
+            if self.timed and evidence.stalls and finding.outcome is Outcome.FAIL:
                 finding = self._doubted(finding, evidence, settings)
+            elif self.timed and evidence.stalls and finding.outcome is Outcome.PASS:
+                finding = self._suspected(finding, evidence, settings)
         else:
             finding = unknown(
                 "The journal lost its beginning: keep all of it on disk (--journal) to judge a run this long."
@@ -75,7 +79,7 @@ class Check:
 
     def _doubted(self, finding: Finding, evidence: Evidence, settings: Expectation) -> Finding:
         """A failure that the machine may have caused is none: what it lost meanwhile is allowed, and the check judges
-        again. A pass is never doubted: a stall can only make things look late.
+        again.
         """
         lost, stalls = evidence.lost_between(finding.evidence)
         if not lost:
@@ -87,12 +91,33 @@ class Check:
             evidence.allowance = 0.0
         if again.outcome is Outcome.FAIL:
             return finding
-        causes = " and ".join(sorted({_CAUSES[stall["cause"]] for stall in stalls}))
         return unknown(
-            f"The machine lost {seconds(lost)} meanwhile ({causes}), so this is not the client's: {finding.message} "
-            "Run it again when the machine is idle.",
+            f"The machine lost {seconds(lost)} meanwhile ({_causes(stalls)}), so this is not the client's: "
+            f"{finding.message} Run it again when the machine is idle.",
             stalls,
         )
+
+    def _suspected(self, finding: Finding, evidence: Evidence, settings: Expectation) -> Finding:
+        """A pass that the machine may have caused is none either: what it lost counts against the client, and the check
+        judges again.
+        """
+        evidence.suspicious = True
+        try:
+            again = self.examine(evidence, settings)
+            lost, stalls = evidence.lost_between(again.evidence)
+        finally:
+            evidence.suspicious = False
+        if again.outcome is not Outcome.FAIL:
+            return finding
+        return unknown(
+            f"The machine lost {seconds(lost)} meanwhile ({_causes(stalls)}), and a pass may be due to that: "
+            f"{finding.message} Run it again when the machine is idle.",
+            stalls,
+        )
+
+
+def _causes(stalls: Sequence[Record]) -> str:
+    return " and ".join(sorted({_CAUSES[stall["cause"]] for stall in stalls}))
 
 
 CHECKS: tuple[Check, ...] = (

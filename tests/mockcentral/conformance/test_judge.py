@@ -90,6 +90,21 @@ def test_attempts_that_did_not_go_as_planned_make_the_run_inconclusive(
     assert words in verdict.message
 
 
+def test_a_noop_need_only_strike() -> None:
+    struck = Tape().fault("mark", "noop", "armed", "triggered")
+    [verdict] = judge(struck.lines, PLAIN, [RECEIPTS])
+    assert (verdict.outcome, verdict.message) == (Outcome.PASS, "No fault was to reach the wire; mark struck.")
+    [verdict] = judge(struck.fault("cut", "reset", "armed", "triggered", "on_wire").lines, PLAIN, [RECEIPTS])
+    assert verdict.outcome is Outcome.PASS
+    assert (
+        verdict.message
+        == "1 faults, each on the wire; the client gave no sign of cut, which may be right; mark struck."
+    )
+    [verdict] = judge(Tape().fault("mark", "noop", "armed").lines, PLAIN, [RECEIPTS])
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert "never struck: mark" in verdict.message
+
+
 def test_one_of_two_faults_is_not_enough() -> None:
     tape = Tape().fault("one", "reset", "armed", "triggered", "on_wire").fault("two", "close", "armed")
     verdict = judge(tape.lines, PLAIN, [RECEIPTS])[0]

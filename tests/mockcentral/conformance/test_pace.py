@@ -9,6 +9,7 @@ import pytest
 
 from mockcentral.conformance.pace import Pace, awaits, faults_spent, is_news, lab_is_over, long_quiet
 from mockcentral.conformance.verdict import Outcome, Verdict
+from mockcentral.faults.abort import Abort
 from mockcentral.faults.noop import Noop
 from mockcentral.scenario.expectations import AnswersPings, Reconnects, RefreshesToken
 from mockcentral.scenario.schema import (
@@ -87,15 +88,21 @@ def test_only_a_verdict_that_may_still_change_is_awaited() -> None:
 
 
 def test_faults_are_spent_when_each_struck_as_often_as_it_may() -> None:
-    rule = FaultRule(name="cut", on=Anchor("stream_open"), times=2, do=Noop())
+    rule = FaultRule(name="cut", on=Anchor("stream_open"), times=2, do=Abort())
     scenario = replace(PLAIN, faults=(rule,))
     assert faults_spent(PLAIN, [])
     assert not faults_spent(scenario, [])
-    once = Tape().fault("cut", "noop", "armed", "triggered", "on_wire")
+    once = Tape().fault("cut", "abort", "armed", "triggered", "on_wire")
     assert not faults_spent(scenario, once.lines)
-    assert faults_spent(scenario, once.fault("cut", "noop", "triggered").lines)
+    assert faults_spent(scenario, once.fault("cut", "abort", "triggered").lines)
     assert faults_spent(replace(PLAIN, faults=(replace(rule, times=None),)), once.lines)
-    assert not faults_spent(scenario, Tape().fault("cut", "noop", "triggered", "triggered").lines), "never on the wire"
+    assert not faults_spent(scenario, Tape().fault("cut", "abort", "triggered", "triggered").lines), "never on the wire"
+
+
+def test_a_noop_is_spent_when_it_struck() -> None:
+    scenario = replace(PLAIN, faults=(FaultRule(name="mark", on=Anchor("stream_open"), times=1, do=Noop()),))
+    assert not faults_spent(scenario, Tape().fault("mark", "noop", "armed").lines)
+    assert faults_spent(scenario, Tape().fault("mark", "noop", "armed", "triggered").lines)
 
 
 def test_the_long_quiet_is_longer_than_anything_the_scenario_plans() -> None:

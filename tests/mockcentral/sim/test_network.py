@@ -315,6 +315,20 @@ faults:
     assert [record["status"] for record in world.records() if record["kind"] == "http.request"] == [200, 200, 503]
 
 
+@pytest.mark.parametrize("leaves", [False, True])
+def test_who_leaves_before_a_late_answer_has_not_got_it(leaves: bool) -> None:
+    puppet = Puppet()
+    world = world_with(puppet, "faults: [{name: slow, on: harvest(1), do: {http_delay: 2s}}]")
+    world.publish(change())
+    puppet.port.history(7, TOPIC, Query(), puppet.token)
+    world.run(until=3.0)
+    if leaves:
+        puppet.port.renew_history()
+    world.run(until=6.0)
+    (line,) = [record for record in world.records() if record.get("topic") and record["kind"] == "http.request"]
+    assert (line["sequences"], line.get("unheard", False)) == (([], True) if leaves else ([1], False))
+
+
 def test_questions_to_history_are_forgotten_with_their_connections_and_tokens_are_not() -> None:
     puppet = Puppet()
     world = world_with(puppet)
