@@ -25,6 +25,7 @@ from hypothesis import strategies as st
 from mockcentral.faults import registry
 from mockcentral.faults.base import Fault
 from mockcentral.scenario import expectations as checks
+from mockcentral.scenario.possible import impossible
 from mockcentral.scenario.schema import (
     ALL_TYPES,
     AbortAfter,
@@ -256,7 +257,7 @@ def rules() -> st.SearchStrategy[Rule]:
 # ------------------------------------------------------------------------------------------------ faults
 def faults() -> st.SearchStrategy[Fault]:
     """Faults of every kind with any settings."""
-    return st.sampled_from(registry.FAULTS).flatmap(_fault)
+    return st.sampled_from(registry.FAULTS).flatmap(_fault).filter(lambda fault: fault.problem() is None)
 
 
 def _fault(kind: type[Fault]) -> st.SearchStrategy[Fault]:
@@ -342,13 +343,20 @@ def fault_rules() -> st.SearchStrategy[FaultRule]:
             ttl=st.one_of(st.none(), durations(0.01)),
             during=st.one_of(st.none(), counts()),
             do=st.just(fault),
-        ).map(_bounded)
+        ).map(_possible)
     )
 
 
-def _bounded(rule: FaultRule) -> FaultRule:
-    """What happens at a barrier is followed by the next barrier: such a rule says how often."""
-    return replace(rule, times=rule.times or 1) if rule.on.name == "barrier" else rule
+def _possible(rule: FaultRule) -> FaultRule:
+    """Without what cannot be. What happens at a barrier is followed by the next barrier: such a rule says how often."""
+    wrong = {key for key, _ in impossible(rule.on, rule.given, rule.times, rule.during)}
+    times = None if "times" in wrong else rule.times
+    return replace(
+        rule,
+        given=() if "given" in wrong else rule.given,
+        times=times or 1 if rule.on.name == "barrier" else times,
+        during=None if "during" in wrong else rule.during,
+    )
 
 
 def attempts() -> st.SearchStrategy[Attempt]:

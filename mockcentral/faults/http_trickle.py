@@ -32,5 +32,10 @@ class HttpTrickle(Fault):
     every: Span = doc("pause before each piece", Span(0.1, 0.1), maximum=3600.0)
     pieces: int = doc("how many pieces the body is cut into", 10, minimum=1, maximum=10_000)
 
+    def problem(self) -> str | None:
+        if self.pieces == 1 and self.every.high <= 0:
+            return "nothing would change: give a pause with `every`, or more `pieces`"
+        return None
+
     def actions(self, moment: Moment, random: Random) -> Iterable[Action]:
         return (AnswerHttp(trickle=(self.pieces, self.every.pick(random))),)

@@ -43,6 +43,8 @@ class PingAck(Fault):
     def problem(self) -> str | None:
         if self.delay is None and (self.copies > 1 or self.payload == "wrong"):
             return "an ack that is never sent has no copies and no payload: give a delay, 0 for at once"
+        if self.delay is not None and self.delay <= 0 and self.copies == 1 and self.payload == "same":
+            return "nothing would change: give a delay, `withhold`, `double` or `wrong`"
         return None
 
     def actions(self, moment: Moment, random: Random) -> Iterable[Action]:

@@ -24,6 +24,7 @@ from mockcentral.scenario.errors import Problem, ScenarioError, nearest, one_of,
 from mockcentral.scenario.expectations import EXPECTATIONS
 from mockcentral.scenario.fields import FieldDoc, hints_of
 from mockcentral.scenario.nodes import Entries, Items, Node, Scalar, Value, plain
+from mockcentral.scenario.possible import impossible
 from mockcentral.scenario.scalars import Wrong
 from mockcentral.scenario.schema import AbortAfter, Attempt, Expectation, FaultRule, Lab, Rule, Scenario, Step, When
 from mockcentral.scenario.steps import STEPS, Create
@@ -291,6 +292,10 @@ class _Reader:
         if isinstance(anchor, Anchor) and fault.anchors is not None and anchor.name not in fault.anchors:
             places = one_of(sorted(fault.anchors))
             self.wrong(node.get("on") or node, f"on: {fault.name} cannot act at {anchor.name}: it acts at {places}")
+        if isinstance(anchor, Anchor):
+            given, times, during = (values.get(key) for key in ("given", "times", "during"))
+            for key, why in impossible(anchor, given or (), times, during):
+                self.wrong(node.get(key) or node, why)
         endless = isinstance(anchor, Anchor) and anchor.name == "barrier" and (anchor.nth is None or anchor.onwards)
         if endless and not values.get("times"):
             self.wrong(

@@ -88,7 +88,7 @@ _ON_CALLS = (EndCall, ResetCall, RespondCall, SendBytes)
 _ON_LINES = (AckPing, SendPing, GoAway, SendFrames, ShrinkWindow, HalfClose, CloseConnection)
 """Orders that are on the wire when their bytes have left the connection."""
 
-_ENDS = (BlackHole, HalfClose, CloseConnection, StopListening)
+_ENDS = frozenset((BlackHole, HalfClose, CloseConnection, StopListening))
 """Orders after which nothing that was not handed on before gets out."""
 
 WORK_AT_ONCE = 100
@@ -278,7 +278,7 @@ class Host:
                 while issues := self.central.orders():
                     self._write_down()
                     for order, rule in issues:
-                        if isinstance(order, _ENDS):
+                        if type(order) in _ENDS:
                             receipts += self._let_out_before(order)
                         departure = None if rule is None else self._departure(order)
                         if not self._perform(order, rule) or rule is None:
@@ -287,7 +287,7 @@ class Host:
                         if departure is None:
                             receipts.append(receipt)
                             continue
-                        if isinstance(order, _ENDS):
+                        if type(order) in _ENDS:
                             departure.is_the_end()
                         self._leaving.append((receipt, departure))
                 self._write_down()

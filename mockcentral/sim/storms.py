@@ -30,6 +30,7 @@ from mockcentral.faults.purge import Purge
 from mockcentral.faults.refuse import Refuse
 from mockcentral.faults.reset import Reset
 from mockcentral.faults.restart import RestartServer
+from mockcentral.scenario.possible import impossible
 from mockcentral.scenario.schema import (
     ALL_TYPES,
     AbortAfter,
@@ -175,13 +176,12 @@ def _rule(pick: Pick, name: str) -> FaultRule:
     fault, anchors = _fault(pick)
     anchor = one_of(pick, anchors)
     nth = pick(0, 5)
-    return FaultRule(
-        name=name,
-        on=Anchor(anchor) if nth == 0 else Anchor(anchor, nth, onwards=bool(pick(0, 1))),
-        after=Span(0.0, 0.0) if fault.answers else _span(pick, 3000),
-        times=pick(1, 4),
-        do=fault,
-    )
+    on = Anchor(anchor) if nth == 0 else Anchor(anchor, nth, onwards=bool(pick(0, 1)))
+    after = Span(0.0, 0.0) if fault.answers else _span(pick, 3000)
+    times = pick(1, 4)
+    if any(impossible(on, (), times, None)):  # the moment comes once
+        times = 1
+    return FaultRule(name=name, on=on, after=after, times=times, do=fault)
 
 
 def _attempt(pick: Pick) -> Attempt:
