@@ -641,6 +641,37 @@ def test_signals_end_tail_at_once_with_the_position_saved(
     assert run_cli(None, "checkpoint", "get", file, "sample-watch-topic").stdout == f"{sent[1]}\n"
 
 
+SIGNALS = """
+import signal, sys
+def handlers(): return {each: signal.getsignal(each) for each in signal.valid_signals()}, signal.set_wakeup_fd(-1)
+before = handlers()
+import watchmanager as wm
+import watchmanager.cli, watchmanager.compat
+assert handlers() == before, "importing"
+address, tenant, token, topic = sys.argv[1:]
+with wm.WatchManager(address, tenant_id=tenant, token=token) as owner:
+    assert handlers() == before, "making a manager"
+    with owner.watch(topic, start="earliest") as watch:
+        next(watch)
+        watch.ready(20)
+        assert handlers() == before, "watching"
+assert handlers() == before, "closing"
+print("as they were")
+"""
+
+
+def test_the_blocking_face_leaves_signal_handlers_as_they_were(world: mockcentral.World) -> None:
+    world.publish(change(1))
+    ran = subprocess.run(
+        [sys.executable, "-c", SIGNALS, world.http_url, world.tenant, world.token, world.topics[0]],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
+        timeout=60,
+    )
+    assert (ran.stdout, ran.returncode) == ("as they were\n", 0), ran.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "environment", "code", "text"),
     [

@@ -9,6 +9,7 @@ import ssl
 import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -248,6 +249,37 @@ def test_a_watch_reads_stream_and_history_through_the_proxy(kind: str, tls: bool
                 assert [(await watch.__anext__()).sequence for _ in newer] == newer
             assert len(proxy.asked) >= 3
             assert set(proxy.asked) == {world.address}
+
+    with World(topics=[SERVICES], tls=tls) as world:
+        run(lambda: main(world))
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+def test_after_a_tunnel_was_cut_the_next_stream_is_planned_within_a_second_and_lives(tls: bool) -> None:
+    """Proxies do that to long streams as a matter of course: no reason to wait as after a failure."""
+    trace: list[wm.WatchStatus] = []
+
+    async def main(world: World) -> None:
+        async with ConnectProxy() as proxy:
+            way = f"http://127.0.0.1:{proxy.port}"
+            async with manager(world, proxy=way, backoff=wm.Backoff(), random=Random(3)) as watching:
+                watch = watching.watch(world.topics[0], on_state=lambda state, why: trace.append(watch.status))
+                await watch.ready(30)
+                old = await asyncio.to_thread(publish, world, 1)
+                assert [(await watch.__anext__()).sequence for _ in old] == old
+                assert watch.status.attempt == 1
+                proxy.cut()
+                async for _ in watch.state_changes():
+                    if waits := [each for each in trace if each.state is wm.State.BACKING_OFF]:
+                        break
+                assert waits[0].attempt == 1
+                assert waits[0].next_retry_at is not None
+                assert waits[0].next_retry_at - waits[0].since <= 1.0
+                new = await asyncio.to_thread(publish, world, 2)
+                assert [(await watch.__anext__()).sequence for _ in new] == new
+                async for status in watch.state_changes():
+                    if status.state is wm.State.LIVE and status.attempt > 1:
+                        break
 
     with World(topics=[SERVICES], tls=tls) as world:
         run(lambda: main(world))
