@@ -22,7 +22,7 @@ class PingAck(Fault):
     means nothing to it, and a wrong one is none.
 
     It stands for a server whose event loop is stuck, or a proxy that keeps the connection while the server behind it is
-    gone; in grpc/grpc-go#5308 the server was at work when its ack did not come.
+    gone; in grpc/grpc-go#5308 the server was at work, its client says, when its ack did not come.
     """
 
     name: ClassVar[str] = "ping_ack"
