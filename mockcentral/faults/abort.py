@@ -17,7 +17,8 @@ class Abort(Fault):
 
     The client should feel a connection that broke, and trust nothing it did not read.
 
-    It stands for a peer that crashed, or a firewall that answers for it: the kernel says RST to whatever comes next.
+    It stands for a peer that crashed, or a firewall that answers for it: the kernel says RST to whatever comes next. An
+    operator's watch died of one and was never opened again (nolar/kopf#787).
     """
 
     name: ClassVar[str] = "abort"

@@ -18,7 +18,8 @@ class BadExp(Fault):
 
     The client should feel a token it must not use as if it never expired, and ask for another, with pauses.
 
-    It stands for an identity provider that was changed without its clients being told.
+    It stands for an identity provider that was changed without its clients being told; in auth0/java-jwt#240 an `exp`
+    written as an ISO date was passed over without a word.
     """
 
     name: ClassVar[str] = "bad_exp"

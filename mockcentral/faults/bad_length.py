@@ -20,7 +20,8 @@ class BadLength(Fault):
     The client should feel a stream it cannot follow: RESOURCE_EXHAUSTED where the length is beyond its limit, INTERNAL
     where the end comes first (grpcio 1.85 says OK), and silence otherwise.
 
-    It stands for a proxy or a bug that lost or doubled some bytes in the middle of a stream.
+    It stands for a proxy or a bug that lost or doubled some bytes in the middle of a stream, as in grpc/grpc-go#6710,
+    where five bytes of text were read as a prefix and a length of 1.5 GB.
     """
 
     name: ClassVar[str] = "bad_length"

@@ -18,7 +18,8 @@ class Bandwidth(Fault):
 
     The client should feel a trickle: it keeps up or falls behind, and must not take slow for dead.
 
-    It stands for a throttled link, a neighbour's backup, a history page over a bad mobile network.
+    It stands for a throttled link, a neighbour's backup, a history page over a bad mobile network; in grpc/grpc#22963
+    the keepalive took a slow connection for dead.
     """
 
     name: ClassVar[str] = "bandwidth"

@@ -20,7 +20,8 @@ class Blackhole(Fault):
     and only its own words get lost.
 
     It stands for a pulled cable, a dropped NAT entry, a load balancer that forgets idle connections without a word:
-    after four minutes in front of Azure's machines, after 350 s at AWS's network load balancer.
+    after four minutes in front of Azure's machines, after 350 s at AWS's network load balancer. Idle pulls from
+    Google's Pub/Sub hung for good, with neither message nor error (googleapis/google-cloud-python#4083).
     """
 
     name: ClassVar[str] = "blackhole"

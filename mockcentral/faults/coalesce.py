@@ -19,7 +19,8 @@ class Coalesce(Fault):
 
     The client should feel bursts with pauses between them, and nothing else.
 
-    It stands for Nagle and delayed acks, and for proxies that buffer a response until a timer fires.
+    It stands for Nagle and delayed acks, as in the 40 ms of each call in tower-rs/tower-grpc#149, and for proxies that
+    buffer a response until a timer fires.
     """
 
     name: ClassVar[str] = "coalesce"

@@ -19,7 +19,8 @@ class Compressed(Fault):
     The client should feel an INTERNAL or UNIMPLEMENTED error of its own, and not take the bytes for an event. With a
     reserved flag grpcio 1.85 falls silent instead.
 
-    It stands for a server that was built with compression on, behind a proxy that strips the header grpc-encoding.
+    It stands for a server that was built with compression on, behind a proxy that strips the header grpc-encoding, and
+    for the Dart server that set the flag under grpc-encoding identity (grpc/grpc-dart#669).
     """
 
     name: ClassVar[str] = "compressed"

@@ -19,7 +19,8 @@ class Corrupt(Fault):
 
     The client should feel an event it can tell is wrong or has to take as it is, and go on with the next one.
 
-    It stands for a publisher's bug: a field that was never empty before, a time that is none.
+    It stands for a publisher's bug: a field that was never empty before, a time that is none. SendGrid's bounces came
+    with a null for the message's id, and their reader threw (mirajavora/sendgrid-webhooks#4).
     """
 
     name: ClassVar[str] = "corrupt"

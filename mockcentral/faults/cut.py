@@ -19,7 +19,8 @@ class Cut(Fault):
 
     The client should feel a stream that broke, keep what it read whole and nothing of what it did not.
 
-    It stands for a connection that dies under load: a proxy's buffer limit, a server killed while it writes.
+    It stands for a connection that dies under load: a proxy's buffer limit, a server killed while it writes. In
+    grpc/grpc-java#9336 one listing in four of 10,100 records ended inside a message.
     """
 
     name: ClassVar[str] = "cut"

@@ -18,7 +18,8 @@ class Duplicate(Fault):
 
     The client should feel one event.
 
-    It stands for at-least-once delivery behind the service: a producer that retried after a lost answer.
+    It stands for at-least-once delivery behind the service: a producer that retried after a lost answer, as in
+    IBM/sarama#1965 while the brokers were restarted.
     """
 
     name: ClassVar[str] = "duplicate"

@@ -25,6 +25,8 @@ class EndStatus(Fault):
     The client should feel a stream that ended with a status, and open the next one.
 
     It stands for a server that is being replaced and ends its streams in good order; also any refusal in the middle.
+    Google's Pub/Sub ended pulls with UNAVAILABLE after 30 to 60 minutes, and a client stopped there
+    (akka/alpakka#1615).
     """
 
     name: ClassVar[str] = "end_status"

@@ -18,7 +18,8 @@ class Gap(Fault):
 
     The client should feel a jump in the numbers, and fill it from the history before it takes its position for safe.
 
-    It stands for a broker partition that was away for a moment while the service kept its streams open.
+    It stands for a broker partition that was away for a moment while the service kept its streams open, as etcd did
+    with watches whose events were minutes late (etcd-io/etcd#17529).
     """
 
     name: ClassVar[str] = "gap"

@@ -23,7 +23,8 @@ class Garbage(Fault):
     feel. grpcio 1.85 passes over DATA on stream 0 as well.
 
     It stands for a load balancer that answers in HTTP/1.1 in the middle of a connection, a faulty network card behind
-    TLS offload, and every bug in somebody's HTTP/2.
+    TLS offload, and every bug in somebody's HTTP/2: behind HAProxy a frame announced a hundred times what is allowed
+    (grpc/grpc-java#4065).
     """
 
     name: ClassVar[str] = "garbage"

@@ -22,7 +22,7 @@ class Goaway(Fault):
     The client should feel a connection that takes no new stream: the next attempt needs a new connection.
 
     It stands for a rolling update, or a proxy at its limit of requests or age for a connection, such as the 1,000
-    requests of nginx, or grpc-go's MaxConnectionAge.
+    requests of nginx, at which calls failed in grpc/grpc-go#2205, or grpc-go's MaxConnectionAge.
     """
 
     name: ClassVar[str] = "goaway"

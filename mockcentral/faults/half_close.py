@@ -18,7 +18,8 @@ class HalfCloseConnection(Fault):
 
     The client should feel the end of its streams at once, though its own side could still send.
 
-    It stands for a proxy that shuts down the half whose peer is gone, and waits for the other.
+    It stands for a proxy that shuts down the half whose peer is gone, and waits for the other: Go's reverse proxy did
+    so with WebSockets, and waited for ever (golang/go#75807).
     """
 
     name: ClassVar[str] = "half_close"

@@ -18,7 +18,8 @@ class HeadersOnly(Fault):
 
     The client should feel a failed call it may repeat; where the stream stays open, a peer that says nothing.
 
-    It stands for a gateway that commits its response before the server behind it has answered, and then loses it.
+    It stands for a gateway that commits its response before the server behind it has answered, and then loses it; under
+    Tomcat a stream without messages ended so (spring-projects/spring-grpc#131).
     """
 
     name: ClassVar[str] = "headers_only"

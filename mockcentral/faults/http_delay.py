@@ -19,7 +19,8 @@ class HttpDelay(Fault):
 
     The client should feel a slow server: it waits, or gives up at its own timeout and asks again.
 
-    It stands for a history read while its database is busy: it answers, later than usual.
+    It stands for a history read while its database is busy: it answers, later than usual, as the API of
+    jdemaeyer/brightsky#152 did from three in the afternoon until midnight.
     """
 
     name: ClassVar[str] = "http_delay"

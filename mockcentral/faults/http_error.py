@@ -20,7 +20,8 @@ class HttpError(Fault):
 
     The client should feel a failed request, and ask again later: not before `Retry-After`, where it is given.
 
-    It stands for an overloaded or half-deployed API: 502 and 503 from the proxy in front, 429 from its rate limit.
+    It stands for an overloaded or half-deployed API: 502 and 503 from the proxy in front, 429 from its rate limit. A
+    weekly script suddenly had 502 from GitHub, and minutes later its data (PyGithub/PyGithub#2400).
     """
 
     name: ClassVar[str] = "http_error"

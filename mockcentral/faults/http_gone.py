@@ -19,7 +19,8 @@ class HttpGone(Fault):
     The client should feel a position that is lost: with the header it can go on from there, without it must ask for
     the newest.
 
-    It stands for history that expired between two pages (`on: page(2)`), and for a gateway that strips headers.
+    It stands for history that expired between two pages (`on: page(2)`), as a listing did while a large project was
+    being deleted (mlrun/mlrun#6360), and for a gateway that strips headers.
     """
 
     name: ClassVar[str] = "http_gone"

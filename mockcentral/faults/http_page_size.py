@@ -18,7 +18,8 @@ class HttpPageSize(Fault):
 
     The client should feel pages shorter or longer than it asked for, and not take a short page for the last one.
 
-    It stands for a service whose cap on pages was lowered.
+    It stands for a service whose cap on pages was lowered; at a cap of Polymarket's API its client took a full page for
+    the last one (Polymarket/py-sdk#197).
     """
 
     name: ClassVar[str] = "http_page_size"

@@ -20,7 +20,8 @@ class HttpTrickle(Fault):
     The client should feel an answer that never stalls for long and yet takes for ever: only a limit on the whole ends
     it.
 
-    It stands for a congested line, and for a slow-drip attack turned round.
+    It stands for a congested line, and for a slow-drip attack turned round; a request with a timeout of 3 s hung, it
+    seems on such a server, in postmanlabs/httpbin#642.
     """
 
     name: ClassVar[str] = "http_trickle"

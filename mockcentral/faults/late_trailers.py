@@ -19,7 +19,8 @@ class LateTrailers(Fault):
 
     The client should feel a quiet stream, and then its end; if it takes silence for death it may leave before.
 
-    It stands for a server that hangs in its shutdown hook: the work is over, the handler has not returned.
+    It stands for a server that hangs in its shutdown hook: the work is over, the handler has not returned. So hung an
+    access node of Flow, with subscriptions open (onflow/flow-go#8662).
     """
 
     name: ClassVar[str] = "late_trailers"

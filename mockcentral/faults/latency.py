@@ -19,7 +19,8 @@ class Latency(Fault):
 
     The client should feel slow answers, and nothing else until its own timeouts are shorter.
 
-    It stands for another continent, a VPN, a mobile network; with much jitter for bufferbloat.
+    It stands for another continent, a VPN, a mobile network; with much jitter for bufferbloat. From the US to
+    Singapore, 250 ms away, a fixed timeout of 2 s was too short (kubernetes-sigs/cluster-api#5586).
     """
 
     name: ClassVar[str] = "latency"

@@ -17,7 +17,8 @@ class Lose(Fault):
 
     The client should feel nothing yet, and find the event when it next reads the history.
 
-    It stands for a fan-out that dropped a message under load, while the log kept it.
+    It stands for a fan-out that dropped a message under load, while the log kept it, as NATS did to a slow consumer in
+    nuts-foundation/nuts-node#2401.
     """
 
     name: ClassVar[str] = "lose"

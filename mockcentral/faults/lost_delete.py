@@ -17,7 +17,8 @@ class LostDelete(Fault):
 
     The client should feel nothing yet, and not keep a thing for ever that the server no longer has.
 
-    It stands for a deletion whose event was lost: the one event that no later event of the resource makes good.
+    It stands for a deletion whose event was lost: the one event that no later event of the resource makes good. API
+    servers at EKS lost some, and showed the deleted for a day and more (kubernetes/kubernetes#123072).
     """
 
     name: ClassVar[str] = "lost_delete"

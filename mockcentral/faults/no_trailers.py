@@ -17,7 +17,8 @@ class NoTrailers(Fault):
 
     The client should feel a stream that broke, with a status of its own making (UNKNOWN, INTERNAL), and open the next.
 
-    It stands for a proxy that does not forward HTTP trailers: nginx without its gRPC module, CDNs, HTTP/1.1 hops.
+    It stands for a proxy that does not forward HTTP trailers: nginx without its gRPC module (grpc/grpc-go#892), CDNs,
+    HTTP/1.1 hops.
     """
 
     name: ClassVar[str] = "no_trailers"

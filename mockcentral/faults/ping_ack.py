@@ -21,8 +21,8 @@ class PingAck(Fault):
     The client should feel a peer that may be dead: past its keepalive timeout it gives the connection up. A second ack
     means nothing to it, and a wrong one is none.
 
-    It stands for a server whose event loop is stuck, or a proxy that keeps the connection while the server behind it
-    is gone.
+    It stands for a server whose event loop is stuck, or a proxy that keeps the connection while the server behind it is
+    gone; in grpc/grpc-go#5308 the server was at work, its client says, when its ack did not come.
     """
 
     name: ClassVar[str] = "ping_ack"

@@ -18,7 +18,8 @@ class PinnedToken(Fault):
     The client should feel a refresh that brings nothing new, and neither ask in a tight loop nor count the old token
     as new.
 
-    It stands for a cache in front of the identity provider.
+    It stands for a cache in front of the identity provider, such as that of Azure's managed identities, which gave the
+    same token for a day, restarts or not (Azure/azure-sdk-for-net#27019).
     """
 
     name: ClassVar[str] = "pinned_token"

@@ -19,7 +19,8 @@ class Purge(Fault):
     The client should feel a 410 where it had a gap to fill, and say so instead of asking again.
 
     It stands for retention: the client was away longer than history is kept, as every watch on Kubernetes that missed
-    the compaction of etcd every five minutes.
+    the compaction of etcd every five minutes, or, in 2015, fell out of etcd's window of events
+    (kubernetes/kubernetes#8700).
     """
 
     name: ClassVar[str] = "purge"

@@ -19,7 +19,7 @@ class Refuse(Fault):
 
     The client should feel an attempt that failed, and wait longer before each further one.
 
-    It stands for a server that is starting, full, or has lost what it needs to answer.
+    It stands for a server that is starting, full (grpc/grpc-node#1969), or has lost what it needs to answer.
     """
 
     name: ClassVar[str] = "refuse"

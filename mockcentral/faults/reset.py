@@ -19,7 +19,8 @@ class Reset(Fault):
 
     The client should feel a stream that broke while its connection lives on.
 
-    It stands for a proxy's timeout for a stream, or a server that gave one stream up to save the others.
+    It stands for a proxy's timeout for a stream, such as Envoy's of five minutes, which hit a stream full of events in
+    envoyproxy/envoy#33289, or a server that gave one stream up to save the others.
     """
 
     name: ClassVar[str] = "reset"

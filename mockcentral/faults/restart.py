@@ -19,7 +19,8 @@ class RestartServer(Fault):
 
     The client should feel refused connections, keep trying with pauses, and then go on where it was.
 
-    It stands for a crash with a supervisor, or a deployment without a drain.
+    It stands for a crash with a supervisor, or a deployment without a drain; in dapr/dapr#8602 even one with a drain
+    left its clients with refused connections.
     """
 
     name: ClassVar[str] = "restart"

@@ -18,7 +18,8 @@ class RevokeTokens(Fault):
 
     The client should feel a refusal long before `exp`, and come back with a fresh token instead of the old one.
 
-    It stands for an administrator who rotated the keys of a service account.
+    It stands for an administrator who rotated the keys of a service account, as in kubernetes/kubernetes#91070, where
+    the old tokens ended with the secrets that were deleted.
     """
 
     name: ClassVar[str] = "revoke_tokens"

@@ -19,7 +19,8 @@ class SlowAccept(Fault):
 
     The client should feel a slow start, and give up at its connect timeout if that is shorter.
 
-    It stands for a server whose accept loop is busy: the kernel has shaken hands, the process has not looked yet.
+    It stands for a server whose accept loop is busy: the kernel has shaken hands, the process has not looked yet. A
+    burst of connections hung at a backlog of 128 in tokio-rs/tokio#383.
     """
 
     name: ClassVar[str] = "slow_accept"

@@ -18,7 +18,8 @@ class TlsCut(Fault):
 
     The client should feel a failed connection, and try again after a pause.
 
-    It stands for a proxy that ends what its rules do not like once it has read the server name.
+    It stands for a proxy that ends what its rules do not like once it has read the server name; a Kubernetes client met
+    the end of its connection right after its hello in rustls/rustls#1417.
     """
 
     name: ClassVar[str] = "tls_cut"

@@ -17,7 +17,8 @@ class TlsNoAlpn(Fault):
 
     The client should feel a server that is no gRPC server: grpcio and grpc-go (since 1.67) refuse it, others go on.
 
-    It stands for a TLS-terminating load balancer in TCP mode, or an inspecting proxy that drops the extension.
+    It stands for a TLS-terminating load balancer in TCP mode, or an inspecting proxy that drops the extension; a load
+    balancer without ALPN shut out nodes with the new grpc-go (onflow/flow-go#7019).
     """
 
     name: ClassVar[str] = "tls_no_alpn"

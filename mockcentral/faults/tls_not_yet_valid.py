@@ -17,7 +17,8 @@ class TlsNotYetValid(Fault):
 
     The client should feel a failed handshake with that reason; its own clock may be the one that is wrong.
 
-    It stands for a machine that woke up with a clock in the past, and for a certificate rolled out at once.
+    It stands for a machine that woke up with a clock in the past, as a Raspberry Pi four weeks behind in
+    rancher/elemental#567, and for a certificate rolled out at once.
     """
 
     name: ClassVar[str] = "tls_not_yet_valid"

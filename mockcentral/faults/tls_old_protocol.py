@@ -17,7 +17,8 @@ class TlsOldProtocol(Fault):
 
     The client should feel a failed handshake: it refuses the old version.
 
-    It stands for an appliance nobody updates, after clients dropped TLS 1.0 and 1.1 in 2020.
+    It stands for an appliance nobody updates, after clients dropped TLS 1.0 and 1.1 in 2020; gobuster could not scan
+    such a server any more with a newer Go (OJ/gobuster#367).
     """
 
     name: ClassVar[str] = "tls_old_protocol"

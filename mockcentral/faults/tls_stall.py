@@ -18,7 +18,8 @@ class TlsStall(Fault):
 
     The client should feel nothing, and give up at its own timeout for connecting.
 
-    It stands for a server out of CPU or entropy, and for a path that swallows the large packet with the certificates.
+    It stands for a server out of CPU or entropy, and for a path that swallows the large packet with the certificates,
+    as one to the Guardian over IPv6 did (guardian/dotcom-rendering#6297).
     """
 
     name: ClassVar[str] = "tls_stall"

@@ -17,7 +17,8 @@ class TlsWrongName(Fault):
 
     The client should feel a failed handshake that names what it expected and what it got.
 
-    It stands for a default virtual host, a moved DNS name, a wildcard that does not reach two labels deep.
+    It stands for a default virtual host, a moved DNS name, a wildcard that does not reach two labels deep
+    (rancher/rancher#30691).
     """
 
     name: ClassVar[str] = "tls_wrong_name"

@@ -21,7 +21,7 @@ class TooManyPings(Fault):
     The client should feel a closed connection, and ask less often on the next: gRPC clients double their interval.
 
     It stands for a gRPC server with its default policy (five minutes, two strikes) and a client whose keepalive is
-    quicker.
+    quicker, such as the 10 s of llm-d/llm-d-kv-cache#363.
     """
 
     name: ClassVar[str] = "too_many_pings"

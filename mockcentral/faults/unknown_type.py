@@ -19,7 +19,8 @@ class UnknownType(Fault):
 
     The client should feel an event it has no handler for, pass it on or skip it, and count its sequence as seen.
 
-    It stands for a service that was upgraded before its clients.
+    It stands for a service that was upgraded before its clients, as Box's was, whose events its Java SDK could not all
+    name (box/box-java-sdk#895).
     """
 
     name: ClassVar[str] = "unknown_type"

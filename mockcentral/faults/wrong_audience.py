@@ -18,7 +18,8 @@ class WrongAudience(Fault):
 
     The client should feel a refusal that a fresh token cures, and not try the same token again and again.
 
-    It stands for a client registered in the wrong realm.
+    It stands for a client registered in the wrong realm: the tokens of dotnet/aspnetcore#21735 were for `master-realm`,
+    not for the service.
     """
 
     name: ClassVar[str] = "wrong_audience"

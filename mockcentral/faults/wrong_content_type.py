@@ -19,7 +19,8 @@ class WrongContentType(Fault):
 
     The client should feel a failed call with the HTTP status in its message, and try again where it is a 5xx.
 
-    It stands for the load balancer's own "502 Bad Gateway" page, a captive portal, a login page for every path.
+    It stands for the load balancer's own "502 Bad Gateway" page, as all calls of a day met it in Cgboal/SonarSearch#20,
+    a captive portal, a login page for every path.
     """
 
     name: ClassVar[str] = "wrong_content_type"

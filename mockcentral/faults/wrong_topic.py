@@ -20,7 +20,7 @@ class WrongTopic(Fault):
     The client should feel an event that is not for it. A watch library hands it on as it is, `topic` and all (protocol
     1.7), so whoever trusts it unread acts on a resource it never asked for.
 
-    It stands for a fan-out that mixed two subscribers up.
+    It stands for a fan-out that mixed two subscribers up, as Dapr did with those of two Kafka topics (dapr/dapr#5332).
     """
 
     name: ClassVar[str] = "wrong_topic"
