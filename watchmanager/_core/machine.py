@@ -960,7 +960,6 @@ class Machine:
         asked = self._answered(fetched.request)
         if asked is None:
             return
-        self._history_pacer.succeeded()
         self._history_refusals = 0
         events: Sequence[Event | Poison] = fetched.events
         lost: list[Poison] = []
@@ -974,6 +973,7 @@ class Machine:
                 unknown.retryable = True
                 self._history_trouble(unknown, now)
                 return
+            self._history_pacer.succeeded()
             if newest is not None:
                 self._server_max = max(self._server_max, newest)
             if asked is _Asked.POSITION:
@@ -989,6 +989,7 @@ class Machine:
         ordered = self._ordered(events, lost, now)
         if ordered is None:
             return
+        self._history_pacer.succeeded()
         if asked is _Asked.AUDIT and self.state is State.LIVE:
             self._audit_page(ordered, now)
             return
