@@ -119,7 +119,9 @@ class ConnectTimeout(ConnectError):
 
 
 class NotGrpcError(ConnectError):
-    """Something answered that does not speak gRPC: a web server, a TLS port asked in plain text or the reverse."""
+    """Something answered that does not speak gRPC: a web server, a TLS port asked in plain text or the reverse, a TLS
+    peer that does not choose HTTP/2 (ALPN).
+    """
 
 
 class StreamError(WatchError):

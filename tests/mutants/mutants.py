@@ -687,6 +687,13 @@ MUTANTS: tuple[Mutant, ...] = (
         BACK + "test_every_code_has_a_remedy_and_only_the_named_ones_stop",
     ),
     Mutant(
+        "a TLS peer without HTTP/2 is a matter of trust",
+        CORE + "classify.py",
+        '            r"missing selected alpn|expected settings|',
+        '            r"expected settings|',
+        BACK + "test_a_status_becomes_a_cause",
+    ),
+    Mutant(
         "what the user calls transient is fatal",
         CORE + "classify.py",
         "name not in transient and ",

@@ -151,17 +151,16 @@ _CONNECTING: tuple[tuple[re.Pattern[str], type[WatchError]], ...] = (
     ),
     (re.compile(r"http proxy|proxy.*response code|connect handshake with proxy"), ProxyError),
     (
+        # Before TLSError: a handshake that went well and chose no HTTP/2 is about who answers, not about trust.
         re.compile(
-            r"hostname verification|certificate|missing selected alpn|ssl_error|tls handshake|"
-            r"handshake (read )?failed|tsi_"
-        ),
-        TLSError,
-    ),
-    (
-        re.compile(
-            r"expected settings|failed parsing http/2|trying to connect an http1|invalid http2|unexpected http status"
+            r"missing selected alpn|expected settings|failed parsing http/2|trying to connect an http1|invalid http2|"
+            r"unexpected http status"
         ),
         NotGrpcError,
+    ),
+    (
+        re.compile(r"hostname verification|certificate|ssl_error|tls handshake|handshake (read )?failed|tsi_"),
+        TLSError,
     ),
     (re.compile(r"timed? ?out|timeout occurred|deadline"), ConnectTimeout),
     (re.compile(r"failed to connect|connection refused|no route to host|network is unreachable"), ConnectError),

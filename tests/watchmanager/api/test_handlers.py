@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import watchmanager as wm
-from tests.watchmanager.api.quiet import Counted, Saves, owner_of, quiet, running, soon
+from tests.watchmanager.api.quiet import PATIENCE, Counted, Saves, owner_of, quiet, running, soon
 from tests.watchmanager.worlds import QUICK, change
 
 ROOT = Path(__file__).parents[3]
@@ -259,7 +259,7 @@ def test_a_handler_that_raises_stops_the_run_and_its_event_comes_again() -> None
             async with running(world, owner, concurrency=2) as task:
                 numbers = world.publish([change(each) for each in range(4)])
                 with pytest.raises(wm.HandlerError) as caught:
-                    await task
+                    await asyncio.wait_for(task, PATIENCE)  # a run that passes over it would go on for ever
             assert isinstance(caught.value.__cause__, ValueError)
             assert caught.value.sequence == numbers[1]
             assert isinstance(caught.value.event, wm.Event)

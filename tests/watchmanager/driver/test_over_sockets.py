@@ -25,6 +25,7 @@ from tests.watchmanager.lab import event
 from tests.watchmanager.worlds import FAST, change, manager, plain, published, sequences, take, watching
 from watchmanager._core import effects as do
 from watchmanager._core.proxies import Target
+from watchmanager._core.token import Credential
 from watchmanager._driver.route import Route
 from watchmanager._driver.transport import Transport
 
@@ -1127,5 +1128,33 @@ def test_a_call_that_we_cancel_ends_its_reader_without_an_error() -> None:
                 await stream._reader
                 assert stream._call.cancelled()
                 assert watch.status.last_error is None
+
+    asyncio.run(main())
+
+
+def test_a_token_for_a_stream_that_is_over_is_dropped_and_its_end_reported_once() -> None:
+    """Where Go's refresh is an error because its queue is closed, there is nothing to tell here: the reader has."""
+
+    async def main() -> None:
+        ended: list[int] = []
+        with plain() as world:
+
+            def on_state(state: wm.State, why: str) -> None:
+                if state is wm.State.BACKING_OFF:
+                    ended.append(watch.status.attempt)
+
+            async with manager(world) as owner, owner.watch(world.topics[0], on_state=on_state) as watch:
+                await watch.ready(20)
+                [stream] = watch._engine._streams.values()
+                world.close_connections()
+                await stream.wait_closed()
+                stream.send_token(world.issue_token())
+                watch._engine._carry_out([do.SendToken(1, Credential(world.issue_token()))])
+                assert stream._writes
+                await asyncio.gather(*stream._writes)  # raises what they raise
+                async for status in watch.state_changes():
+                    if status.state is wm.State.LIVE and status.attempt > 1:
+                        break
+                assert ended.count(1) == 1
 
     asyncio.run(main())

@@ -752,7 +752,7 @@ def test_a_client_that_leaves_while_the_bridge_dials_is_not_waited_for() -> None
 )
 def test_a_stranger_does_not_get_through_the_loopback_end(hello: bytes) -> None:
     async def main() -> None:
-        async with Server(hang) as peer:
+        async with Server(answer(b"come in")) as peer:
             dialled = False
 
             async def dial(budget: Budget) -> SocketStream:

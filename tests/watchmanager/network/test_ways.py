@@ -418,6 +418,36 @@ def test_a_server_that_refuses_our_certificate_after_the_handshake_is_an_error_f
         run(lambda: main(f"localhost:{peer.target.port}", made.ca))
 
 
+@pytest.mark.parametrize("alpn", [(), ("http/1.1",)], ids=["no ALPN", "HTTP/1.1"])
+def test_a_tls_peer_without_http2_is_no_grpc_server_for_grpcio_either(alpn: tuple[str, ...], tmp_path: Path) -> None:
+    """Directly, with nothing that only the bridge can do: it is grpcio that shakes hands, and says so in its words."""
+
+    async def main() -> None:
+        made = Certificates(tmp_path)
+        async with (
+            Server(hang, tls=made.server("127.0.0.1", alpn=alpn)) as peer,
+            wm.AsyncWatchManager(
+                f"https://127.0.0.1:{peer.port}",
+                tenant_id="1",
+                token=wm.Token("x", None),
+                history=False,
+                tls=wm.TLS(ca=made.ca),
+                backoff=wm.Backoff(initial=0.01, maximum=0.05),
+            ) as watching,
+        ):
+            watch = watching.watch("t")
+            with pytest.raises(wm.NotGrpcError, match="does not speak HTTP/2") as caught:
+                await watch.ready(2)
+            assert caught.value.retryable
+            error: Any = caught.value
+            while error.diagnosis is None:
+                await asyncio.sleep(0.01)
+                error = watch.status.last_error
+            assert (error.diagnosis.failed, error.diagnosis.cause) == ("alpn", "NotGrpcError")
+
+    run(main)
+
+
 @pytest.mark.parametrize("elsewhere", [False, True], ids=["one address", "history at an address of its own"])
 def test_a_history_that_is_not_reached_is_diagnosed_like_a_stream(elsewhere: bool) -> None:
     """With history a watch asks for its position first, so this is the first error there is."""
