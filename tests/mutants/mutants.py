@@ -538,8 +538,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "an event of history without a number is told of again and again",
         CORE + "machine.py",
-        "if each.key not in self._lost and not",
-        "if not",
+        "if new := [each.key for each in some if each.key not in self._lost]:",
+        "if new := [each.key for each in some]:",
         "tests/watchmanager/api/test_poison.py::test_the_newest_event_of_history_without_a_number_holds_nothing_up",
     ),
     Mutant(

@@ -85,13 +85,15 @@ class Poison(Record):
     """An event of history that cannot be read, except for where it is.
 
     Not even its number can be read where `before` is given: then it stands behind the event `sequence` on its page (0:
-    behind none), before the event `before` (-1: before none), and `key` tells it from others of that kind.
+    behind none), before the event `before` (-1: before none), and `key` tells it from others of that kind, of which
+    `count` stand in one place.
     """
 
     sequence: int
     error: DecodeError
     before: int | None = None
     key: str = ""
+    count: int = 1
 
 
 class HistoryFetched(Record):

@@ -100,6 +100,8 @@ YOUNG_REFUSAL = 1.0
 """A token refused on a stream younger than this gets no immediate retry, or the retries could go round without a pause.
 """
 CHECKPOINT_TRIES = 4
+WIDEST = 100_000
+"""Of what is asked for at a time, or looked through."""
 TOKEN_MARGIN = 0.5
 """A token with less life than this is not worth opening a stream with."""
 
@@ -141,6 +143,11 @@ class _Asked(enum.Enum):
     REGRESSION = "whether the server counts lower than we do"
     GONE = "where the server is, after a 410 that did not say"
     AUDIT = "whether anything was missed"
+    BEHIND = "whether anything is behind what has no number"
+
+
+_NEWEST = frozenset({_Asked.POSITION, _Asked.REGRESSION, _Asked.GONE, _Asked.BEHIND})
+"""Questions for the newest event alone."""
 
 
 class Machine:
@@ -214,6 +221,9 @@ class Machine:
         # history
         page = settings.history.page_size if settings.history else 1
         self._page_size = max(1, min(page, self.low_water))
+        self._wide = 0  # the size of the page asked for instead, to get over events without a number
+        self._behind: tuple[_Asked, Sequence[Poison]] = (_Asked.CATCH_UP, ())  # such a page, and what it was about
+        self._more_behind = False  # there is something behind it
         self._request = 0
         self._asked: _Asked | None = None
         self._in_flight = False
@@ -935,7 +945,7 @@ class Machine:
         self._asked = what
         self._in_flight = True
         self._request += 1
-        newest = what in (_Asked.POSITION, _Asked.REGRESSION, _Asked.GONE)
+        newest = what in _NEWEST
         if not newest:
             # Where the server is says nothing about what lies before: only a page does.
             self._signed = self._heard or self._graced
@@ -943,7 +953,7 @@ class Machine:
             do.FetchHistory(
                 request=self._request,
                 after=None if newest else self._cursor,
-                page_size=1 if newest else self._page_size,
+                page_size=1 if newest else self._wide or self._page_size,
                 newest=newest,
                 credential=self._credential,
             )
@@ -966,9 +976,9 @@ class Machine:
         if fetched.poison:
             lost = [each for each in fetched.poison if each.before is not None]
             events = [*fetched.events, *(each for each in fetched.poison if each.before is None)]
-        if asked in (_Asked.POSITION, _Asked.REGRESSION, _Asked.GONE):
+        if asked in _NEWEST:
             newest = max((event.sequence for event in events), default=None)
-            if newest is None and lost:
+            if newest is None and lost and asked is _Asked.POSITION:
                 unknown = HistoryProtocolError(f"history's newest event cannot be placed: {lost[0].error}", status=200)
                 unknown.retryable = True
                 self._history_trouble(unknown, now)
@@ -983,9 +993,17 @@ class Machine:
                     self._connect(now)
             elif asked is _Asked.GONE:
                 self._expired(newest, now)
+            elif asked is _Asked.BEHIND:
+                self._judge_behind(newest, now)
             else:
                 self._judge_regression(newest, now)
             return
+        if lost and not self._is_wide_enough(events, lost, now):
+            return
+        self._wide, self._more_behind = 0, False
+        self._take_page(asked, events, lost, now)
+
+    def _take_page(self, asked: _Asked, events: Sequence[Event | Poison], lost: Sequence[Poison], now: float) -> None:
         ordered = self._ordered(events, lost, now)
         if ordered is None:
             return
@@ -1013,6 +1031,46 @@ class Machine:
         else:
             self._reached_end(now)
 
+    def _is_wide_enough(self, events: Sequence[Event | Poison], lost: Sequence[Poison], now: float) -> bool:
+        """Whether there is a way on from a page with events that have no number: one that is full of them is asked for
+        again, twice as large.
+        """
+        floor = self._cursor if self._cursor is not None else 0
+        size, width = len(events) + len(lost), self._wide or self._page_size
+        if any(event.sequence > floor for event in events):
+            return True
+        if size >= width and width < WIDEST:
+            self._wide = 2 * width
+            assert self._asked is not None
+            self._ask(self._asked, now)
+            return False
+        if size < width and (not self._wide or size > width // 2):
+            return True  # there is nothing behind them
+        # As many as before: they are the last ones, or the server shows no more at a time.
+        assert self._asked is not None
+        if self._more_behind:
+            stuck = HistoryProtocolError(
+                f"the {size} events of history after {floor} have no number, and it shows no more of them at a time: "
+                f"there is no asking for what comes next ({lost[0].error})",
+                status=200,
+            )
+            self._wide, self._more_behind = 0, False
+            self._history_trouble(stuck, now)
+            return False
+        self._behind = (self._asked, lost)
+        self._ask(_Asked.BEHIND, now)
+        return False
+
+    def _judge_behind(self, newest: int | None, now: float) -> None:
+        asked, lost = self._behind
+        if newest is not None and newest > (self._cursor or 0):
+            self._more_behind = True  # maybe since a moment ago: then the same question brings it
+            self._ask(asked, now)
+            return
+        self._wide = 0
+        self._asked = asked
+        self._take_page(asked, (), lost, now)
+
     def _ordered(
         self, events: Sequence[Event | Poison], lost: Sequence[Poison], now: float
     ) -> list[Event | Poison] | None:
@@ -1035,8 +1093,13 @@ class Machine:
             return None
         if lost:
             # What ends a page comes again at the head of the next one, and its neighbour behind it with it.
-            new = [each for each in lost if each.key not in self._lost and not (fresh and each.before == -1)]
-            fresh += [Poison(max(each.sequence, floor), each.error, each.before, each.key) for each in new]
+            places: dict[tuple[int, int | None], list[Poison]] = {}
+            for each in lost:
+                if not (fresh and each.before == -1):
+                    places.setdefault((max(each.sequence, floor), each.before), []).append(each)
+            for (after, before), some in places.items():
+                if new := [each.key for each in some if each.key not in self._lost]:
+                    fresh.append(Poison(after, some[0].error, before, " ".join(new), len(some)))
             fresh.sort(key=lambda each: (each.sequence, _is_lost(each)))
         return fresh
 
@@ -1068,15 +1131,31 @@ class Machine:
             self.outbox.pass_over(poison.sequence)
 
     def _leave_out(self, poison: Poison, before: int, now: float) -> None:
-        """An event of history whose number cannot be read: all that is known is what stands beside it."""
-        self._lost.append(poison.key)
-        after = poison.sequence or max(0, before - 2)
+        """Events of history whose number cannot be read: all that is known is what stands beside them."""
+        self._lost += poison.key.split()
+        after = poison.sequence
         through = before - 1 if before > 0 else after + 1
+        end = before - 1 if before > 0 else max(self.outbox.highest, *self._buffer, 0)
+        left = poison.count - self._delivered_within(after, end)
+        for sequence in sorted(each for each in self._buffer if after < each <= end)[: max(0, left)]:
+            event = self._buffer.pop(sequence)
+            self._buffer_bytes -= event.size
+            self.outbox.accept(event)
+            left -= 1
+        if left <= 0:
+            self._do(do.Log("history", "info", f"the stream brought what history cannot show: {poison.error}"))
+            return
         if through > after or self._settings.on_poison == "raise":
             self._poisoned(poison.error, now, after, through)
             return
         self._last_error = poison.error
         self._do(do.Log("history", "warning", f"left out, it stands between {after} and {before}: {poison.error}"))
+
+    def _delivered_within(self, after: int, through: int) -> int:
+        """How many events above `after` and up to `through` were delivered: those that stand there in history."""
+        window = self.outbox.window
+        first = max(after, window.floor) + 1
+        return 0 if through - first >= WIDEST else sum(each in window for each in range(first, through + 1))
 
     def _emit_from_history(self, event: Event, now: float) -> None:
         self._arrive(event.sequence, now)
@@ -1377,7 +1456,7 @@ class Machine:
             if retryable:
                 self._timers.set(Timer.DOUBT, now + max(self._history_pacer.failed(), error.retry_after or 0.0))
             return
-        if self._asked is _Asked.AUDIT and self.state is State.LIVE:
+        if self._asked in (_Asked.AUDIT, _Asked.BEHIND) and self.state is State.LIVE:
             # The stream is not to blame. Another audit will tell: soon, or what was missed waits two intervals.
             planned = self._timers.at(Timer.AUDIT)
             if retryable and planned is not None:

@@ -184,7 +184,7 @@ def decode_page(body: bytes) -> tuple[list[Event], list[Unreadable]]:
         try:
             event = event_from_json(each, f"event {index}", size)
             sequence = event.sequence
-            if sequence > 0 or (sequence == 0 and (each.get("metadata") or {}).get("sequenceID") is not None):
+            if sequence > 0 or (sequence == 0 and each and (each.get("metadata") or {}).get("sequenceID") is not None):
                 events.append(event)
             else:
                 error = DecodeError(f"event {index} ({event.id or 'without an id'}) has no sequence")

@@ -160,6 +160,9 @@ def test_an_event_without_a_readable_sequence_does_not_spoil_the_page(wrong: Any
     assert [(each.sequence, each.before) for each in unreadable] == [(0, 1), (1, 4)]
     [last] = codec.decode_page(json.dumps([entry(wrong)]).encode())[1]
     assert (last.sequence, last.before) == (0, -1)
+    nothings: list[Any] = [None, {}, "text", 5]
+    for nothing in nothings:
+        assert codec.decode_page(json.dumps([nothing]).encode())[1][0].before == -1
 
 
 # ---------------------------------------------------------------- without even a number
@@ -225,6 +228,60 @@ def test_the_newest_event_of_history_without_a_number_holds_nothing_up() -> None
     lab.run(1)
     assert lab.sequences[-1] == 110
     assert len([each for each in lab.taken if isinstance(each, wm.Gap)]) == 1
+
+
+@pytest.mark.parametrize("numbers", [(40,), (40, 50), (40, 50, 60)])
+@pytest.mark.parametrize("page_size", [1, 2, 3])
+def test_a_page_full_of_events_without_a_number_is_no_end_of_history(page_size: int, numbers: tuple[int, ...]) -> None:
+    lab = nameless(*numbers, on_poison="skip", history=wm.History(page_size=page_size))
+    lab.start(0).run(5)
+    assert lab.is_in(State.LIVE)
+    gap = wm.Gap(30, numbers[-1] + 9, wm.GapReason.POISON)
+    assert lab.taken == [*map(event, (10, 20, 30)), gap, *map(event, range(numbers[-1] + 10, 101, 10))]
+
+
+def test_a_server_that_shows_no_way_past_events_without_a_number_is_an_error_and_no_end() -> None:
+    class Capped(NamelessLab):
+        def _answer_history(self, effect: do.FetchHistory) -> None:
+            capped = do.FetchHistory(
+                effect.request, effect.after, min(2, effect.page_size), effect.newest, effect.credential
+            )
+            super()._answer_history(capped)
+
+    lab = Capped(on_poison="skip", history=wm.History(page_size=2))
+    lab.log.extend(range(10, 101, 10))
+    lab.nameless = frozenset({40, 50, 60})
+    lab.start(0).run(5)
+    assert lab.is_in(State.FAILED)
+    assert "the 2 events of history after 30 have no number" in str(lab.machine.error)
+
+
+@pytest.mark.parametrize("newest", [True, False])
+@pytest.mark.parametrize("on_poison", ["raise", "skip"])
+def test_what_the_stream_brought_whole_is_not_missed_in_history(on_poison: str, newest: bool) -> None:
+    lab = nameless(on_poison=on_poison, history=wm.History(audit_interval=5.0))
+    lab.start(0).run(2)
+    lab.ping()
+    lab.publish(110)
+    if not newest:
+        lab.publish(120)
+    lab.run(0.1)
+    lab.nameless = frozenset({110})
+    lab.run(30)
+    lab.cut(14, "gone")
+    lab.run(60)
+    assert lab.is_in(State.LIVE)
+    assert lab.sequences == [*range(10, 111, 10), *([] if newest else [120])]
+    assert len(lab.taken) == len(lab.sequences)
+
+
+def test_a_watch_resumes_behind_a_newest_event_without_a_number() -> None:
+    lab = nameless(100, on_poison="skip")
+    lab.start(90).run(0.5)
+    lab.ping()
+    lab.run(5)
+    assert lab.is_in(State.LIVE)
+    assert lab.taken == [wm.Gap(90, 91, wm.GapReason.POISON)]
 
 
 def test_a_first_position_cannot_be_an_event_without_a_number() -> None:
