@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import gc
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -51,6 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments is not None:
         return _main(list(arguments))
     try:
+        _show_everything()
         return _main(sys.argv[1:])
     finally:
         # At its end Python looks for garbage in all that a world remembers, seconds long; nobody needs the memory now.
@@ -59,11 +61,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _main(given: list[str]) -> int:
     try:
-        return _run(given)
+        try:
+            return _run(given)
+        finally:  # here, where an error has words, and not when the interpreter ends
+            if sys.stdout is not None:
+                sys.stdout.flush()
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:  # `… | head`: nobody reads on, which is nobody's error
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _lost_output()
         return 0
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] in ("mockcentral", "watchmanager"):
@@ -72,11 +78,32 @@ def _main(given: list[str]) -> int:
     except Exception as error:
         if is_expected(error):
             return _say(str(error))
+        if isinstance(error, OSError) and (lost := _lost_output()) is not None:
+            return _say(f"standard output cannot be written: {lost.strerror}")
         import traceback
 
         traceback.print_exc()
         print("mockcentral: internal error: the traceback above is ours, not yours", file=sys.stderr)
         return INTERNAL
+
+
+def _show_everything() -> None:
+    """A name that the terminal's charset does not have is shown in escapes. Without a stdout nobody reads."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - as long as the process
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower().replace("-", "") != "utf8":
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _lost_output() -> OSError | None:
+    """Why stdout takes not even an empty line, and then nothing is written to it any more; None when it does."""
+    try:
+        print(flush=True)
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return error
+    return None
 
 
 def is_expected(error: Exception) -> bool:

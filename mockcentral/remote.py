@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import http.client
 import json
 import os
 import ssl
@@ -98,7 +99,9 @@ class Remote:
         answer = self._open(request)
         if answer.status != 200 or not isinstance(answer.body, dict):
             raise Refused(f"{self.url}: no token was given (HTTP {answer.status}); give one with --token")
-        return str(answer.body.get("access_token"))
+        if not isinstance(answer.body.get("access_token"), str):
+            raise self._foreign("no token in it")
+        return str(answer.body["access_token"])
 
     def _send(self, method: str, path: str, body: Any) -> Answer:
         data = None if body is None else json.dumps(body).encode()
@@ -107,15 +110,42 @@ class Remote:
 
     def _open(self, request: urllib.request.Request) -> Answer:
         try:
-            with self._opener.open(request, timeout=TIMEOUT) as response:
+            try:
+                response = self._opener.open(request, timeout=TIMEOUT)
+            except urllib.error.HTTPError as error:
+                response = error
+            with response:
                 return Answer(response.status, _parsed(response.read()), dict(response.headers))
-        except urllib.error.HTTPError as error:
-            with error:
-                return Answer(error.code, _parsed(error.read()), dict(error.headers))
         except urllib.error.URLError as error:
             raise Refused(f"{self.url}: cannot be reached: {error.reason}") from None
+        except http.client.HTTPException as error:
+            raise self._foreign(f"{type(error).__name__}: {error}") from None
         except (OSError, ValueError) as error:
             raise Refused(f"{self.url}: cannot be reached: {error}") from None
+
+    def resource(self, answer: Answer) -> dict[str, Any]:
+        """The resource in an answer. Raises Refused, also for an answer that no fake gives."""
+        if answer.status not in (200, 201):
+            raise failure(answer)
+        return self._resource(answer.body)
+
+    def resources(self, answer: Answer) -> list[dict[str, Any]]:
+        """The resources in the answer to a list. Raises Refused as `resource` does."""
+        if answer.status != 200:
+            raise failure(answer)
+        if not isinstance(answer.body, list):
+            raise self._foreign("no list of resources in it")
+        return [self._resource(each) for each in answer.body]
+
+    def _resource(self, body: Any) -> dict[str, Any]:
+        match body:
+            case {"name": str(), "kind": str(), "metadata": {"selfLink": str()}}:
+                found: dict[str, Any] = body
+                return found
+        raise self._foreign("no resource in it")
+
+    def _foreign(self, what: str) -> Refused:
+        return Refused(f"{self.url}: this is no answer of a fake ({' '.join(what.split())}): is it another server?")
 
 
 def failure(answer: Answer) -> Refused:
@@ -138,13 +168,22 @@ def scope_path(scope: str | None) -> str:
     kind, separator, name = scope.partition("/")
     if not separator or not kind or not name:
         raise Refused(f"--scope {scope}: write Kind/name, such as Environment/sample-env")
-    return f"/{_quoted(collection(kind))}/{_quoted(name)}"
+    return f"/{_quoted(collection(kind))}/{_quoted(_name(name))}"
 
 
 def path_of(kind: str, name: str | None = None, *, group: str = "management", scope: str | None = None) -> str:
-    """The REST path of a resource or a collection, version v1."""
-    tail = f"/{_quoted(name)}" if name else ""
+    """The REST path of a resource or, without a name, a collection, version v1. Raises Refused."""
+    tail = "" if name is None else f"/{_quoted(_name(name))}"
     return f"/apis/{_quoted(group)}/v1{scope_path(scope)}/{_quoted(collection(kind))}{tail}"
+
+
+def _name(name: str) -> str:
+    """The same; a name that would be another path is refused."""
+    if name in ("", ".", ".."):
+        raise Refused(f"{name!r} is no name of a resource")
+    if "/" in name:
+        raise Refused(f"{name!r} is no name of a resource: what lives in one is found with --scope Kind/name")
+    return name
 
 
 def _quoted(word: str) -> str:
@@ -158,7 +197,7 @@ def read_ready_file(path: str) -> dict[str, Any]:
         ready = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise Refused(f"{path}: cannot be read: {error.strerror}") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise Refused(f"{path}: not a ready file: no JSON") from None
     if not isinstance(ready, dict) or "http_url" not in ready:
         raise Refused(f"{path}: not a ready file: it names no http_url")
@@ -171,5 +210,5 @@ def read_ready_file(path: str) -> dict[str, Any]:
 def _parsed(data: bytes) -> Any:
     try:
         return json.loads(data) if data else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return None

@@ -108,9 +108,12 @@ class FileCheckpoints:
             return self._read().get(topic)
 
     def topics(self) -> dict[str, int]:
-        """Everything in the file."""
+        """Everything in the file. Looking writes nothing and takes no lock; CheckpointLocked while another has it."""
         with self._busy:
-            return dict(self._read())
+            if self._kept is None:
+                self._be_free()
+                return self._parse(self._path, self._backup)
+            return dict(self._kept)
 
     def save(self, topic: str, sequence: int) -> None:
         with self._busy:
@@ -131,34 +134,57 @@ class FileCheckpoints:
     def _read(self) -> dict[str, int]:
         if self._kept is None:
             self._acquire()
-            self._kept = self._parse(self._path, self._path.with_name(self._path.name + ".bak"))
+            self._kept = self._parse(self._path, self._backup)
         return self._kept
+
+    @property
+    def _backup(self) -> Path:
+        return self._path.with_name(self._path.name + ".bak")
+
+    @property
+    def _lock_path(self) -> Path:
+        return self._path.with_name(self._path.name + ".lock")
 
     def _acquire(self) -> None:
         if self._lock is not None:
             return
-        path = self._path.with_name(self._path.name + ".lock")
+        path = self._lock_path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             lock = open(path, "a+", encoding="ascii")  # noqa: SIM115 - held until close()
         except OSError as error:
             raise CheckpointError(f"cannot open {str(path)!r}: {error.strerror}") from error
-        try:
-            _lock_file(lock)
-        except OSError as error:
-            lock.seek(0)
-            text = lock.read(20).strip()
-            lock.close()
-            if error.errno not in (errno.EACCES, errno.EAGAIN, errno.EDEADLK):
-                raise CheckpointError(f"cannot lock {str(path)!r}: {error.strerror}") from error
-            pid = int(text) if text.isdigit() else None
-            who = f"process {pid}" if pid is not None else "another process"
-            raise CheckpointLocked(f"checkpoint file {str(self._path)!r} is in use by {who}", pid=pid) from None
+        self._hold(lock)
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
         self._lock = lock
         _LOCKED.add(self)
+
+    def _be_free(self) -> None:
+        """Raises CheckpointLocked when the store is open elsewhere."""
+        try:
+            lock = open(self._lock_path, encoding="ascii")  # noqa: SIM115 - closed below, or by _hold
+        except FileNotFoundError:
+            return  # nobody has ever had it
+        except OSError as error:
+            raise CheckpointError(f"cannot open {str(self._lock_path)!r}: {error.strerror}") from error
+        self._hold(lock, shared=True)
+        lock.close()
+
+    def _hold(self, lock: IO[str], *, shared: bool = False) -> None:
+        """Lock the file, or close it and raise."""
+        try:
+            _lock_file(lock, shared=shared)
+        except OSError as error:
+            lock.seek(0)
+            text = lock.read(20).strip()
+            lock.close()
+            if error.errno not in (errno.EACCES, errno.EAGAIN, errno.EDEADLK):
+                raise CheckpointError(f"cannot lock {str(self._lock_path)!r}: {error.strerror}") from error
+            pid = int(text) if text.isdigit() else None
+            who = f"process {pid}" if pid is not None else "another process"
+            raise CheckpointLocked(f"checkpoint file {str(self._path)!r} is in use by {who}", pid=pid) from None
 
     def _forked(self) -> None:
         """The lock is the parent's, but held for as long as any process has it open."""
@@ -193,12 +219,11 @@ class FileCheckpoints:
                 file.flush()
                 os.fsync(file.fileno())
             if self._sound and path.exists():
-                backup = path.with_name(path.name + ".bak")
                 spare = path.with_name(f"{path.name}.{os.getpid()}.spare")
                 spare.unlink(missing_ok=True)
                 try:
                     os.link(path, spare)
-                    os.replace(spare, backup)
+                    os.replace(spare, self._backup)
                 except OSError:
                     spare.unlink(missing_ok=True)  # no hard links here: go without the second copy
             os.replace(fresh, path)
@@ -245,7 +270,7 @@ def _decode(data: bytes, path: Path) -> dict[str, int]:
     return dict(kept)
 
 
-def _lock_file(file: IO[str]) -> None:
+def _lock_file(file: IO[str], *, shared: bool = False) -> None:
     try:
         import fcntl
     except ImportError:  # Windows
@@ -254,7 +279,8 @@ def _lock_file(file: IO[str]) -> None:
         file.seek(0)
         msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
     else:
-        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # A file that is open for reading only can be locked exclusively on a local disk, but not on NFS.
+        fcntl.flock(file.fileno(), (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
 
 
 def _sync_directory(path: Path) -> None:

@@ -7,10 +7,10 @@ line.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import contextlib
 import importlib
 import importlib.util
+import io
 import json
 import os
 import signal
@@ -25,20 +25,20 @@ if TYPE_CHECKING:
     from watchmanager.events import Item
     from watchmanager.policy import TLS, Proxy
 
+# asyncio and all that is heavy is imported when it is needed: a Ctrl-C before `main` runs is a traceback.
 FAILED, USAGE, INTERRUPTED, TERMINATED = 1, 2, 130, 143
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code."""
-    parser = _parser()
-    options = parser.parse_args(sys.argv[1:] if arguments is None else list(arguments))
+    """Run one command; returns the exit code. Without arguments it is the process's own, with its output."""
     try:
-        code: int = options.run(options)
-        return code
+        if arguments is None:
+            _show_everything()
+        return _run(sys.argv[1:] if arguments is None else list(arguments))
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:  # `... | head`: nobody reads on, which is nobody's error
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _lost_output()
         return 0
     except Exception as error:
         from watchmanager.errors import ConfigError, WatchError
@@ -47,7 +47,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _say(str(error), USAGE if isinstance(error, ConfigError) else FAILED)
         if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("watchmanager"):
             return _say(f"{error.name} is not installed", USAGE)
+        if isinstance(error, OSError) and (lost := _lost_output()) is not None:
+            return _say(f"standard output cannot be written: {lost.strerror}", FAILED)
         raise
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        options = _parser().parse_args(arguments)
+        code: int = options.run(options)
+        return code
+    finally:  # here, where an error has words, and not when the interpreter ends
+        if sys.stdout is not None:
+            sys.stdout.flush()
+
+
+def _show_everything() -> None:
+    """A name that the terminal's charset does not have is shown in escapes: it must not end what would go on."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower().replace("-", "") != "utf8":
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _lost_output() -> OSError | None:
+    """Why stdout takes not even an empty line, and then nothing is written to it any more; None when it does."""
+    try:
+        print(flush=True)
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return error
+    return None
 
 
 def _say(text: str, code: int) -> int:
@@ -264,11 +293,15 @@ def _token_reader(path: str) -> TokenLike:
 
 # ---------------------------------------------------------------- tail
 def _run_tail(options: argparse.Namespace) -> int:
+    import asyncio
+
     from watchmanager.aio import AsyncWatchManager
     from watchmanager.checkpoints import FileCheckpoints
     from watchmanager.errors import ConfigError
     from watchmanager.policy import History, Keepalive
 
+    if sys.stdout is None:  # what is printed counts as processed
+        raise ConfigError("standard output is closed: there is nowhere to print to")
     environment = surroundings(options)
     topic = _setting(options.topic, environment, "WATCHMANAGER_TOPIC", "MOCKCENTRAL_TOPIC")
     if topic is None:
@@ -306,15 +339,21 @@ def _since(text: str | None) -> Any:
 
     if text is None or text in ("latest", "earliest"):
         return text
-    if text.isascii() and text.isdigit():
+    if _is_sequence(text):
         return int(text)
     raise ConfigError(f"--since is {text!r}: write a sequence, latest or earliest")
+
+
+def _is_sequence(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 20 and int(text) < 2**63
 
 
 async def _tail(
     manager: AsyncWatchManager, watch: AsyncWatch, printer: _Printer, count: int | None, until_caught_up: bool
 ) -> int:
     """Print until told to stop; the position is saved in any case."""
+    import asyncio
+
     loop = asyncio.get_running_loop()
     work = asyncio.ensure_future(_print(watch, printer, count, until_caught_up))
     stopped: list[int] = []
@@ -388,7 +427,8 @@ class _Printer:
         connected = state.value in ("LIVE", "CATCHING_UP")
         if connected is not self._connected:
             self._connected = connected
-            self._json({"type": "status", "connected": connected})
+            with contextlib.suppress(OSError):  # the next item meets it, too, where it ends the command
+                self._json({"type": "status", "connected": connected})
 
     def _json(self, value: dict[str, Any]) -> None:
         self._line(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
@@ -459,8 +499,8 @@ def _run_checkpoint(options: argparse.Namespace) -> int:
     store = FileCheckpoints(options.file)
     try:
         if options.verb == "set":
-            if not options.sequence.isascii() or not options.sequence.isdigit():
-                raise ConfigError(f"the sequence is {options.sequence!r}: write a whole number from 0")
+            if not _is_sequence(options.sequence):
+                raise ConfigError(f"the sequence is {options.sequence!r}: write a whole number from 0 to 2**63 - 1")
             assert topic is not None
             store.save(topic, int(options.sequence))
             return 0

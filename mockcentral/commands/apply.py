@@ -52,27 +52,21 @@ def _apply(fake: remote.Remote, seed: Seed) -> tuple[str, str]:
     body = resource_of(seed.topic) if seed.topic is not None else seed.body
     there = fake.call("GET", path)
     if there.status == 404:
-        made = fake.call("POST", path.rpartition("/")[0], body)
-        return "created", _link(made)
-    self_link = _link(there)
+        made = fake.resource(fake.call("POST", path.rpartition("/")[0], body))
+        return "created", made["metadata"]["selfLink"]
+    before = fake.resource(there)
     done = "unchanged"
-    if any(_differs(there.body, body, key) for key in body if not is_subresource(key) and key != "metadata"):
-        _link(fake.call("PUT", path, {key: value for key, value in body.items() if not is_subresource(key)}))
+    if any(_differs(before, body, key) for key in body if not is_subresource(key) and key != "metadata"):
+        fake.resource(fake.call("PUT", path, {key: value for key, value in body.items() if not is_subresource(key)}))
         done = "updated"
     for key in body:
-        if is_subresource(key) and _differs(there.body, body, key):
-            _link(fake.call("PUT", f"{path}/{key}", {key: body[key]}))
+        if is_subresource(key) and _differs(before, body, key):
+            fake.resource(fake.call("PUT", f"{path}/{key}", {key: body[key]}))
             done = "updated"
-    return done, self_link
+    return done, before["metadata"]["selfLink"]
 
 
 def _differs(there: dict[str, Any], body: Any, key: str) -> bool:
     if key == "apiVersion":  # two spellings of the same object
         return False
     return (there.get(key) or None) != (body[key] or None)
-
-
-def _link(answer: remote.Answer) -> str:
-    if answer.status not in (200, 201):
-        raise remote.failure(answer)
-    return str(answer.body["metadata"]["selfLink"])

@@ -20,11 +20,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Delete it; one that does not exist is exit code 1."""
     path = remote.path_of(arguments.kind, arguments.name, group=arguments.group, scope=arguments.scope)
-    answer = remote.Remote(arguments).call("DELETE", path)
+    fake = remote.Remote(arguments)
+    answer = fake.call("DELETE", path)
     if answer.status == 404:
         print(f"mockcentral: {remote.failure(answer)}", file=sys.stderr)
         return 1
-    if answer.status not in (200, 204):
-        raise remote.failure(answer)
+    if answer.status != 204:
+        fake.resource(answer)
     print(f"{remote.collection(arguments.kind).removesuffix('s')}/{arguments.name} deleted")
     return 0

@@ -27,7 +27,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--upstream-ca", metavar="FILE", help="trust this PEM CA for it (speaks TLS to it)")
     parser.add_argument("--upstream-name", metavar="NAME", help="the name its certificate has to be for")
     parser.add_argument(
-        "--scenario", metavar="NAME|FILE", help="whose faults to play; without one everything just passes through"
+        "--scenario",
+        action="append",
+        default=[],
+        metavar="NAME|FILE",
+        help="whose faults to play; without one everything just passes through",
     )
     add_door_arguments(parser)
     add_ready_arguments(parser)
@@ -38,10 +42,12 @@ def run(arguments: argparse.Namespace) -> int:
     from mockcentral.edge import Edge
 
     check_door(arguments)
+    if len(arguments.scenario) > 1:
+        raise Refused(f"--scenario is given {len(arguments.scenario)} times, and an edge plays the faults of one")
     try:
         edge = Edge(
             arguments.upstream,
-            arguments.scenario,
+            arguments.scenario[0] if arguments.scenario else None,
             upstream_tls=arguments.upstream_tls,
             upstream_ca=arguments.upstream_ca,
             upstream_name=arguments.upstream_name,

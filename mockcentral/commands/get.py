@@ -28,20 +28,18 @@ def run(arguments: argparse.Namespace) -> int:
     """Fetch and print; a resource that does not exist is exit code 1."""
     fake = remote.Remote(arguments)
     path = remote.path_of(arguments.kind, arguments.name, group=arguments.group, scope=arguments.scope)
-    if arguments.name:
+    if arguments.name is not None:
         answer = fake.call("GET", path)
         if answer.status == 404:
             import sys
 
             print(f"mockcentral: {remote.failure(answer)}", file=sys.stderr)
             return 1
-        if answer.status != 200:
-            raise remote.failure(answer)
-        found = [answer.body]
+        found = [fake.resource(answer)]
     else:
         found = list(_all(fake, path))
     if arguments.output == "json":
-        print(json.dumps(found[0] if arguments.name else found, indent=2))
+        print(json.dumps(found if arguments.name is None else found[0], indent=2))
     elif arguments.output == "yaml":
         import yaml
 
@@ -54,11 +52,9 @@ def run(arguments: argparse.Namespace) -> int:
 def _all(fake: remote.Remote, path: str) -> Iterator[dict[str, Any]]:
     """The resources of a collection, whatever number of pages they fill."""
     for page in itertools.count(1):
-        answer = fake.call("GET", f"{path}?pageSize={PAGE}&page={page}")
-        if answer.status != 200:
-            raise remote.failure(answer)
-        yield from answer.body
-        if len(answer.body) < PAGE:
+        resources = fake.resources(fake.call("GET", f"{path}?pageSize={PAGE}&page={page}"))
+        yield from resources
+        if len(resources) < PAGE:
             return
 
 

@@ -24,14 +24,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--control-port", type=_port, default=0, metavar="PORT", help="port of the control API; 0: a free one"
     )
+    parser.add_argument(
+        "--store", metavar="PATH", help="SQLite file in which log, resources and topics survive a restart"
+    )
     add_ready_arguments(parser)
 
 
 def add_ready_arguments(parser: argparse.ArgumentParser) -> None:
     """How it is told that all is ready."""
-    parser.add_argument(
-        "--store", metavar="PATH", help="SQLite file in which log, resources and topics survive a restart"
-    )
     parser.add_argument(
         "--ready-file", metavar="PATH", help="write where everything is to this file, as JSON, when ready"
     )

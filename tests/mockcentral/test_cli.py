@@ -245,6 +245,43 @@ def test_a_reader_that_goes_away_is_nobodys_error() -> None:
     assert (process.returncode, errors) == (0, b"")
 
 
+def in_shell(words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = f"exec {shlex.join(MOCKCENTRAL)} {words}"
+    return subprocess.run(
+        ["sh", "-c", command],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no disk is full here")
+@pytest.mark.parametrize("words", ["list", "schema", "serve --scenario calm", "replay calm --journal -"])
+def test_a_full_disk_is_said(words: str) -> None:
+    done = in_shell(f"{words} > /dev/full")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == ("mockcentral: standard output cannot be written: No space left on device")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_closed_output_is_nobody_who_reads() -> None:
+    for words in ("list", "replay calm --journal -"):
+        done = in_shell(f"{words} >&-")
+        assert done.returncode == 0
+        assert "Traceback" not in done.stderr
+
+
+def test_a_name_that_the_terminal_cannot_show_is_shown_in_escapes(world: World, tmp_path: Path) -> None:
+    (tmp_path / "e.yaml").write_text("kind: Environment\nname: caf\u00e9\n", encoding="utf-8")
+    for words in (f"apply -f {shlex.quote(str(tmp_path / 'e.yaml'))}", "get environments", "get environments -o yaml"):
+        done = in_shell(f"{words} --url {world.http_url}", PYTHONIOENCODING="ascii")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "caf\\xe9" in done.stdout
+
+
 # ------------------------------------------------------------------------------------------ serve
 def test_serving_writes_the_ready_file_for_its_owner_only_and_the_journal_to_the_end(tmp_path: Path) -> None:
     ready, journal = tmp_path / "ready.json", tmp_path / "journal"

@@ -542,6 +542,8 @@ def test_the_command_says_where_it_is_and_ends_as_serve_does(tmp_path: Path) -> 
             "there is no TLS to the upstream in which its name would count",
         ),
         (("--upstream", "a:1", "--scenario", "clam"), "there is no scenario `clam`"),
+        (("--upstream", "a:1", "--store", "e.db"), "--store"),
+        (("--upstream", "a:1", "--scenario", "silent", "--scenario", "calm"), "--scenario is given 2 times"),
         (("--upstream", "a:1", "--upstream-ca", "/no/such"), "/no/such: is no PEM file with a CA"),
     ],
 )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
 import shutil
+import socket
 import stat
 import subprocess
 import sys
@@ -120,6 +122,81 @@ def test_seeds_are_there_from_the_start_and_nobody_is_told(folder: Path) -> None
 def test_the_environments_a_scenarios_topics_look_into_exist_from_the_start() -> None:
     with World("calm") as world:
         assert ask(world, "GET", "/apis/management/v1/environments/sample-env").status == 200
+
+
+# ------------------------------------------------------------------------------------------ what is no fake
+NAMELESS = ["", ".", "..", "prod/apiservices"]
+
+
+@pytest.mark.parametrize("name", NAMELESS)
+@pytest.mark.parametrize("command", ["get", "delete"])
+def test_what_is_no_name_is_one_line(world: World, command: str, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, "environment", name, "--url", world.http_url]) == 2
+    assert capsys.readouterr().err.startswith(f"mockcentral: {name!r} is no name of a resource")
+
+
+DEEP = b"[" * 100_000
+HTML = b"<html>login</html>"
+ANSWERS = {
+    "a page": b"HTTP/1.1 200 OK\r\nContent-Length: 18\r\n\r\n" + HTML,
+    "deep JSON": b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + DEEP,
+    "an object": b'HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n{"name":"e"}',
+    "a list": b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n[1]",
+    "nothing": b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+    "half": b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n[]",
+    "half an error": b"HTTP/1.1 500 Oh\r\nContent-Length: 500\r\n\r\n[]",
+    "no HTTP": b"SSH-2.0-OpenSSH_9.6\r\n",
+}
+
+
+@pytest.fixture
+def foreign() -> Iterator[tuple[str, list[bytes]]]:
+    """A server's URL, and what it answers to everything."""
+    answers: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            while True:
+                connection, _ = server.accept()
+                with contextlib.suppress(OSError), connection, connection.makefile("rb") as lines:
+                    length = 0
+                    while (line := lines.readline().strip().lower()) != b"":
+                        if line.startswith(b"content-length:"):
+                            length = int(line.partition(b":")[2])
+                    lines.read(length)
+                    if not answers:
+                        return
+                    connection.sendall(answers[0])
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}", answers
+        answers.clear()
+        socket.create_connection(server.getsockname()).close()
+        thread.join()
+
+
+@pytest.mark.parametrize("answer", list(ANSWERS))
+@pytest.mark.parametrize("token", [("--token", "a.b.c"), ()], ids=["a token", "no token"])
+@pytest.mark.parametrize("words", ["get environments", "get environment e", "apply -f e.yaml", "delete environment e"])
+def test_a_server_that_is_no_fake_is_one_line(
+    foreign: tuple[str, list[bytes]],
+    tmp_path: Path,
+    words: str,
+    token: tuple[str, ...],
+    answer: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("e.yaml").write_text("kind: Environment\nname: e\n")
+    url, answers = foreign
+    answers.append(ANSWERS[answer])
+    assert main([*words.split(), *token, "--url", url]) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.startswith(f"mockcentral: {url}: "), told.err
+    assert told.err.count("\n") == 1
 
 
 # ------------------------------------------------------------------------------------------ env

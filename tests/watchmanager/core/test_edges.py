@@ -927,6 +927,29 @@ def test_a_second_user_of_a_file_is_refused_and_told_who_the_first_is(tmp_path: 
     second.close()
 
 
+def test_looking_into_a_file_writes_nothing_and_is_refused_while_it_is_in_use(tmp_path: Path) -> None:
+    path, lock = tmp_path / "p", tmp_path / "p.lock"
+    first, looking = wm.FileCheckpoints(path), wm.FileCheckpoints(path)
+    first.save("a", 5)
+    with pytest.raises(wm.CheckpointLocked) as caught:
+        looking.topics()
+    assert caught.value.pid == os.getpid()
+    first.close()
+    held = lock.read_text()
+    assert looking.topics() == {"a": 5}
+    first.save("a", 6)  # who looks holds nothing, and remembers nothing
+    first.close()
+    assert looking.topics() == {"a": 6}
+    assert lock.read_text() == held
+    lock.unlink()
+    assert looking.topics() == {"a": 6}
+    assert not lock.exists()
+    assert looking.load("a") == 6  # who loads means to move it
+    with pytest.raises(wm.CheckpointLocked):
+        first.load("a")
+    looking.close()
+
+
 def test_several_threads_may_save_at_the_same_time(tmp_path: Path) -> None:
     path = tmp_path / "p"
     store = wm.FileCheckpoints(path)

@@ -21,7 +21,9 @@ import mockcentral
 import watchmanager as wm
 from mockcentral.scenario.load import load
 from tests.watchmanager.worlds import FAST, QUICK, change, published, sequences
-from watchmanager import compat
+from watchmanager import cli, compat
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -244,13 +246,12 @@ elif mode == "forget":
 
 
 def script(world: mockcentral.World, mode: str) -> subprocess.Popen[str]:
-    root = Path(__file__).parents[3]
     return subprocess.Popen(
         [sys.executable, "-c", SCRIPT, world.http_url, world.tenant, world.token, world.topics[0], mode],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(root)},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
 
 
@@ -369,12 +370,11 @@ else:
 def test_a_function_that_never_returns_does_not_keep_a_program_from_ending(
     world: mockcentral.World, where: str, face: str
 ) -> None:
-    root = Path(__file__).parents[3]
     ran = subprocess.run(
         [sys.executable, "-c", STUCK, world.http_url, where, face],
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(root)},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         timeout=30,
     )
     assert (ran.stdout, ran.returncode) == ("gave up\n", 0), ran.stderr
@@ -552,7 +552,10 @@ def run_cli(world: mockcentral.World | None, *arguments: str, **environment: str
 
 
 def start_cli(world: mockcentral.World | None, *arguments: str, **environment: str) -> subprocess.Popen[str]:
-    root = Path(__file__).parents[3]
+    return start([sys.executable, "-m", "watchmanager", *arguments], world, environment)
+
+
+def start(command: list[str], world: mockcentral.World | None, environment: dict[str, str]) -> subprocess.Popen[str]:
     clean = {
         name: value for name, value in os.environ.items() if not name.startswith(("MOCKCENTRAL_", "WATCHMANAGER_"))
     }
@@ -566,11 +569,11 @@ def start_cli(world: mockcentral.World | None, *arguments: str, **environment: s
             "MOCKCENTRAL_TOKEN": world.token,
         }
     return subprocess.Popen(
-        [sys.executable, "-m", "watchmanager", *arguments],
+        command,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**clean, **environment, "PYTHONPATH": str(root)},
+        env={**clean, **environment, "PYTHONPATH": str(ROOT)},
     )
 
 
@@ -692,6 +695,9 @@ def test_the_blocking_face_leaves_signal_handlers_as_they_were(world: mockcentra
         (["tail"], {"MOCKCENTRAL_TENANT": "somebody-else"}, 1, "permit"),
         (["tial"], {}, 2, "invalid choice: 'tial'"),
         ([], {}, 2, "arguments are required: COMMAND"),
+        (["tail", "--since", str(2**63)], {}, 2, "write a sequence, latest or earliest"),
+        (["checkpoint", "set", "/dev/null/x", "t", str(2**63)], {}, 2, "a whole number from 0 to 2**63 - 1"),
+        (["checkpoint", "set", "/dev/null/x", "t", "9" * 5000], {}, 2, "a whole number from 0 to 2**63 - 1"),
         (["checkpoint", "get", "/nowhere/x"], {}, 2, "there is no checkpoint file"),
     ],
 )
@@ -728,6 +734,72 @@ def test_a_reader_that_goes_away_is_nobodys_error(world: mockcentral.World) -> N
     process.stderr.close()
     assert process.wait(timeout=30) == 0
     assert "Traceback" not in err
+
+
+def test_a_reader_of_l1_that_goes_away_is_nobodys_error(world: mockcentral.World) -> None:
+    process = start_cli(world, "tail", "--since", "earliest", "-o", "l1")
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.stdout.close()
+    world.publish([change(1)])  # before it there is a status to tell
+    assert process.stderr is not None
+    err = process.stderr.read()
+    process.stderr.close()
+    assert process.wait(timeout=30) == 0
+    assert "Traceback" not in err
+
+
+def run_shell(world: mockcentral.World, words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    process = start(["sh", "-c", f'exec "{sys.executable}" -m watchmanager {words}'], world, environment)
+    out, err = process.communicate(timeout=60)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no disk is full here")
+@pytest.mark.parametrize("form", ["text", "l1"])
+def test_a_full_disk_is_said_and_what_was_not_printed_is_not_processed(
+    world: mockcentral.World, tmp_path: Path, form: str
+) -> None:
+    [number] = world.publish([change(1)])
+    file = tmp_path / "position.json"
+    found = run_shell(world, f"tail --since earliest --count 1 -o {form} --checkpoint '{file}' > /dev/full")
+    assert (found.returncode, found.stderr) == (
+        1,
+        "watchmanager: standard output cannot be written: No space left on device\n",
+    )
+    [line] = run_cli(None, "checkpoint", "get", str(file)).stdout.splitlines()
+    assert int(line.split()[0]) < number
+    shown = run_shell(world, f"checkpoint get '{file}' > /dev/full")
+    assert (shown.returncode, shown.stderr) == (found.returncode, found.stderr)
+
+
+def test_tail_refuses_to_print_to_nowhere(world: mockcentral.World) -> None:
+    found = run_shell(world, "tail --since earliest --count 1 >&-")
+    assert (found.returncode, found.stderr) == (
+        2,
+        "watchmanager: standard output is closed: there is nowhere to print to\n",
+    )
+
+
+@pytest.mark.parametrize("form", ["text", "jsonl"])
+def test_a_name_that_the_terminal_cannot_show_is_shown_in_escapes(world: mockcentral.World, form: str) -> None:
+    world.publish([{**change(1), "name": "caf\u00e9"}])
+    found = run_cli(world, "tail", "--since", "earliest", "--count", "1", "-o", form, PYTHONIOENCODING="ascii")
+    assert (found.returncode, found.stderr) == (0, "")
+    assert "caf\\xe9" in found.stdout
+    found = run_cli(world, "tail", "--since", "earliest", "--count", "1", "-o", form, PYTHONIOENCODING="utf-8")
+    assert "caf\u00e9" in found.stdout
+
+
+def test_ctrl_c_while_the_command_is_still_being_imported_is_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_parser", interrupted)
+    assert cli.main([]) == 130
+    script = "import sys, watchmanager.cli; print({'asyncio', 'grpc', 'httpx', 'ssl'} & set(sys.modules))"
+    found = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert found.stdout == "set()\n"
 
 
 def test_a_token_file_is_read_again_when_a_token_is_needed(world: mockcentral.World, tmp_path: Path) -> None:
