@@ -99,6 +99,11 @@ def _segment(text: str, what: str) -> dict[str, Any]:
     return found
 
 
+def _be_seen(task: asyncio.Task[Token]) -> None:
+    if not task.cancelled():
+        task.exception()
+
+
 class TokenSource:
     """One provider for all watches of a manager: one request at a time, cached for 4/5 of a token's life (protocol
     2.1).
@@ -151,6 +156,7 @@ class TokenSource:
             self._respect_busy()
             if self._task is None or self._task.done():
                 self._task = asyncio.ensure_future(self._fetch(fresh=instead_of is not None))
+                self._task.add_done_callback(_be_seen)  # whoever waited may have left
             # Shielded: one watch that is closed must not take the token from the others.
             token = await asyncio.shield(self._task)
         return Credential(token.value), self._left()

@@ -171,14 +171,14 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "history is believed to be in order",
         CORE + "machine.py",
-        "key=lambda event: event.sequence)\n        if not fresh and not lost:",
-        "key=lambda event: 0)\n        if not fresh and not lost:",
+        "key=lambda event: event.sequence)\n        if events and not fresh and not lost:",
+        "key=lambda event: 0)\n        if events and not fresh and not lost:",
         JOIN + "test_a_history_out_of_order_is_put_in_order",
     ),
     Mutant(
         "a history without progress is asked for ever",
         CORE + "machine.py",
-        "        if not fresh and not lost:",
+        "        if events and not fresh and not lost:",
         "        if False:",
         JOIN + "test_a_history_that_makes_no_progress_is_an_error_not_a_loop",
     ),

@@ -202,6 +202,7 @@ class Machine:
         self._gap_after: int | None = None  # a gap whose end the next page will tell
         self._verified = 0
         self._since_verified = 0
+        self._put_off: list[Poison] = []  # what ended the last page
         self._lost: deque[str] = deque(maxlen=1000)
         """Names of events of history without a readable number that were told of."""
         self._forgotten = -1
@@ -402,6 +403,7 @@ class Machine:
             keepalive=self._settings.keepalive.interval * keepalive_factor,
             dead_peer_bound=self._dead_peer_bound(keepalive_factor),
             handed_out=self._ticket,
+            history_fails=self._history_pacer.failures > 0 or self._history_refusals > 0,
         )
 
     @property
@@ -1078,11 +1080,12 @@ class Machine:
         keyset query with old events only would be asked for ever, so that is an error. What is lost without a number
         takes its place once, and is left out when it is seen again.
         """
-        if not events and not lost:
+        put_off, self._put_off = self._put_off, []
+        if not events and not lost and not put_off:
             return []
         floor = self._cursor if self._cursor is not None else 0
         fresh = sorted((event for event in events if event.sequence > floor), key=lambda event: event.sequence)
-        if not fresh and not lost:
+        if events and not fresh and not lost:
             self._history_trouble(
                 HistoryProtocolError(
                     f"history was asked for events after {floor} and answered with {len(events)} that are not newer",
@@ -1091,15 +1094,22 @@ class Machine:
                 now,
             )
             return None
-        if lost:
-            # What ends a page comes again at the head of the next one, and its neighbour behind it with it.
+        if lost or put_off:
+            # What ends a page comes again at the head of the next one, with its neighbour behind it; or not, from a
+            # server that leaves out what has no number to compare.
+            again = {each.key for each in lost}
+            before = fresh[0].sequence if fresh else -1
+            missed = [each for each in put_off if each.sequence == floor and each.key not in again]
+            lost = [*(Poison(floor, each.error, before, each.key) for each in missed), *lost]
             places: dict[tuple[int, int | None], list[Poison]] = {}
             for each in lost:
-                if not (fresh and each.before == -1):
+                if fresh and each.before == -1:
+                    self._put_off.append(Poison(fresh[-1].sequence, each.error, -1, each.key))
+                else:
                     places.setdefault((max(each.sequence, floor), each.before), []).append(each)
-            for (after, before), some in places.items():
+            for (after, end), some in places.items():
                 if new := [each.key for each in some if each.key not in self._lost]:
-                    fresh.append(Poison(after, some[0].error, before, " ".join(new), len(some)))
+                    fresh.append(Poison(after, some[0].error, end, " ".join(new), len(some)))
             fresh.sort(key=lambda each: (each.sequence, _is_lost(each)))
         return fresh
 

@@ -32,6 +32,7 @@ class WatchStatus:
     waiting for the consumer. `recovered` counts events that came late, `duplicates` copies that were dropped.
     `dead_peer_bound` is within how many seconds a silent peer is noticed while a stream stands. `keepalive` is the ping
     interval in use. `handed_out` counts the items the consumer got; `paused` says that it gets none for now.
+    `history_fails`: the last question to history was not answered with events, and it is asked again.
     """
 
     topic: str
@@ -62,6 +63,7 @@ class WatchStatus:
     dead_peer_bound: float
     handed_out: int = 0
     paused: bool = False
+    history_fails: bool = False
 
     @property
     def healthy(self) -> bool:
@@ -69,5 +71,5 @@ class WatchStatus:
         waits for the consumer (CATCHING_UP, SPILLING), out of a history that answers.
         """
         if self.state in (State.CATCHING_UP, State.SPILLING):
-            return self.next_retry_at is None
+            return not self.history_fails
         return self.state is State.LIVE

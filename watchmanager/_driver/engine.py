@@ -49,6 +49,7 @@ StateFunction: TypeAlias = Callable[[State, str], None]
 
 _STATUS_UNKNOWN = 2
 CLOSE_TIMEOUT = 5.0
+CANCEL_AGAIN = 0.5
 BURST = 0.001
 """Events closer together than this are handed over together."""
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
@@ -216,9 +217,11 @@ class Engine:
             _, late = await asyncio.wait([self._saves], timeout=CLOSE_TIMEOUT)
             if late:
                 self._lost(f"the store has not answered for {CLOSE_TIMEOUT:g} s")
-        for task in tuple(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        while self._tasks:
+            # More than once: before 3.11 a cancellation can be swallowed on its way through httpx.
+            for task in tuple(self._tasks):
+                task.cancel()
+            await asyncio.wait(tuple(self._tasks), timeout=CANCEL_AGAIN)
         if streams:
             await asyncio.wait([asyncio.ensure_future(each.wait_closed()) for each in streams], timeout=CLOSE_TIMEOUT)
 

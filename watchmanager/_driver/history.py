@@ -5,6 +5,7 @@ httpx is imported with the first request.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from typing import TYPE_CHECKING
@@ -94,7 +95,11 @@ class HistoryClient:
             if self._route.http_bridged:
                 self.renew()  # it is the bridge that is not reached: its socket may have been cleaned away
             return HistoryFailed(request, HistoryUnreachable(f"history cannot be reached: {_words(error)}"[:300]))
+        except asyncio.CancelledError:
+            self.renew()  # httpcore may have lost a connection over it, which then counts as used for ever
+            raise
         except (httpx.TimeoutException, TimeUp):
+            self.renew()
             return HistoryFailed(request, HistoryError(f"history did not answer within {self._policy.timeout:g} s"))
         except OSError as error:
             # httpx lets through what OpenSSL says after the handshake, such as that our certificate is refused.

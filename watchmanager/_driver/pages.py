@@ -71,11 +71,14 @@ async def read_pages(
         refused = False
         floor = cursor if cursor is not None else -1
         # One whose number cannot be read comes behind the event that it stands behind.
-        unreadable = [
-            (each.sequence if each.before is None else max(each.sequence, floor) + 1, each.error)
-            for each in answer.poison
-            if each.sequence > floor or each.before is not None
-        ]
+        unreadable = []
+        for each in answer.poison:
+            if each.before is not None:
+                behind = max(each.sequence, floor) + 1
+                each.error.sequence = each.before - 1 if each.before > 0 else behind
+                unreadable.append((behind, each.error))
+            elif each.sequence > floor:
+                unreadable.append((each.sequence, each.error))
         place, reason = min(unreadable, key=lambda each: each[0], default=(None, None))
         end = min(each for each in (before, place, 2**63) if each is not None)
         fresh = sorted((each for each in answer.events if each.sequence > floor), key=lambda each: each.sequence)

@@ -213,6 +213,8 @@ class Link:
     def __init__(self, route: Route, options: list[tuple[str, Any]]) -> None:
         self._bridge = route.open_bridge(grpc=True) if route.bridged else None
         self.keepalive_factor = 1.0
+        self.streams = 0
+        """How many are on it, or may be."""
         name = route.server_name
         every = list(options)
         address = str(route.destination)
@@ -249,10 +251,10 @@ class Link:
         failure = None if self._bridge is None else self._bridge.failure
         return None if failure is None else copy.copy(failure)  # whoever gets it writes its attempt on it
 
-    async def close(self, grace: float | None = None) -> None:
-        """Close the channel, then the bridge; streams get `grace` seconds to end by themselves."""
+    async def close(self) -> None:
+        """Close the channel with all that is on it, then the bridge."""
         try:
-            await self.channel.close(grace)
+            await self.channel.close()
         finally:
             if self._bridge is not None:
                 await self._bridge.aclose()

@@ -53,6 +53,8 @@ class Transport:
         self._user_agent = user_agent
         self._keepalive = keepalive
         self._link: Link | None = None
+        self._retired: set[Link] = set()
+        """Links that are of use only to the streams that are on them."""
         self._old: list[asyncio.Task[None]] = []
         self.keepalive_factor = 1.0
         """How many times slower than the settings say new connections send PINGs; a server that finds them too many
@@ -93,7 +95,7 @@ class Transport:
 
     def renew(self, bad: Link | None, *, slower: bool) -> None:
         """The next stream gets another connection than `bad`, and with `slower` one with fewer PINGs. Streams of other
-        watches on the old one go on until they end: the channel is closed with a long grace.
+        watches on the old one go on until they end.
 
         Where another watch has had it renewed already, that is done.
         """
@@ -102,25 +104,37 @@ class Transport:
         link = self._link
         if link is not None and (link is bad or link.keepalive_factor < self.keepalive_factor):
             self._link = None
+            self._retired.add(link)
+            self._close_if_unused(link)
+
+    def release(self, link: Link) -> None:
+        """A stream that `open` was called for is over."""
+        link.streams -= 1
+        self._close_if_unused(link)
+
+    def _close_if_unused(self, link: Link) -> None:
+        if link in self._retired and not link.streams:
+            self._retired.discard(link)
             self._old = [each for each in self._old if not each.done()]
-            self._old.append(asyncio.ensure_future(link.close(grace=600.0)))
+            self._old.append(asyncio.ensure_future(link.close()))
 
     def open(self, token: str) -> tuple[Any, Link]:
-        """A call, not yet connected, and what it goes over."""
+        """A call, not yet connected, and what it goes over; `release` when it is over."""
         link = self._ready()
         method: Any = link.channel.stream_stream(codec.METHOD, request_serializer=None, response_deserializer=None)
         call = method(
             metadata=(("authorization", f"Bearer {token}"), ("x-axway-tenant-id", self._tenant)), wait_for_ready=False
         )
+        link.streams += 1
         return call, link
 
     async def aclose(self) -> None:
         link, self._link = self._link, None
-        if link is not None:
-            await link.close()
+        retired, self._retired = self._retired, set()
+        for each in (link, *retired):
+            if each is not None:
+                await each.close()
         await self.examiner.aclose()
-        for each in self._old:
-            each.cancel()
         await asyncio.gather(*self._old, return_exceptions=True)
         self._old.clear()
 
@@ -154,6 +168,7 @@ class Stream:
         self._status_known = asyncio.Event()
         self._call.add_done_callback(self._on_status)
         self._reader = asyncio.ensure_future(self._read(codec.subscribe(topic, token)))
+        self._reader.add_done_callback(lambda _: transport.release(self.link))
 
     def send_token(self, token: str) -> None:
         self._write(codec.refresh(self._topic, token))

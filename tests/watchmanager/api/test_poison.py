@@ -284,6 +284,23 @@ def test_a_watch_resumes_behind_a_newest_event_without_a_number() -> None:
     assert lab.taken == [wm.Gap(90, 91, wm.GapReason.POISON)]
 
 
+def test_what_ends_a_page_is_told_of_although_the_next_page_leaves_it_out() -> None:
+    class Forgetful(NamelessLab):
+        def _answer_history(self, effect: do.FetchHistory) -> None:
+            if effect.after is not None and effect.after >= 30:
+                self.log = [each for each in self.log if each not in self.nameless]
+            super()._answer_history(effect)
+
+    for numbers, gap in (((40,), wm.Gap(30, 49, wm.GapReason.POISON)), ((100,), wm.Gap(90, 91, wm.GapReason.POISON))):
+        lab = Forgetful(on_poison="skip", history=wm.History(page_size=4 if gap.after == 30 else 10))
+        lab.log.extend(range(10, 101, 10))
+        lab.nameless = frozenset(numbers)
+        lab.start(0).run(5)
+        assert lab.is_in(State.LIVE)
+        assert [each for each in lab.taken if isinstance(each, wm.Gap)] == [gap]
+        assert len(lab.taken) == 10
+
+
 def test_a_first_position_cannot_be_an_event_without_a_number() -> None:
     lab = nameless(100)
     lab.start().run(5)

@@ -7,6 +7,7 @@ import base64
 import contextlib
 import copy
 import dataclasses
+import gc
 import json
 import operator
 import os
@@ -696,6 +697,35 @@ def test_a_token_is_cached_for_four_fifths_of_its_life() -> None:
             now = at
             await tokens.get(None)
             assert asked == expected, at
+
+    asyncio.run(main())
+
+
+def test_a_provider_that_fails_when_nobody_waits_any_more_is_no_news_for_the_loop() -> None:
+    async def main() -> None:
+        told: list[dict[str, Any]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+        busy, go_on = asyncio.Event(), asyncio.Event()
+
+        async def provider() -> str:
+            busy.set()
+            await go_on.wait()
+            raise OSError("too late")
+
+        tokens = source(provider)
+        asking = asyncio.ensure_future(tokens.get(None))
+        await busy.wait()
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        go_on.set()
+        task = tokens._task
+        assert task is not None
+        await asyncio.wait([task])
+        del task
+        tokens._task = None
+        gc.collect()
+        assert told == []
 
     asyncio.run(main())
 

@@ -299,6 +299,23 @@ def test_while_too_much_waits_a_watch_is_healthy_as_long_as_history_answers() ->
     assert lab.machine.status().healthy
 
 
+def test_a_watch_is_not_well_again_before_history_has_answered() -> None:
+    lab = Lab()
+    lab.log = [1]
+    lab.history_fails = errors.HistoryError("did not answer in time")
+    lab.start(0).run(5)
+    assert lab.is_in(State.CATCHING_UP)
+    lab.history_delay = 1e9  # the next try is under way and stays so
+    lab.run(120)
+    status = lab.machine.status()
+    assert status.next_retry_at is None
+    assert status.history_fails
+    assert not status.healthy
+    lab.history_fails = None
+    lab.feed(happened.HistoryFetched(lab.did(do.FetchHistory)[-1].request, [event(1)]))
+    assert lab.machine.status().healthy
+
+
 def test_a_status_counts_what_waits_and_tells_since_when_and_whether_all_is_well() -> None:
     lab = Lab(keepalive=Keepalive(interval=100, timeout=20))
     lab.auto_take = False

@@ -190,3 +190,49 @@ def test_a_connection_that_ends_before_any_answer_was_no_way_to_history() -> Non
             await history.aclose()
 
     asyncio.run(main())
+
+
+def test_a_question_that_is_given_up_takes_its_connections_along() -> None:
+    """httpcore may lose one over a cancellation: at a hundred of them nothing could be asked any more."""
+
+    async def main() -> None:
+        async with tcp_server(trickle) as port:
+            history = client(f"http://127.0.0.1:{port}", timeout=30)
+            asking = asyncio.ensure_future(history.fetch(TOPIC, QUESTION))
+            while history._client is None or not history._client._transport._pool.connections:  # type: ignore[attr-defined]
+                await asyncio.sleep(0)
+            used = history._client
+            asking.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asking
+            assert history._client is None
+            assert used.is_closed
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(("nameless", "behind"), [(1, 2), (2, 3)], ids=["in the middle", "at the end"])
+def test_what_an_error_says_is_where_reading_goes_on_behind_it(nameless: int, behind: int) -> None:
+    page = [event(1), event(2), event(3)]
+    page[nameless]["metadata"]["sequenceID"] = None
+
+    async def main() -> None:
+        async with http_server(lambda line, body: (200, {}, json.dumps(page).encode())) as url:
+            history = client(url)
+            pages = read_pages(
+                history,
+                TokenSource(wm.Token("x")),
+                TOPIC,
+                after=None,
+                before=None,
+                page_size=5,
+                backoff=Backoff(),
+                random=Random(1),
+            )
+            assert [each.sequence for each in await anext(pages)] == list(range(1, nameless + 1))
+            with pytest.raises(wm.DecodeError) as caught:
+                await anext(pages)
+            assert caught.value.sequence == behind
+            await history.aclose()
+
+    asyncio.run(main())

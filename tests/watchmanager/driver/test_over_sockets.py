@@ -756,6 +756,49 @@ def test_what_a_server_thinks_of_our_pings_counts_for_every_watch_and_is_never_f
     asyncio.run(main())
 
 
+def test_an_old_connection_is_closed_when_its_last_stream_is_over_and_not_before() -> None:
+    async def main() -> None:
+        route = Route(Target("127.0.0.1", 1, False), tls=None, proxy=None, single_entry=None, connect_timeout=7)
+        transport = Transport(route, tenant="1", user_agent="x", keepalive=wm.Keepalive())
+        (_, first), (_, same) = transport.open("t"), transport.open("t")
+        assert same is first
+        transport.renew(first, slower=False)
+        transport.release(first)
+        assert not transport._old
+        transport.release(first)
+        [closing] = transport._old
+        await closing
+        second = transport._ready()
+        transport.renew(second, slower=False)  # nobody is on it
+        await transport._old[-1]
+        assert not transport._retired
+        await transport.aclose()
+
+    asyncio.run(main())
+
+
+def test_closing_cancels_again_what_a_cancellation_did_not_reach() -> None:
+    async def main() -> None:
+        with plain() as world:
+            cancelled = 0
+
+            async def stubborn() -> None:
+                nonlocal cancelled
+                while cancelled < 2:
+                    with contextlib.suppress(asyncio.CancelledError):
+                        await asyncio.Event().wait()
+                    cancelled += 1
+
+            async with watching(world) as watch:
+                await watch.ready(20)
+                watch._engine._spawn(stubborn())
+                await asyncio.sleep(0)
+                await asyncio.wait_for(watch.close(), 20)
+            assert cancelled == 2
+
+    asyncio.run(main())
+
+
 def test_no_token_shows_in_any_log_status_or_error(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
         for name in ("watchmanager", "httpx", "httpcore", "grpc", "asyncio"):
