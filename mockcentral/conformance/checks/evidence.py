@@ -6,8 +6,8 @@ Read once, asked by every check. Two kinds of clients:
 * **L0** clients say nothing, so the wire has to tell. An event counts as received when it went out on a call that is
   still open or ended in good order, or when history returned it. Where the call broke, or a fault may have taken the
   event, proof is needed: the answer to a PING event that was sent after it on the call, or a question to history from
-  beyond it. What was never proven is *unknown*: neither had nor missing. The ack of an HTTP/2 PING is no proof: it
-  comes from below gRPC, also when that can make nothing of the messages.
+  a place beyond it that came by the same call. What was never proven is *unknown*: neither had nor missing. The ack of
+  an HTTP/2 PING is no proof: it comes from below gRPC, also when that can make nothing of the messages.
 
 Where faults may take events, the journal says it: `conn.unsure` (of a connection, or of one `attempt` on it) means that
 what goes out from there on may vanish or mean nothing to the client; `conn.slow` that it comes late, and `conn.drained`
@@ -22,9 +22,10 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import accumulate
 
 from mockcentral.conformance.checks.finding import Record
 
@@ -382,7 +383,10 @@ class Evidence:
             places = (one.era * _ERA + one.sequence for one in self.applied if topic in one.topics)
             return Holdings(frozenset(places), frozenset())
         had: set[int] = set()
-        doubtful: dict[int, int] = {}
+        doubtful: dict[int, tuple[int, int]] = {}
+        """Place to the line on which it went out and the way it went: a call's number, or less than 0 for history."""
+        ways: dict[int, list[tuple[int, int]]] = {}
+        """Place to the lines on which it went out and their ways."""
         asked: list[tuple[int, int]] = []
         for attempt in self.attempts:
             if attempt.topic != topic:
@@ -393,31 +397,32 @@ class Evidence:
                 if event.get("op") == "PING":
                     continue
                 place = self._place(event["n"], event["sequence"])
+                ways.setdefault(place, []).append((event["n"], attempt.number))
                 if event["n"] < read or (safe and self._arrived(event, attempt.conn, attempt.number)):
                     had.add(place)
                 else:
-                    doubtful.setdefault(place, event["n"])
+                    doubtful.setdefault(place, (event["n"], attempt.number))
         for record in self.harvests:
             if topic_key(record["topic"]) != topic:
                 continue
             if record.get("status") == 200:
                 page = [self._place(record["n"], sequence) for sequence in record.get("sequences", ())]
+                for place in page:
+                    ways.setdefault(place, []).append((record["n"], -record["n"]))
                 if self._arrived(record, record.get("conn", 0)):
                     had.update(page)
                 else:
                     for place in page:
-                        doubtful.setdefault(place, record["n"])
+                        doubtful.setdefault(place, (record["n"], -record["n"]))
             if (after := record.get("after")) is not None:
                 asked.append((record["n"], self._place(record["n"], after)))
-        # Highest position asked from at or after each request: whoever asks from beyond an event says he has it.
-        highest = -1
-        for at in range(len(asked) - 1, -1, -1):
-            highest = max(highest, asked[at][1])
-            asked[at] = (asked[at][0], highest)
-        lines = [n for n, _ in asked]
-        for place, n in doubtful.items():
+        beyond: dict[int, tuple[list[int], list[int]]] = {}
+        for place, (n, way) in doubtful.items():
+            if way not in beyond:
+                beyond[way] = _asked_beyond(asked, ways, way)
+            lines, highest = beyond[way]
             at = bisect_right(lines, n)
-            if at < len(asked) and asked[at][1] >= place:
+            if at < len(lines) and highest[at] >= place:
                 had.add(place)
         return Holdings(frozenset(had), frozenset(doubtful.keys() - had))
 
@@ -480,6 +485,24 @@ class Evidence:
             gone.through = max(through, newest)
             found[topic].append(gone)
         return found
+
+
+def _asked_beyond(
+    asked: Sequence[tuple[int, int]], ways: Mapping[int, Sequence[tuple[int, int]]], way: int
+) -> tuple[list[int], list[int]]:
+    """The lines of the questions to history that say what a client has got by one way, and the highest place that it
+    asks from there or later.
+
+    Whoever asks from beyond an event says that he has it, if the place he asks from is one that came the same way:
+    another stream may begin with a later event, and who takes that for his place has missed what is before it.
+    """
+    told = []
+    for n, place in asked:
+        came = {other for line, other in ways.get(place, ()) if line < n}
+        if not came or way in came:
+            told.append((n, place))
+    highest = list(accumulate((place for _, place in reversed(told)), max))
+    return [n for n, _ in told], highest[::-1]
 
 
 def _share(stall: Record, t: float) -> float:

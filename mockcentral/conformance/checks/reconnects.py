@@ -36,7 +36,7 @@ def judge(evidence: Evidence, settings: Reconnects) -> Finding:
             longest = max(longest, pause)
             if pause > settings.within + evidence.allowance:
                 slow += [end, successor.opened]
-        elif any(exit["n"] > end["n"] for exit in evidence.exits):
+        elif any(end["n"] < exit["n"] < evidence.stop_n for exit in evidence.exits):
             gone.append(end)
         elif evidence.stop_t - ended > settings.within + evidence.allowance:
             never.append(end)

@@ -269,6 +269,24 @@ CASES: list[Case] = [
     ("complete", "asking from beyond an event says it was received", PASS, lambda: broken().harvest(2, 3)),
     (
         "complete",
+        "asking from an event of the next stream says nothing of the one before",
+        UNKNOWN,
+        lambda: broken().send(2, 3).harvest(3),
+    ),
+    (
+        "complete",
+        "asking from what came by both streams",
+        PASS,
+        lambda: broken().send(2, 2, 3).harvest(2, 3),
+    ),
+    (
+        "complete",
+        "asking from a page of history says nothing of what is before it",
+        UNKNOWN,
+        lambda: broken().harvest(None, 3, newest=True).harvest(3),
+    ),
+    (
+        "complete",
         "asking from before an event says nothing",
         UNKNOWN,
         lambda: broken().send(2, 3).harvest(1, status=500),
@@ -496,6 +514,18 @@ CASES: list[Case] = [
         lambda: Tape(spawned=True).watch(1).end(1, "CANCELLED", "client").exit(0).wait(11).publish(1),
     ),
     ("reconnects", "it exited instead", FAIL, lambda: Tape(spawned=True).watch(1).end(1).exit(1)),
+    (
+        "reconnects",
+        "it was told to stop while it waited",
+        UNKNOWN,
+        lambda: Tape(spawned=True).watch(1).end(1).wait(5).stop().exit(0),
+    ),
+    (
+        "reconnects",
+        "it was told to stop when it had waited for too long",
+        FAIL,
+        lambda: Tape(spawned=True).watch(1).end(1).wait(11).stop().exit(0),
+    ),
     ("reconnects", "it was told to stop", PASS, lambda: Tape(spawned=True).watch(1).stop().end(1).wait(11).exit(0)),
     # ------------------------------------------------------------------------------------ refreshes_token
     (
