@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
     from watchmanager.errors import ConfigError
 
     if not 0 < options.timeout < 3600:
-        raise ConfigError(f"--timeout is {options.timeout!r}: it must be a number of seconds above 0")
+        raise ConfigError(f"--timeout is {options.timeout!r}: it must be a number of seconds above 0 and below 3600")
     environment = surroundings(options)
     return asyncio.run(_run(options, environment, connection(options, environment)))
 

@@ -53,7 +53,7 @@ def _seconds(text: str) -> float:
     except ValueError:
         value = -1.0
     if not 0 <= value <= 3600:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time to wait: write seconds, such as 10")
+        raise argparse.ArgumentTypeError(f"{text!r} is no time to wait: write seconds up to 3600, such as 10")
     return value
 
 

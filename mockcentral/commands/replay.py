@@ -161,6 +161,6 @@ def _write(target: str, stage: Stage) -> None:
 
 
 def _seed(text: str) -> int:
-    if not text.isdigit() or int(text) >= 2**63:
-        raise argparse.ArgumentTypeError(f"{text!r} is no seed: write a whole number from 0")
+    if not (text.isascii() and text.isdigit() and len(text) < 20) or int(text) >= 2**63:
+        raise argparse.ArgumentTypeError(f"{text!r} is no seed: write a whole number from 0 to 2**63 - 1")
     return int(text)

@@ -336,7 +336,7 @@ def _write(kind: str, path: Path, cases: Sequence[Case], runs: Sequence[Run]) ->
 # ---------------------------------------------------------------------------------------------- argument types
 def _count(text: str) -> int:
     if not text.isdigit() or not 1 <= int(text) <= 10_000:
-        raise argparse.ArgumentTypeError(f"{text!r} is no count: write a whole number from 1")
+        raise argparse.ArgumentTypeError(f"{text!r} is no count: write a whole number from 1 to 10000")
     return int(text)
 
 

@@ -71,7 +71,9 @@ def add_world_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_door_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of whatever listens for clients: `serve`, `run` and `edge`."""
-    parser.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="address to bind (default 127.0.0.1)")
+    parser.add_argument(
+        "--host", type=_host, default="127.0.0.1", metavar="ADDRESS", help="address to bind (default 127.0.0.1)"
+    )
     parser.add_argument("--port", type=_port, default=0, metavar="PORT", help="port of the front door; 0: a free one")
     parser.add_argument("--seed", type=_seed, default=None, metavar="N", help="overrides the scenario's seed")
     parser.add_argument(
@@ -219,6 +221,12 @@ def _announce(worlds: list[World], ready_file: ReadyFile, form: str) -> None:
     print("stop it: Ctrl-C", flush=True)
 
 
+def _host(text: str) -> str:
+    if not text.strip():  # a variable that is not set: to sockets that is every address there is
+        raise argparse.ArgumentTypeError(f"{text!r} is no address: write one such as 127.0.0.1, or 0.0.0.0 for all")
+    return text
+
+
 def _port(text: str) -> int:
     if not (text.isascii() and text.isdigit()) or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is no port: write 0 to 65535")
@@ -226,8 +234,8 @@ def _port(text: str) -> int:
 
 
 def _seed(text: str) -> int:
-    if not (text.isascii() and text.isdigit()) or int(text) >= 2**63:
-        raise argparse.ArgumentTypeError(f"{text!r} is no seed: write a whole number from 0")
+    if not (text.isascii() and text.isdigit() and len(text) < 20) or int(text) >= 2**63:
+        raise argparse.ArgumentTypeError(f"{text!r} is no seed: write a whole number from 0 to 2**63 - 1")
     return int(text)
 
 

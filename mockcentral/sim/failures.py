@@ -5,6 +5,7 @@ The file is a scenario like any other (`explain`, `validate` and `serve` take it
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,12 +25,17 @@ MARK = "# plan: "
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """A run in a file. `command` plays it again; None when it needs a function that no module shows by a name."""
+    """A run in a file. `command` plays it again; None when it needs a function that no module shows by a name.
+    `problem` is why there is no file after all: a broken promise is news also where nothing can be written.
+    """
 
     path: Path
     command: str | None
+    problem: str | None = None
 
     def __str__(self) -> str:
+        if self.problem is not None:
+            return f"the run could not be written to {self.path}: {self.problem}"
         how = (
             f"play it again with: {self.command}"
             if self.command is not None
@@ -50,11 +56,17 @@ def save(
     handler: Callable[..., Any] | None = None,
     check: Callable[..., Any] | None = None,
 ) -> Saved:
-    """Write a run down as `folder/name.yaml`, over an earlier one of that name: Hypothesis finds smaller ones."""
+    """Write a run down as `folder/name.yaml`, over an earlier one of that name: Hypothesis finds smaller ones.
+
+    What no file may be called by is left out of the name. A file that cannot be written is no error: `Saved` says so.
+    """
     directory = Path(folder) if folder is not None else FOLDER
-    directory.mkdir(parents=True, exist_ok=True)
-    path = directory / f"{name or scenario.scenario}.yaml"
-    path.write_text(text_of(scenario, plan), encoding="utf-8")
+    path = directory / f"{_file_name(name or scenario.scenario)}.yaml"
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        path.write_text(text_of(scenario, plan), encoding="utf-8")
+    except OSError as error:
+        return Saved(path, None, problem=error.strerror or str(error))
     specs = [handlers.spec_of(function) for function in (handler, check) if function is not None]
     if None in specs:
         return Saved(path, None)
@@ -66,6 +78,11 @@ def save(
             check=handlers.spec_of(check) if check is not None else None,
         ),
     )
+
+
+def _file_name(name: str) -> str:
+    """One step of a path, below the folder and nowhere else."""
+    return re.sub(r"[^\w.-]+", "-", name).strip("-.") or "run"
 
 
 def text_of(scenario: Scenario, plan: Plan) -> str:

@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from mockcentral.sim import failures
+from mockcentral.sim.machine import QUIET
+from mockcentral.sim.plan import Plan
 from tests.mutants.mutants import MUTANTS
 
 ROOT = Path(__file__).parents[2]
@@ -130,6 +133,24 @@ def test_what_raises_is_one_finding_and_fails_again_by_one_command(tmp_path: Pat
 def test_a_maker_that_forgets_to_return_its_handler_is_told_so(tmp_path: Path) -> None:
     report = report_of(tmp_path, RAISES.format(body="def handler(item): pass"))
     assert "make_handler returned None in life 1: it must return a function" in report
+
+
+def test_where_nothing_can_be_written_the_broken_promise_still_comes_through(tmp_path: Path) -> None:
+    (tmp_path / ".hypothesis").write_text("a file where the folder should be")
+    report = report_of(tmp_path, RAISES.format(body="return lambda item: item.name.upper()"))
+    assert "the handler raised AttributeError for gap" in report
+    assert "the run could not be written to .hypothesis/mockcentral/machine.yaml: Not a directory" in report
+    assert "distinct failures" not in report
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [("a/b", "a-b"), ("../x", "x"), ("..", "run"), (" ", "run"), ("my.handler-1", "my.handler-1"), ("café", "café")],
+)
+def test_whatever_a_machine_is_called_its_file_is_in_the_folder(tmp_path: Path, name: str, file: str) -> None:
+    saved = failures.save(QUIET, Plan(), name=name, folder=tmp_path / "runs")
+    assert saved.path == tmp_path / "runs" / f"{file}.yaml"
+    assert failures.load_run(saved.path) == (QUIET, Plan())
 
 
 def test_a_handler_that_counts_twice_is_found_and_fails_again_by_one_command(tmp_path: Path) -> None:

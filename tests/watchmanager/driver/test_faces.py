@@ -695,6 +695,7 @@ def test_the_blocking_face_leaves_signal_handlers_as_they_were(world: mockcentra
         (["tail"], {"MOCKCENTRAL_TENANT": "somebody-else"}, 1, "permit"),
         (["tial"], {}, 2, "invalid choice: 'tial'"),
         ([], {}, 2, "arguments are required: COMMAND"),
+        (["doctor", "--timeout", "3600"], {}, 2, "above 0 and below 3600"),
         (["tail", "--since", str(2**63)], {}, 2, "write a sequence, latest or earliest"),
         (["checkpoint", "set", "/dev/null/x", "t", str(2**63)], {}, 2, "a whole number from 0 to 2**63 - 1"),
         (["checkpoint", "set", "/dev/null/x", "t", "9" * 5000], {}, 2, "a whole number from 0 to 2**63 - 1"),
