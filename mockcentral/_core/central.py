@@ -8,7 +8,7 @@ Rules of the house:
 
 * Every method that observes takes `now` (world time: seconds since the world's start). Wall time is `wall_start + now`.
 * After any observation the shell takes `orders()` and carries them out in order, then calls `performed` for orders
-  that came from a fault: that is the fault's receipt.
+  that came from a fault: that is the fault's receipt. What has to wait before it leaves gets it from `carried_out`.
 * `deadline()` says when `tick(now)` has something to do next; calling it early is harmless, late catches up.
 * A thing that is gone (a closed call, a lost connection) is ignored, whatever is said about it: news crosses on the
   wire.
@@ -268,20 +268,28 @@ class Central:
 
     def performed(self, order: Order, rule: str, now: float) -> None:
         """The receipt of an order that came from a fault: it is on the wire."""
+        self.carried_out(order, rule, now)(now)
+
+    def carried_out(self, order: Order, rule: str, now: float) -> Callable[[float], None]:
+        """An order that came from a fault is handed on now, and may have to wait for a line or a window: its receipt,
+        to be called with the time when it is on the wire. Only until now it can have been late by our own fault.
+        """
         fields: dict[str, Any] = {}
         if (connection := getattr(order, "connection", None)) is not None:
             fields["conn"] = connection
         if (call := getattr(order, "call", None)) is not None:
             fields["attempt"] = call
         planned = next((at for promised, at in self._promised if promised is order), None)
-        self._on_wire(rule, now, planned=planned, **fields)
+        if planned is not None:
+            fields["late"] = _late(now, planned)
+        return lambda later: self._on_wire(rule, later, **fields)
 
     def _on_wire(
         self, rule: str | None, now: float, *, planned: float | None = None, needs: str = "", **fields: Any
     ) -> None:
         if rule is not None:
             if planned is not None:
-                fields["late"] = round(max(0.0, now - planned), 6)
+                fields["late"] = _late(now, planned)
             self.receipts.on_wire(rule, now, needs=needs, **fields)
 
     def on_wire(self, name: str) -> int:
@@ -1765,6 +1773,10 @@ def _line(entry: TopicEvent) -> dict[str, Any]:
             "topic": entry.topic_link,
         }
     return entry.line
+
+
+def _late(now: float, planned: float) -> float:
+    return round(max(0.0, now - planned), 6)
 
 
 _AS_ALWAYS = AnswerHttp()
