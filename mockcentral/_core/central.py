@@ -397,8 +397,10 @@ class Central:
             if protocol == "h2":
                 self._observe("preface", self._count("preface"), now, connection=id)
 
-    def connection_closed(self, id: int, now: float, *, by: str, reason: str) -> None:
-        """A TCP connection is gone; its calls end with it."""
+    def connection_closed(self, id: int, now: float, *, by: str, reason: str, reset: bool = False) -> None:
+        """A TCP connection is gone; its calls end with it. `reset`: by a RST of ours, which takes with it whatever the
+        client has not read, the ends of earlier calls among it.
+        """
         connection = self.connections.pop(id, None)
         if connection is None:
             return
@@ -408,7 +410,7 @@ class Central:
         for call in list(connection.calls.values()):
             graceful = by == "client" and call.is_left_well
             self._call_is_over(call, now, by=by, code=code, reason=reason, graceful=graceful)
-        self.journal.add(now, "conn.close", conn=id, by=by, reason=reason)
+        self.journal.add(now, "conn.close", conn=id, by=by, reason=reason, **({"reset": True} if reset else {}))
         if by == "client" and self.receipts.waiting:
             self.receipts.sign("left", now, lambda one: one.connection == id)
         for payload in [payload for payload, owed in self._owed.items() if owed[1] == id]:
@@ -1418,7 +1420,7 @@ class Central:
             return
         self._stop_listening(StopListening(), down_for, now, rule)
         for id in list(self.connections):
-            self.connection_closed(id, now, by="server", reason="restart")
+            self.connection_closed(id, now, by="server", reason="restart", reset=True)
         if forget:
             self.log = self._new_log()
             for entry in self.topics:
@@ -1704,7 +1706,9 @@ class Central:
         elif isinstance(order, CloseConnection):
             for connection in self._targets(order.connection, self.connections):
                 self._issue(replace(order, connection=connection.id), rule)
-                self.connection_closed(connection.id, now, by="server", reason=reason)
+                # Where nothing gets out any more no FIN does, either: shells reset such a connection.
+                reset = order.abort or connection.mute
+                self.connection_closed(connection.id, now, by="server", reason=reason, reset=reset)
         elif isinstance(order, CutCall):
             for call in self._targets(order.call, self.calls):
                 call.cut = (None if order.then is None else _on(order.then, call), rule)
