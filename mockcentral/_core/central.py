@@ -8,7 +8,7 @@ Rules of the house:
 
 * Every method that observes takes `now` (world time: seconds since the world's start). Wall time is `wall_start + now`.
 * After any observation the shell takes `orders()` and carries them out in order, then calls `performed` for orders
-  that came from a fault: that is the fault's receipt.
+  that came from a fault: that is the fault's receipt. What has to wait before it leaves gets it from `carried_out`.
 * `deadline()` says when `tick(now)` has something to do next; calling it early is harmless, late catches up.
 * A thing that is gone (a closed call, a lost connection) is ignored, whatever is said about it: news crosses on the
   wire.
@@ -268,20 +268,28 @@ class Central:
 
     def performed(self, order: Order, rule: str, now: float) -> None:
         """The receipt of an order that came from a fault: it is on the wire."""
+        self.carried_out(order, rule, now)(now)
+
+    def carried_out(self, order: Order, rule: str, now: float) -> Callable[[float], None]:
+        """An order that came from a fault is handed on now, and may have to wait for a line or a window: its receipt,
+        to be called with the time when it is on the wire. Only until now it can have been late by our own fault.
+        """
         fields: dict[str, Any] = {}
         if (connection := getattr(order, "connection", None)) is not None:
             fields["conn"] = connection
         if (call := getattr(order, "call", None)) is not None:
             fields["attempt"] = call
         planned = next((at for promised, at in self._promised if promised is order), None)
-        self._on_wire(rule, now, planned=planned, **fields)
+        if planned is not None:
+            fields["late"] = _late(now, planned)
+        return lambda later: self._on_wire(rule, later, **fields)
 
     def _on_wire(
         self, rule: str | None, now: float, *, planned: float | None = None, needs: str = "", **fields: Any
     ) -> None:
         if rule is not None:
             if planned is not None:
-                fields["late"] = round(max(0.0, now - planned), 6)
+                fields["late"] = _late(now, planned)
             self.receipts.on_wire(rule, now, needs=needs, **fields)
 
     def on_wire(self, name: str) -> int:
@@ -389,8 +397,10 @@ class Central:
             if protocol == "h2":
                 self._observe("preface", self._count("preface"), now, connection=id)
 
-    def connection_closed(self, id: int, now: float, *, by: str, reason: str) -> None:
-        """A TCP connection is gone; its calls end with it."""
+    def connection_closed(self, id: int, now: float, *, by: str, reason: str, reset: bool = False) -> None:
+        """A TCP connection is gone; its calls end with it. `reset`: by a RST of ours, which takes with it whatever the
+        client has not read, the ends of earlier calls among it.
+        """
         connection = self.connections.pop(id, None)
         if connection is None:
             return
@@ -400,7 +410,7 @@ class Central:
         for call in list(connection.calls.values()):
             graceful = by == "client" and call.is_left_well
             self._call_is_over(call, now, by=by, code=code, reason=reason, graceful=graceful)
-        self.journal.add(now, "conn.close", conn=id, by=by, reason=reason)
+        self.journal.add(now, "conn.close", conn=id, by=by, reason=reason, **({"reset": True} if reset else {}))
         if by == "client" and self.receipts.waiting:
             self.receipts.sign("left", now, lambda one: one.connection == id)
         for payload in [payload for payload, owed in self._owed.items() if owed[1] == id]:
@@ -1410,7 +1420,7 @@ class Central:
             return
         self._stop_listening(StopListening(), down_for, now, rule)
         for id in list(self.connections):
-            self.connection_closed(id, now, by="server", reason="restart")
+            self.connection_closed(id, now, by="server", reason="restart", reset=True)
         if forget:
             self.log = self._new_log()
             for entry in self.topics:
@@ -1696,7 +1706,9 @@ class Central:
         elif isinstance(order, CloseConnection):
             for connection in self._targets(order.connection, self.connections):
                 self._issue(replace(order, connection=connection.id), rule)
-                self.connection_closed(connection.id, now, by="server", reason=reason)
+                # Where nothing gets out any more no FIN does, either: shells reset such a connection.
+                reset = order.abort or connection.mute
+                self.connection_closed(connection.id, now, by="server", reason=reason, reset=reset)
         elif isinstance(order, CutCall):
             for call in self._targets(order.call, self.calls):
                 call.cut = (None if order.then is None else _on(order.then, call), rule)
@@ -1765,6 +1777,10 @@ def _line(entry: TopicEvent) -> dict[str, Any]:
             "topic": entry.topic_link,
         }
     return entry.line
+
+
+def _late(now: float, planned: float) -> float:
+    return round(max(0.0, now - planned), 6)
 
 
 _AS_ALWAYS = AnswerHttp()

@@ -283,7 +283,7 @@ class Host:
                         departure = None if rule is None else self._departure(order)
                         if not self._perform(order, rule) or rule is None:
                             continue
-                        receipt = functools.partial(self.central.performed, order, rule)
+                        receipt = self.central.carried_out(order, rule, self.now())
                         if departure is None:
                             receipts.append(receipt)
                             continue

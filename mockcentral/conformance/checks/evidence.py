@@ -12,7 +12,9 @@ Read once, asked by every check. Two kinds of clients:
 Where faults may take events, the journal says it: `conn.unsure` (of a connection, or of one `attempt` on it) means that
 what goes out from there on may vanish or mean nothing to the client; `conn.slow` that it comes late, and `conn.drained`
 that all of it has come out of the slow line. A call that a client ended itself after such a thing, or after an event
-that was spoiled, is not `graceful`: it may have left before it read everything.
+that was spoiled, is not `graceful`: it may have left before it read everything. A `conn.close` with `reset` takes away
+what was not read yet, also of calls that the server had ended in good order before, unless a PING event that went out
+on the connection after such an end was answered.
 
 A `client.stop` line means the harness told the client to go: what its calls do after that says nothing about it.
 """
@@ -391,7 +393,7 @@ class Evidence:
         for attempt in self.attempts:
             if attempt.topic != topic:
                 continue
-            safe = attempt.end is None or attempt.end.get("graceful", False) or attempt.end["n"] > self.stop_n
+            safe = self._stayed(attempt)
             read = attempt.read_until
             for event in attempt.events:
                 if event.get("op") == "PING":
@@ -425,6 +427,26 @@ class Evidence:
             if at < len(lines) and highest[at] >= place:
                 had.add(place)
         return Holdings(frozenset(had), frozenset(doubtful.keys() - had))
+
+    def _stayed(self, attempt: Attempt) -> bool:
+        """Whether a call is open, or ended in a way that let the client read all of it first."""
+        end = attempt.end
+        if end is None or end["n"] > self.stop_n:
+            return True
+        if not end.get("graceful", False):
+            return False
+        close = self.closes.get(attempt.conn, {})
+        if end.get("by") == "client" or not close.get("reset") or close["n"] > self.stop_n:
+            return True
+        return self._read_until.get(attempt.conn, 0) > _n(end)
+
+    @cached_property
+    def _read_until(self) -> dict[int, int]:
+        """Connection to the line of the last PING event that was answered on any of its calls."""
+        found: dict[int, int] = {}
+        for attempt in self.attempts:
+            found[attempt.conn] = max(found.get(attempt.conn, 0), attempt.read_until)
+        return found
 
     def _arrived(self, line: Record, conn: int, attempt: int = 0) -> bool:
         """Whether what went out with a line got to a client that stayed: no fault had its hand on the line."""

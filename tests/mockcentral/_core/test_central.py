@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -620,6 +621,24 @@ def test_when_a_connection_goes_its_calls_go_with_it() -> None:
     assert [rig.end(call) for call in calls] == [("CANCELLED", "client")] * 2
     assert rig.last("conn.close")["by"] == "client"
     assert (rig.central.calls, rig.central.connections) == ({}, {})
+
+
+@pytest.mark.parametrize(
+    ("silent", "end", "reset"),
+    [
+        (False, lambda rig: rig.central.command(CloseConnection(0, abort=True), 0.0), True),
+        (False, lambda rig: rig.central.restart(1.0, 0.0), True),
+        (False, lambda rig: rig.central.command(CloseConnection(0), 0.0), None),
+        (True, lambda rig: rig.central.command(CloseConnection(0), 0.0), True),
+    ],
+)
+def test_the_journal_tells_a_reset_from_a_close(silent: bool, end: Callable[[Rig], None], reset: bool | None) -> None:
+    rig = Rig()
+    rig.watch()
+    if silent:
+        rig.central.command(BlackHole(0), 0.0)
+    end(rig)
+    assert rig.last("conn.close").get("reset") is reset
 
 
 def test_a_black_hole_tells_nobody_and_its_end_is_not_graceful() -> None:

@@ -340,6 +340,19 @@ def test_a_planned_fault_says_how_late_it_was_on_the_wire() -> None:
     assert late == {"end": 0.004, "purge": 0.003, "now": None}
 
 
+def test_what_a_line_or_a_window_holds_back_afterwards_is_not_late() -> None:
+    rig = rig_with(rule("end", "stream_open", EndCall(0, 14), after=Span(2.0, 2.0)))
+    rig.watch()
+    rig.take()
+    rig.central.tick(2.003)
+    [(order, name)] = [(order, name) for order, name in rig.central.orders() if name is not None]
+    give = rig.central.carried_out(order, name, 2.004)
+    rig.central.tick(3.0)
+    assert not rig.records("fault.on_wire")
+    give(9.0)
+    assert [(record["t"], record.get("late")) for record in rig.records("fault.on_wire")] == [(9.0, 0.004)]
+
+
 def test_what_a_planned_fault_does_later_is_not_late() -> None:
     cut = CutCall(1, then=EndCall(1, 14), after_events=2)
     rig = rig_with(rule("cut", "start", cut, after=Span(2.0, 2.0)))

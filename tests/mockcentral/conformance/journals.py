@@ -81,8 +81,8 @@ class Tape:
         self.add("stream.end", attempt=attempt, code=code, by=by, reason="test", graceful=graceful)
         return self
 
-    def close(self, conn: int, by: str = "client") -> Tape:
-        self.add("conn.close", conn=conn, by=by, reason="test")
+    def close(self, conn: int, by: str = "client", **about: Any) -> Tape:
+        self.add("conn.close", conn=conn, by=by, reason="test", **about)
         return self
 
     def doubt(self, conn: int, kind: str = "unsure", **about: Any) -> Tape:

@@ -58,6 +58,16 @@ def unsure(conn: int, kind: str = "unsure", **about: int) -> Tape:
     return tape.publish(2, 3).send(1, 2, 3)
 
 
+def reset(*, ended_by: str = "server", pong: bool = False, **about: bool) -> Tape:
+    """Three events on a call that ends well; then its connection is closed. `pong`: in between a PING was answered on
+    another call of the same connection.
+    """
+    tape = Tape().watch(1).publish(1, 2, 3).send(1, 1, 2, 3).end(1, "OK", ended_by, graceful=True)
+    if pong:
+        tape.open(2, conn=1).subscribe(2, OTHER).ping(2, "a").pong(2, "a")
+    return tape.close(1, "server", **about)
+
+
 def renumbered() -> Tape:
     """Two events, and then two more with the same numbers."""
     tape = Tape().watch(1).publish(1, 2).send(1, 1, 2).apply(1, 2)
@@ -333,6 +343,12 @@ CASES: list[Case] = [
         lambda: Tape().watch(1).doubt(1).publish(1).ping(1, "a").send(1, 1).pong(1, "a"),
     ),
     ("complete", "a PING answered on a stream that broke", PASS, lambda: calm().ping(1, "a").pong(1, "a").end(1)),
+    ("complete", "unread when the connection was reset after a good end", UNKNOWN, lambda: reset(reset=True)),
+    ("complete", "come back elsewhere after a reset proves nothing", UNKNOWN, lambda: reset(reset=True).watch(2)),
+    ("complete", "asked from beyond after a reset", PASS, lambda: reset(reset=True).harvest(3)),
+    ("complete", "a PING answered between a good end and a reset", PASS, lambda: reset(pong=True, reset=True)),
+    ("complete", "reset after the client had left by itself", PASS, lambda: reset(ended_by="client", reset=True)),
+    ("complete", "closed in order after a good end", PASS, lambda: reset()),
     ("complete", "under way on a slow line", UNKNOWN, lambda: unsure(1, "slow")),
     ("complete", "come out of a slow line", PASS, lambda: unsure(1, "slow").doubt(1, "drained")),
     (

@@ -420,6 +420,25 @@ def test_what_a_slow_line_holds_has_its_receipt_when_it_arrives(slow: object, do
     on_a_link(test)
 
 
+def test_what_a_slow_line_holds_is_not_late() -> None:
+    async def test(link: Link, transport: Transport, clock: Clock) -> None:
+        host = link.host
+        host.set_clock(scale=None, advance=None, freeze=True)
+        faults(link, ("connect(1+)", SLOW[0]))
+        rule = {"name": "end", "on": "ping", "after": "2s", "do": "goaway"}
+        host.central.arm(parse_fault(rule), host.now())
+        link, _ = connect(host)
+        link.data_received(HELLO + PING)
+        host.set_clock(scale=None, advance=2.5, freeze=None)
+        host.set_clock(scale=None, advance=5.0, freeze=None)  # the world goes on while the line holds it
+        assert host.central.on_wire("end") == 0
+        for _ in range(200):
+            await clock.advance(0.02)
+        assert [line.get("late") for line in records(link, "fault.on_wire") if line["fault"] == "end"] == [0.5]
+
+    on_a_link(test)
+
+
 @pytest.mark.parametrize("end", ["abort", "blackhole", RESTART])
 def test_what_a_slow_line_loses_has_no_receipt(end: object) -> None:
     async def test(link: Link, transport: Transport, clock: Clock) -> None:
