@@ -352,6 +352,42 @@ class Evidence:
             purge["n"] > published["n"] and purge["through"] >= sequence for purge in self.purges
         )
 
+    def untold(self, topic: str) -> dict[int, Record]:
+        """Place to `event.published` line of what a fault took from the client, and nothing has told it so by the end.
+
+        The stream it should have come on was struck and goes on, or it is waiting on one that was struck before its
+        subscription was read. An answer of history has not come since, and it has not got the event otherwise.
+        """
+        struck = {
+            (place, record[place])
+            for record in self.faults
+            if record["kind"] == "fault.on_wire"
+            for place in ("conn", "attempt")
+            if place in record
+        }
+        open_calls: list[Attempt] = []
+        ended = 0
+        for call in self.attempts:
+            if call.topic not in (topic, None) or call.opened["n"] > self.stop_n:
+                continue
+            if call.end is None or call.end["n"] > self.stop_n:
+                open_calls.append(call)
+            elif call.topic == topic:
+                ended = max(ended, call.end["n"])
+        hit = [call for call in open_calls if not struck.isdisjoint({("conn", call.conn), ("attempt", call.number)})]
+        begins = [max(self._sent_from(call), ended) for call in hit if call.topic == topic]
+        if hit and not any(call.topic == topic for call in open_calls):
+            begins.append(0)
+        heard = (
+            line["n"]
+            for line in self.harvests
+            if self.key(line) == topic and line.get("status") == 200 and line.get("after") is not None
+            if not line.get("unheard") and line["n"] < self.stop_n
+        )
+        since = max(min(begins, default=math.inf), max(heard, default=0))
+        handed = self._handed(topic).had
+        return {place: line for place, line in self.owed(topic).items() if line["n"] > since and place not in handed}
+
     # ------------------------------------------------------------------------------------------ what it has
     @cached_property
     def applied(self) -> list[Applied]:
@@ -381,6 +417,10 @@ class Evidence:
         if self.says:
             places = (one.era * _ERA + one.sequence for one in self.applied if topic in one.topics)
             return Holdings(frozenset(places), frozenset())
+        return self._handed(topic)
+
+    def _handed(self, topic: str) -> Holdings:
+        """What the wire shows of what a client got of a topic, whatever it says itself."""
         had: set[int] = set()
         doubtful: dict[int, int] = {}
         asked: list[tuple[int, int]] = []
