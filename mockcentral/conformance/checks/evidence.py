@@ -129,6 +129,8 @@ class Evidence:
         """Connection to the line from which on what goes out comes late."""
         self._drained: dict[int, int] = {}
         """Connection to the last line that says that nothing was under way there."""
+        self._drains: dict[int, list[Record]] = defaultdict(list)
+        """Connection to every such line."""
         self.faults: list[Record] = []
         self.exits: list[Record] = []
         self.spawned = False
@@ -196,6 +198,7 @@ class Evidence:
             self._slow.setdefault(record["conn"], record["n"])
         elif kind == "conn.drained":
             self._drained[record["conn"]] = record["n"]
+            self._drains[record["conn"]].append(record)
         elif kind.startswith("fault."):
             self.faults.append(record)
             if "do" in record:
@@ -235,6 +238,30 @@ class Evidence:
             return t
         late = (stall for stall in self.stalls if stall["t"] - stall["since"] < t <= stall["t"] + BACKLOG)
         return t - sum(float(stall["lost"]) for stall in late)
+
+    def end_heard(self, attempt: Attempt) -> float:
+        """When a client could know of the end of a call by the server, at the latest; infinite when not in this run.
+
+        On a slow line the end waits behind all that is under way there. It has come out once the line is drained, or
+        when the fault that ended the call at once has its receipt: an RST or FIN is nothing that drains.
+        """
+        assert attempt.end is not None
+        end = attempt.end
+        if end["n"] < self._slow.get(attempt.conn, end["n"] + 1):
+            return float(end["t"])
+        did_it = {
+            line["fault"]
+            for line in self.faults
+            if line["kind"] == "fault.triggered" and line["t"] == end["t"] and line["n"] < end["n"]
+        }
+        receipts = (line for line in self.faults if line["kind"] == "fault.on_wire" and line["fault"] in did_it)
+        here = (
+            line
+            for line in receipts
+            if line.get("conn", attempt.conn) == attempt.conn and line.get("attempt", attempt.number) == attempt.number
+        )
+        after = (line for line in (*self._drains[attempt.conn], *here) if end["n"] < line["n"] < self.stop_n)
+        return min((float(line["t"]) for line in after), default=math.inf)
 
     def awake(self, line: Record) -> float:
         """When a line was written. Suspicious: by a clock that stood still with the machine, for a client that waits

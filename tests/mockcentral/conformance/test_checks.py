@@ -62,6 +62,17 @@ def stuck(conn: int = 1) -> Tape:
     return tape.end(1, graceful=True).publish(2).open(2, conn=1)
 
 
+def late_end(do: str = "close", *, slow: bool = True, at_once: bool = True, **where: int) -> Tape:
+    """A fault orders the end of a stream, at once or later, on a slow line or on one that becomes so afterwards."""
+    tape = Tape().watch(1).publish(1)
+    if slow:
+        tape.doubt(1, "slow").doubt(1, "drained")
+    tape.send(1, 1).fault("fin", do, "triggered", **where).end(1)
+    if at_once:
+        tape.lines[-2]["t"] = tape.lines[-1]["t"]
+    return tape if slow else tape.doubt(1, "slow")
+
+
 def garbled() -> Tape:
     """The second event went out with another number and id; history has it as it was."""
     tape = Tape().watch(1).publish(1, 2, 3).send(1, 1)
@@ -546,6 +557,70 @@ CASES: list[Case] = [
         PASS,
         lambda: Tape(spawned=True).watch(1).end(1, "CANCELLED", "client").exit(0).wait(11).publish(1),
     ),
+    # The end of a stream waits on a slow line behind what is under way there.
+    ("reconnects", "the end is still under way on a slow line", UNKNOWN, lambda: late_end().wait(11).publish(2)),
+    (
+        "reconnects",
+        "the end is under way on a slow line until the client is stopped",
+        UNKNOWN,
+        lambda: late_end().wait(11).stop().doubt(1, "drained"),
+    ),
+    (
+        "reconnects",
+        "the end came out of a slow line late",
+        PASS,
+        lambda: late_end().wait(11).doubt(1, "drained").wait(9).watch(2),
+    ),
+    (
+        "reconnects",
+        "the end came out of a slow line, and nothing followed",
+        FAIL,
+        lambda: late_end().doubt(1, "drained").wait(11).publish(2),
+    ),
+    (
+        "reconnects",
+        "the fault that ended it has its receipt late",
+        PASS,
+        lambda: late_end(conn=1).wait(11).fault("fin", "close", "on_wire", conn=1).wait(9).watch(2),
+    ),
+    (
+        "reconnects",
+        "the fault that ended it has its receipt, and nothing followed",
+        FAIL,
+        lambda: late_end("end_status").fault("fin", "end_status", "on_wire", attempt=1).wait(11).publish(2),
+    ),
+    (
+        "reconnects",
+        "a restart ends every connection",
+        FAIL,
+        lambda: late_end("restart").fault("fin", "restart", "on_wire").wait(11).publish(2),
+    ),
+    (
+        "reconnects",
+        "what came out of another slow line says nothing",
+        UNKNOWN,
+        lambda: late_end().doubt(2, "drained").wait(11).publish(2),
+    ),
+    (
+        "reconnects",
+        "the receipt of another call says nothing",
+        UNKNOWN,
+        lambda: late_end("reset").fault("fin", "reset", "on_wire", attempt=2).wait(11).publish(2),
+    ),
+    (
+        "reconnects",
+        "the receipt of what came before the end says nothing",
+        PASS,
+        lambda: (
+            late_end("goaway", at_once=False)
+            .fault("fin", "goaway", "on_wire", conn=1)
+            .wait(11)
+            .doubt(1, "drained")
+            .wait(9)
+            .watch(2)
+        ),
+    ),
+    ("reconnects", "the end came before the line was slow", FAIL, lambda: late_end(slow=False).wait(11).publish(2)),
     ("reconnects", "it exited instead", FAIL, lambda: Tape(spawned=True).watch(1).end(1).exit(1)),
     ("reconnects", "it was told to stop", PASS, lambda: Tape(spawned=True).watch(1).stop().end(1).wait(11).exit(0)),
     # ------------------------------------------------------------------------------------ refreshes_token
