@@ -230,7 +230,8 @@ def test_an_agent_does_not_make_its_topic_again(go: Builder, version: str, tmp_p
 @pytest.mark.parametrize("version", BOTH)
 def test_the_sample_ends_with_its_first_stream(go: Builder, version: str, tmp_path: Path) -> None:
     with World(scenario=SERVICES) as world, sample(world, go.sample(version), tmp_path, *PLAIN) as it:
-        it.wait_for("watch registered successfully")
+        it.wait_for("watch registered successfully")  # which it says before its call has got here
+        world.wait_for(lambda record: record.get("request") == "subscribe", timeout=PATIENCE)
         world.close_connections()
         assert it.process.wait(PATIENCE) == 0
         world.record("client.exit", code=0, signal=None)

@@ -12,13 +12,14 @@ def judge(evidence: Evidence, settings: Complete) -> Finding:
 
     Excused is only what was purged (or lies before the newest sequence of a 410) if the client was told so by a 410,
     what was purged while a fault kept it back on a stream that went on, and what a client that ends because its topic
-    was deleted was never offered.
+    was deleted was never offered. What a fault took, and nothing told the client by the end of the run, may yet come.
     """
     if not evidence.subscriptions:
         return unknown("The client never subscribed to a topic.")
     owed = 0
     missing: list[Record] = []
     doubtful: list[Record] = []
+    untold: list[Record] = []
     excused: dict[int, Record] = {}
     unreachable: set[int] = set()
     orphaned: set[int] = set()
@@ -27,6 +28,7 @@ def judge(evidence: Evidence, settings: Complete) -> Finding:
         wanted = evidence.owed(topic)
         holdings = evidence.holdings(topic)
         let_go = evidence.let_go(topic)
+        not_told = evidence.untold(topic) if wanted.keys() - holdings.had else {}
         owed += len(wanted)
         for place, line in wanted.items():
             if place in holdings.had:
@@ -40,6 +42,8 @@ def judge(evidence: Evidence, settings: Complete) -> Finding:
                 orphaned.add(place)
             elif place in holdings.unknown:
                 doubtful.append(line)
+            elif place in not_told:
+                untold.append(line)
             else:
                 missing.append(line)
     note = f" Not counted: {len(excused)} events purged before it could get them, as a 410 told it." if excused else ""
@@ -52,6 +56,15 @@ def judge(evidence: Evidence, settings: Complete) -> Finding:
         return failed(
             f"{len(missing)} of {owed} never were {what}: {_sequences(missing)}.{note}",
             missing,
+        )
+    if untold:
+        return unknown(
+            f"The run was over before the client could know of {len(untold)} of {owed} that a fault kept from it: "
+            f"{_sequences(untold)}. Its stream goes on, or the next one is not answered, and it has not read the "
+            f"history since. Give it longer: traffic that goes on, a longer bound in `expect`, --timeout, or a client "
+            f"that reads history more often."
+            f"{note}",
+            untold,
         )
     if doubtful:
         return unknown(

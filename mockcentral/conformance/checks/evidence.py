@@ -132,6 +132,8 @@ class Evidence:
         """Connection to the line from which on what goes out comes late."""
         self._drained: dict[int, int] = {}
         """Connection to the last line that says that nothing was under way there."""
+        self._drains: dict[int, list[Record]] = defaultdict(list)
+        """Connection to every such line."""
         self.faults: list[Record] = []
         self.exits: list[Record] = []
         self.spawned = False
@@ -199,6 +201,7 @@ class Evidence:
             self._slow.setdefault(record["conn"], record["n"])
         elif kind == "conn.drained":
             self._drained[record["conn"]] = record["n"]
+            self._drains[record["conn"]].append(record)
         elif kind.startswith("fault."):
             self.faults.append(record)
             if "do" in record:
@@ -238,6 +241,30 @@ class Evidence:
             return t
         late = (stall for stall in self.stalls if stall["t"] - stall["since"] < t <= stall["t"] + BACKLOG)
         return t - sum(float(stall["lost"]) for stall in late)
+
+    def end_heard(self, attempt: Attempt) -> float:
+        """When a client could know of the end of a call by the server, at the latest; infinite when not in this run.
+
+        On a slow line the end waits behind all that is under way there. It has come out once the line is drained, or
+        when the fault that ended the call at once has its receipt: an RST or FIN is nothing that drains.
+        """
+        assert attempt.end is not None
+        end = attempt.end
+        if end["n"] < self._slow.get(attempt.conn, end["n"] + 1):
+            return float(end["t"])
+        did_it = {
+            line["fault"]
+            for line in self.faults
+            if line["kind"] == "fault.triggered" and line["t"] == end["t"] and line["n"] < end["n"]
+        }
+        receipts = (line for line in self.faults if line["kind"] == "fault.on_wire" and line["fault"] in did_it)
+        here = (
+            line
+            for line in receipts
+            if line.get("conn", attempt.conn) == attempt.conn and line.get("attempt", attempt.number) == attempt.number
+        )
+        after = (line for line in (*self._drains[attempt.conn], *here) if end["n"] < line["n"] < self.stop_n)
+        return min((float(line["t"]) for line in after), default=math.inf)
 
     def awake(self, line: Record) -> float:
         """When a line was written. Suspicious: by a clock that stood still with the machine, for a client that waits
@@ -355,6 +382,42 @@ class Evidence:
             purge["n"] > published["n"] and purge["through"] >= sequence for purge in self.purges
         )
 
+    def untold(self, topic: str) -> dict[int, Record]:
+        """Place to `event.published` line of what a fault took from the client, and nothing has told it so by the end.
+
+        The stream it should have come on was struck and goes on, or it is waiting on one that was struck before its
+        subscription was read. An answer of history has not come since, and it has not got the event otherwise.
+        """
+        struck = {
+            (place, record[place])
+            for record in self.faults
+            if record["kind"] == "fault.on_wire"
+            for place in ("conn", "attempt")
+            if place in record
+        }
+        open_calls: list[Attempt] = []
+        ended = 0
+        for call in self.attempts:
+            if call.topic not in (topic, None) or call.opened["n"] > self.stop_n:
+                continue
+            if call.end is None or call.end["n"] > self.stop_n:
+                open_calls.append(call)
+            elif call.topic == topic:
+                ended = max(ended, call.end["n"])
+        hit = [call for call in open_calls if not struck.isdisjoint({("conn", call.conn), ("attempt", call.number)})]
+        begins = [max(self._sent_from(call), ended) for call in hit if call.topic == topic]
+        if hit and not any(call.topic == topic for call in open_calls):
+            begins.append(0)
+        heard = (
+            line["n"]
+            for line in self.harvests
+            if self.key(line) == topic and line.get("status") == 200 and line.get("after") is not None
+            if not line.get("unheard") and line["n"] < self.stop_n
+        )
+        since = max(min(begins, default=math.inf), max(heard, default=0))
+        handed = self._handed(topic).had
+        return {place: line for place, line in self.owed(topic).items() if line["n"] > since and place not in handed}
+
     # ------------------------------------------------------------------------------------------ what it has
     @cached_property
     def applied(self) -> list[Applied]:
@@ -384,6 +447,10 @@ class Evidence:
         if self.says:
             places = (one.era * _ERA + one.sequence for one in self.applied if topic in one.topics)
             return Holdings(frozenset(places), frozenset())
+        return self._handed(topic)
+
+    def _handed(self, topic: str) -> Holdings:
+        """What the wire shows of what a client got of a topic, whatever it says itself."""
         had: set[int] = set()
         doubtful: dict[int, tuple[int, int]] = {}
         """Place to the line on which it went out and the way it went: a call's number, or less than 0 for history."""

@@ -12,7 +12,8 @@ def judge(evidence: Evidence, settings: Reconnects) -> Finding:
 
     A run in which no stream ended passes: whether one should have is told by the receipts of the faults. A client that
     ends its own stream and was not spawned by us, or exits with 0 after it, or because its topic is gone, has simply
-    left. A stream that was opened before the old one ended (make before break) is its successor too.
+    left. A stream that was opened before the old one ended (make before break) is its successor too. The end of a
+    stream on a slow line counts from when it came out of it.
 
     A stall makes openings look late, which hurts, and an end by the client, which helps.
     """
@@ -30,7 +31,7 @@ def judge(evidence: Evidence, settings: Reconnects) -> Finding:
         if successor is None and (_left(evidence, end) or evidence.let_go(attempt.topic) is not None):
             continue
         ends += 1
-        ended = evidence.sent(end) if end.get("by") == "client" else float(end["t"])
+        ended = evidence.sent(end) if end.get("by") == "client" else evidence.end_heard(attempt)
         if successor is not None:
             pause = max(0.0, successor.opened["t"] - ended)
             longest = max(longest, pause)
@@ -50,7 +51,9 @@ def judge(evidence: Evidence, settings: Reconnects) -> Finding:
     if slow:
         return failed(f"the longest pause was {seconds(longest)}, more than {bound}.", slow)
     if pending:
-        return unknown(f"The run was over less than {bound} after the last stream ended.", pending)
+        return unknown(
+            f"The run was over less than {bound} after the client could know that its stream ended.", pending
+        )
     if not evidence.attempts:
         return unknown("The client opened no stream.")
     if not ends:

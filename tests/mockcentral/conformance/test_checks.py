@@ -44,6 +44,35 @@ def gap(*sent: int) -> Tape:
     return tape.fault("x", "gap", "armed", "triggered", "on_wire", attempt=1, sequence=2).send(1, *sent)
 
 
+def kept_back_late() -> Tape:
+    """History is read, and a fault takes the event that comes after it."""
+    tape = Tape().watch(1).publish(1).send(1, 1).harvest(0, 1).publish(2)
+    return tape.fault("x", "lose", "armed", "triggered", "on_wire", attempt=1, sequence=2)
+
+
+def swallowed() -> Tape:
+    """The second event goes out where bytes vanish."""
+    tape = Tape().watch(1).publish(1).send(1, 1)
+    return tape.doubt(1).fault("x", "blackhole", "armed", "triggered", "on_wire", conn=1).publish(2).send(1, 2)
+
+
+def stuck(conn: int = 1) -> Tape:
+    """A client may send nothing more on its connection; its stream ends, and the next one gets no first message out."""
+    tape = Tape().watch(1).publish(1).send(1, 1).fault("x", "window", "armed", "triggered", "on_wire", conn=conn)
+    return tape.end(1, graceful=True).publish(2).open(2, conn=1)
+
+
+def late_end(do: str = "close", *, slow: bool = True, at_once: bool = True, **where: int) -> Tape:
+    """A fault orders the end of a stream, at once or later, on a slow line or on one that becomes so afterwards."""
+    tape = Tape().watch(1).publish(1)
+    if slow:
+        tape.doubt(1, "slow").doubt(1, "drained")
+    tape.send(1, 1).fault("fin", do, "triggered", **where).end(1)
+    if at_once:
+        tape.lines[-2]["t"] = tape.lines[-1]["t"]
+    return tape if slow else tape.doubt(1, "slow")
+
+
 def garbled() -> Tape:
     """The second event went out with another number and id; history has it as it was."""
     tape = Tape().watch(1).publish(1, 2, 3).send(1, 1)
@@ -383,7 +412,40 @@ CASES: list[Case] = [
     ),
     ("complete", "its topic was deleted, as history told it", PASS, lambda: deleted_unheard(unheard=False)),
     ("complete", "kept back and purged", PASS, lambda: kept_back(3).purge(2).apply(1, 3)),
-    ("complete", "kept back and still in the history", FAIL, lambda: kept_back(3).purge(1).apply(1, 3)),
+    # A run may end before a client can know what a fault took.
+    ("complete", "kept back on a stream that goes on", UNKNOWN, lambda: kept_back(3).purge(1).apply(1, 3)),
+    ("complete", "kept back, and nothing after it", UNKNOWN, lambda: kept_back().apply(1)),
+    ("complete", "kept back from a silent client", UNKNOWN, lambda: kept_back(3)),
+    ("complete", "a run kept back", UNKNOWN, lambda: gap(5).apply(1, 5)),
+    ("complete", "kept back, and another that was sent", FAIL, lambda: kept_back(3).apply(1)),
+    (
+        "complete",
+        "kept back on a stream that ends at the stop",
+        UNKNOWN,
+        lambda: kept_back(3).apply(1, 3).stop().end(1),
+    ),
+    ("complete", "kept back on a stream that ended", FAIL, lambda: kept_back(3).apply(1, 3).end(1)),
+    ("complete", "kept back, and a new stream", FAIL, lambda: kept_back(3).apply(1, 3).end(1).watch(2)),
+    ("complete", "kept back, and a new stream first", FAIL, lambda: kept_back(3).apply(1, 3).watch(2).end(1)),
+    ("complete", "kept back, and the client left", FAIL, lambda: kept_back(3).apply(1, 3).end(1, by="client").stop()),
+    ("complete", "kept back, and history read", FAIL, lambda: kept_back(3).apply(1, 3).harvest(1, 2, 3)),
+    ("complete", "kept back, and history asked from beyond", FAIL, lambda: kept_back(3).apply(1, 3).harvest(3)),
+    ("complete", "kept back, and history read before", UNKNOWN, lambda: kept_back_late().apply(1)),
+    ("complete", "kept back, and history ill", UNKNOWN, lambda: kept_back(3).apply(1, 3).harvest(1, status=503)),
+    (
+        "complete",
+        "kept back, and history of another topic",
+        UNKNOWN,
+        lambda: kept_back(3).apply(1, 3).harvest(3, topic=OTHER),
+    ),
+    ("complete", "not sent, and no fault on the wire", FAIL, lambda: Tape().watch(1).publish(1, 2).send(1, 2).apply(2)),
+    ("complete", "into a black hole, not noticed yet", UNKNOWN, lambda: swallowed().apply(1)),
+    ("complete", "into a black hole that was noticed", FAIL, lambda: swallowed().apply(1).end(1).watch(2)),
+    ("complete", "waits on a stream that nobody reads", UNKNOWN, lambda: stuck().apply(1)),
+    ("complete", "waits on one, and what it got before it", FAIL, lambda: stuck().status()),
+    ("complete", "waits on one, and has read history", FAIL, lambda: stuck().apply(1).harvest(1, 2)),
+    ("complete", "a stream that nobody reads, and another one", FAIL, lambda: stuck().apply(1).watch(3)),
+    ("complete", "waits on a stream that no fault struck", FAIL, lambda: stuck(conn=7).apply(1)),
     ("resumes", "kept back and purged", PASS, lambda: kept_back(3).purge(2).apply(1, 3).end(1).watch(2)),
     ("resumes", "kept back and still in the history", FAIL, lambda: kept_back(3).apply(1, 3).end(1).watch(2)),
     ("complete", "purged and never told", FAIL, lambda: calm().apply(1).end(1).purge(3).watch(2).harvest(None)),
@@ -529,6 +591,70 @@ CASES: list[Case] = [
         PASS,
         lambda: Tape(spawned=True).watch(1).end(1, "CANCELLED", "client").exit(0).wait(11).publish(1),
     ),
+    # The end of a stream waits on a slow line behind what is under way there.
+    ("reconnects", "the end is still under way on a slow line", UNKNOWN, lambda: late_end().wait(11).publish(2)),
+    (
+        "reconnects",
+        "the end is under way on a slow line until the client is stopped",
+        UNKNOWN,
+        lambda: late_end().wait(11).stop().doubt(1, "drained"),
+    ),
+    (
+        "reconnects",
+        "the end came out of a slow line late",
+        PASS,
+        lambda: late_end().wait(11).doubt(1, "drained").wait(9).watch(2),
+    ),
+    (
+        "reconnects",
+        "the end came out of a slow line, and nothing followed",
+        FAIL,
+        lambda: late_end().doubt(1, "drained").wait(11).publish(2),
+    ),
+    (
+        "reconnects",
+        "the fault that ended it has its receipt late",
+        PASS,
+        lambda: late_end(conn=1).wait(11).fault("fin", "close", "on_wire", conn=1).wait(9).watch(2),
+    ),
+    (
+        "reconnects",
+        "the fault that ended it has its receipt, and nothing followed",
+        FAIL,
+        lambda: late_end("end_status").fault("fin", "end_status", "on_wire", attempt=1).wait(11).publish(2),
+    ),
+    (
+        "reconnects",
+        "a restart ends every connection",
+        FAIL,
+        lambda: late_end("restart").fault("fin", "restart", "on_wire").wait(11).publish(2),
+    ),
+    (
+        "reconnects",
+        "what came out of another slow line says nothing",
+        UNKNOWN,
+        lambda: late_end().doubt(2, "drained").wait(11).publish(2),
+    ),
+    (
+        "reconnects",
+        "the receipt of another call says nothing",
+        UNKNOWN,
+        lambda: late_end("reset").fault("fin", "reset", "on_wire", attempt=2).wait(11).publish(2),
+    ),
+    (
+        "reconnects",
+        "the receipt of what came before the end says nothing",
+        PASS,
+        lambda: (
+            late_end("goaway", at_once=False)
+            .fault("fin", "goaway", "on_wire", conn=1)
+            .wait(11)
+            .doubt(1, "drained")
+            .wait(9)
+            .watch(2)
+        ),
+    ),
+    ("reconnects", "the end came before the line was slow", FAIL, lambda: late_end(slow=False).wait(11).publish(2)),
     ("reconnects", "it exited instead", FAIL, lambda: Tape(spawned=True).watch(1).end(1).exit(1)),
     (
         "reconnects",
