@@ -36,7 +36,8 @@ def judge(
     names = expected(scenario) if checks is None else _known(checks)
     settings = _settings(scenario)
     defaults = {expectation.name: expectation for expectation in EXPECTATIONS}
-    evidence = Evidence(journal, now)
+    back_within = getattr(settings.get("reconnects"), "within", 0.0)
+    evidence = Evidence(journal, now, back_within=float(back_within))
     return [
         judge_receipts(evidence, scenario.attempts)
         if name == RECEIPTS

@@ -59,10 +59,10 @@ def judge(evidence: Evidence, settings: Complete) -> Finding:
         )
     if untold:
         return unknown(
-            f"The run was over before the client could know of {len(untold)} of {owed} that a fault kept from it: "
-            f"{_sequences(untold)}. Its stream goes on, or the next one is not answered, and it has not read the "
-            f"history since. Give it longer: traffic that goes on, a longer bound in `expect`, --timeout, or a client "
-            f"that reads history more often."
+            f"The run was over before the client could know of {len(untold)} of {owed} that did not reach it: "
+            f"{_sequences(untold)}. Its stream goes on, or the next one is not due or not answered yet, and it has not "
+            f"read the history since. Give it longer: traffic that goes on, a longer bound in `expect`, --timeout, or "
+            f"a client that reads history more often."
             f"{note}",
             untold,
         )

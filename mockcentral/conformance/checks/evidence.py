@@ -105,8 +105,11 @@ class _Gone:
 class Evidence:
     """A journal, sorted by what checks ask for."""
 
-    def __init__(self, journal: Sequence[Record], now: float | None = None) -> None:
-        """`now`: world time of the judgement, seconds; without it that of the last line."""
+    def __init__(self, journal: Sequence[Record], now: float | None = None, *, back_within: float = 0.0) -> None:
+        """`now`: world time of the judgement, seconds; without it that of the last line. `back_within`: seconds that
+        the scenario grants the client from the end of a stream to the next attempt.
+        """
+        self.back_within = back_within
         self.whole = not journal or journal[0].get("n") == 1
         """False when the journal lost its beginning (it is bounded in memory): most checks cannot judge then."""
         last = float(journal[-1]["t"]) if journal else 0.0
@@ -385,8 +388,9 @@ class Evidence:
     def untold(self, topic: str) -> dict[int, Record]:
         """Place to `event.published` line of what a fault took from the client, and nothing has told it so by the end.
 
-        The stream it should have come on was struck and goes on, or it is waiting on one that was struck before its
-        subscription was read. An answer of history has not come since, and it has not got the event otherwise.
+        The stream it should have come on was struck and goes on, or the client is waiting on one that was struck before
+        its subscription was read, or its next attempt is not due. An answer of history has not come since, and it has
+        not got the event otherwise.
         """
         struck = {
             (place, record[place])
@@ -396,17 +400,20 @@ class Evidence:
             if place in record
         }
         open_calls: list[Attempt] = []
+        last: Attempt | None = None
         ended = 0
         for call in self.attempts:
             if call.topic not in (topic, None) or call.opened["n"] > self.stop_n:
                 continue
             if call.end is None or call.end["n"] > self.stop_n:
                 open_calls.append(call)
-            elif call.topic == topic:
-                ended = max(ended, call.end["n"])
+            elif call.topic == topic and call.end["n"] > ended:
+                last, ended = call, call.end["n"]
         hit = [call for call in open_calls if not struck.isdisjoint({("conn", call.conn), ("attempt", call.number)})]
         begins = [max(self._sent_from(call), ended) for call in hit if call.topic == topic]
         if hit and not any(call.topic == topic for call in open_calls):
+            begins.append(0)
+        if last is not None and not open_calls and self._not_due(last):
             begins.append(0)
         heard = (
             line["n"]
@@ -417,6 +424,13 @@ class Evidence:
         since = max(min(begins, default=math.inf), max(heard, default=0))
         handed = self._handed(topic).had
         return {place: line for place, line in self.owed(topic).items() if line["n"] > since and place not in handed}
+
+    def _not_due(self, last: Attempt) -> bool:
+        """Whether the run was over before the attempt that follows a client's last call had to be made."""
+        assert last.end is not None
+        n = last.end["n"]
+        left = any(n < exit["n"] < self.stop_n for exit in self.exits)
+        return not left and self.stop_t - self.end_heard(last) < self.back_within
 
     # ------------------------------------------------------------------------------------------ what it has
     @cached_property

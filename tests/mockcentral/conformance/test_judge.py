@@ -35,6 +35,24 @@ def test_bounds_come_from_the_scenario() -> None:
     assert judge(journal, PLAIN, ["reconnects"])[0].outcome is Outcome.PASS, "without a bound the default holds"
 
 
+@pytest.mark.parametrize(
+    ("tape", "outcome"),
+    [
+        (Tape().watch(1).end(1).publish(1).wait(4).status(), Outcome.INCONCLUSIVE),
+        (Tape().watch(1).end(1).publish(1).wait(4).stop().exit(0), Outcome.INCONCLUSIVE),
+        (Tape().watch(1).end(1).publish(1).wait(6).status(), Outcome.FAIL),
+        (Tape().watch(1).end(1).publish(1).wait(1).exit(0).stop(), Outcome.FAIL),
+        (Tape().watch(1).end(1).publish(1).wait(4).watch(2), Outcome.FAIL),
+        (Tape().watch(1).publish(1).send(1, 1).end(1, graceful=True).wait(4).status(), Outcome.FAIL),
+        (Tape().watch(1).end(1).publish(1).wait(4).harvest(1).status(), Outcome.FAIL),
+    ],
+    ids=["not due", "not due at the stop", "overdue", "exited", "back", "sent before", "read history"],
+)
+def test_an_event_is_not_missing_before_the_next_stream_is_due(tape: Tape, outcome: Outcome) -> None:
+    scenario = replace(PLAIN, expect=(Reconnects(within=Duration(5.0)),))
+    assert judge(tape.lines, scenario, ["complete"])[0].outcome is outcome
+
+
 def test_what_is_overdue_shows_though_nothing_was_journaled_since() -> None:
     journal = Tape().watch(1).end(1).lines
     assert judge(journal, PLAIN, ["reconnects"])[0].outcome is Outcome.INCONCLUSIVE
