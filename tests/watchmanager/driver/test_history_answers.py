@@ -196,12 +196,19 @@ def test_a_question_that_is_given_up_takes_its_connections_along() -> None:
     """httpcore may lose one over a cancellation: at a hundred of them nothing could be asked any more."""
 
     async def main() -> None:
-        async with tcp_server(trickle) as port:
+        asked = asyncio.Event()
+
+        async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            asked.set()
+            await reader.read()
+
+        async with tcp_server(hang) as port:
             history = client(f"http://127.0.0.1:{port}", timeout=30)
             asking = asyncio.ensure_future(history.fetch(TOPIC, QUESTION))
-            while history._client is None or not history._client._transport._pool.connections:  # type: ignore[attr-defined]
-                await asyncio.sleep(0)
+            await asked.wait()
             used = history._client
+            assert used is not None
             asking.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await asking

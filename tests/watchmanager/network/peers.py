@@ -181,7 +181,14 @@ class Tunnelling(Server):
         self.asked.append(f"{host}:{port}")
         if self.to is not None:
             host, port = self.to.host, self.to.port
-        far_reader, far_writer = await asyncio.open_connection(host, port)
+        # Shielded: cancelled at the wrong moment it would leave a transport that nobody has. It is waited for instead.
+        opening = asyncio.ensure_future(asyncio.open_connection(host, port))
+        try:
+            far_reader, far_writer = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            with contextlib.suppress(OSError):
+                (await opening)[1].transport.abort()
+            raise
         self.tunnels += 1
         self._open += [writer, far_writer]
         try:
