@@ -16,7 +16,6 @@ tests that do not use it.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -153,9 +152,9 @@ def _fail(message: str) -> NoReturn:
 
 
 def _seed(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 20) or int(text) >= 2**63:
-        raise argparse.ArgumentTypeError(f"{text!r} is no seed: write a whole number from 0 to 2**63 - 1")
-    return int(text)
+    from mockcentral.arguments import seed
+
+    return seed(text)
 
 
 # ---------------------------------------------------------------------------------------------- reporting

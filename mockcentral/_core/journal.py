@@ -21,6 +21,13 @@ Part = Sequence[Mapping[str, Any]]
 VERSION = 1
 
 
+def unheard(facts: Record) -> None:
+    """What the line of an HTTP answer says when nobody waited for all of it: nobody can have got its events either."""
+    facts["unheard"] = True
+    if "sequences" in facts:
+        facts["sequences"] = []
+
+
 class _Piece:
     """Records that were added together and that nobody has looked at yet."""
 

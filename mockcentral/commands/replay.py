@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mockcentral.arguments import seed
 from mockcentral.cli import Refused
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "any scenario, or the run a journal is of. The same seed gives the same run, byte for byte."
     )
     parser.add_argument("run", metavar="FILE|NAME|JOURNAL", help="what to play")
-    parser.add_argument("--seed", type=_seed, metavar="N", help="another one than the run was written with")
+    parser.add_argument("--seed", type=seed, metavar="N", help="another one than the run was written with")
     add_function_arguments(parser)
     parser.add_argument("--journal", metavar="PATH", help="write the journal to this file (NDJSON); - for stdout")
 
@@ -158,9 +159,3 @@ def _write(target: str, stage: Stage) -> None:
         Path(target).write_text(stage.world.dump(), encoding="utf-8")
     except OSError as error:
         raise Refused(f"--journal {target}: cannot be written: {error.strerror}") from None
-
-
-def _seed(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 20) or int(text) >= 2**63:
-        raise argparse.ArgumentTypeError(f"{text!r} is no seed: write a whole number from 0 to 2**63 - 1")
-    return int(text)

@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mockcentral.arguments import seed
 from mockcentral.cli import INTERNAL, Refused
 from mockcentral.ready_file import ReadyFile
 from mockcentral.signals import Signals
@@ -75,7 +76,7 @@ def add_door_arguments(parser: argparse.ArgumentParser) -> None:
         "--host", type=_host, default="127.0.0.1", metavar="ADDRESS", help="address to bind (default 127.0.0.1)"
     )
     parser.add_argument("--port", type=_port, default=0, metavar="PORT", help="port of the front door; 0: a free one")
-    parser.add_argument("--seed", type=_seed, default=None, metavar="N", help="overrides the scenario's seed")
+    parser.add_argument("--seed", type=seed, default=None, metavar="N", help="overrides the scenario's seed")
     parser.add_argument(
         "--time-scale", type=_scale, default=1.0, metavar="X", help="divide every duration of the fake by X"
     )
@@ -230,12 +231,6 @@ def _host(text: str) -> str:
 def _port(text: str) -> int:
     if not (text.isascii() and text.isdigit()) or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is no port: write 0 to 65535")
-    return int(text)
-
-
-def _seed(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 20) or int(text) >= 2**63:
-        raise argparse.ArgumentTypeError(f"{text!r} is no seed: write a whole number from 0 to 2**63 - 1")
     return int(text)
 
 

@@ -46,7 +46,7 @@ from mockcentral._core.actions import (
 )
 from mockcentral._core.central import Central
 from mockcentral._core.clock import WorldClock
-from mockcentral._core.journal import Journal
+from mockcentral._core.journal import Journal, unheard
 from mockcentral._core.keeping import Keeper, Unreadable
 from mockcentral._core.shapes import misshapen
 from mockcentral.scenario.schema import Scenario
@@ -668,7 +668,7 @@ class Host:
 
         def journal(heard: bool = True) -> None:
             if not heard:  # nobody was there for all of it
-                facts.update({"unheard": True, **({"sequences": []} if "sequences" in facts else {})})
+                unheard(facts)
             self.journal.add(
                 self.now(),
                 "http.request",

@@ -42,6 +42,7 @@ from mockcentral._core.calls import WATCH_PATH, WatchRequest
 from mockcentral._core.central import Central, Issue
 from mockcentral._core.events import TopicEvent
 from mockcentral._core.harvester import Query
+from mockcentral._core.journal import unheard
 from mockcentral.sim import http
 from mockcentral.sim.clock import NEVER, Clock
 from mockcentral.sim.party import Answer, Party, Sleeper
@@ -639,7 +640,7 @@ class Network:
             query = facts["query"]
             facts["query"] = "" if query is None else http.parameters(query)
             if wire.id not in self.wires or wire.holed:
-                facts |= {"unheard": True, **({"sequences": []} if "sequences" in facts else {})}
+                unheard(facts)
             self.central.journal.add(self.clock.now, "http.request", **facts)
         if wire.id in self.wires:
             if decision.rules and not (wire.holed or wire.cut_down):
@@ -738,9 +739,7 @@ class Network:
             self._close(wire, RESET if order.abort else CLOSED)
 
     def _black_hole(self, order: BlackHole) -> bool:
-        if (wire := self.wires.get(order.connection)) is None:
-            return False
-        if wire.holed:
+        if (wire := self.wires.get(order.connection)) is None or wire.holed:
             return False
         before = wire.cut_up, wire.cut_down
         if order.direction == "both":

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.watchmanager.lab import Lab, event
+from tests.watchmanager.lab import Lab, event, numberless
 from watchmanager import errors
 from watchmanager._core import effects as do
 from watchmanager._core import inputs as happened
@@ -51,11 +51,8 @@ class Damaged(Lab):
         page = visible[-1:] if effect.newest else visible[: effect.page_size]
         named = [each for each in page if each not in self.nameless]
         poison = [Poison(each, errors.DecodeError("odd")) for each in named if each in self.unreadable]
-        for each in page:
-            if each in self.nameless:
-                behind = max((other for other in named if other < each), default=0)
-                before = min((other for other in named if other > each), default=-1)
-                poison.append(Poison(behind, errors.DecodeError("nameless"), before, str(each)))
+        lost = [each for each in page if each in self.nameless]
+        poison += [numberless(each, named, errors.DecodeError("nameless")) for each in lost]
         whole = [event(each) for each in named if each not in self.unreadable]
         self.feed(happened.HistoryFetched(effect.request, whole, poison))
 

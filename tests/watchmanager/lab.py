@@ -7,7 +7,7 @@ wants to go wrong it says by attributes (`refuse`, `history_fails`, ...) or by f
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from random import Random
 from typing import Any
@@ -17,7 +17,7 @@ from watchmanager._core import inputs as happened
 from watchmanager._core.machine import Machine, Settings
 from watchmanager._core.status import State
 from watchmanager._core.token import Credential
-from watchmanager.errors import WatchError
+from watchmanager.errors import DecodeError, WatchError
 from watchmanager.events import Details, Event, EventType, Item, Resource
 
 TOPIC = "/management/v1/watchtopics/t"
@@ -37,6 +37,13 @@ class _NoSource:
 
 def event(sequence: int, id: str | None = None, size: int = 100) -> Event:
     return Event(EventType.CREATED, f"id-{sequence}" if id is None else id, sequence, size, sequence, _NoSource())
+
+
+def numberless(sequence: int, named: Collection[int], error: DecodeError) -> happened.Poison:
+    """An event of a page whose number cannot be read; `named` are the numbers that can be."""
+    behind = max((other for other in named if other < sequence), default=0)
+    before = min((other for other in named if other > sequence), default=-1)
+    return happened.Poison(behind, error, before, str(sequence))
 
 
 class Lab:

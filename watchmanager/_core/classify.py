@@ -52,6 +52,13 @@ CODES = (
     "UNAUTHENTICATED",
 )
 """Names of gRPC status codes, by number."""
+RETRIED = frozenset({408, 425, 429})
+"""HTTP statuses that pass, besides all from 500 on."""
+
+
+def passes(status: int) -> bool:
+    """Whether it is worth asking history again, after an answer with an HTTP status that says nothing else."""
+    return status in RETRIED or status >= 500
 
 
 class Remedy(enum.Enum):

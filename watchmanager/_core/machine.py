@@ -44,7 +44,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from random import Random
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeGuard
 
 from watchmanager._core import effects as do
 from watchmanager._core import inputs as happened
@@ -750,11 +750,10 @@ class Machine:
 
     def _replace_stream(self, error: WatchError, now: float) -> None:
         """Give up a stream that still stands."""
-        attempt = self.attempt
         lived = now - self._opened_at if self._opened_at is not None else 0.0
         heard = self._heard
         self._drop_stream()
-        error.topic, error.attempt = self._settings.topic, attempt
+        error.topic, error.attempt = self._settings.topic, self.attempt
         error.retryable = True
         self._last_error = error
         if isinstance(error, PeerUnresponsive):
@@ -1249,7 +1248,7 @@ class Machine:
         news = 0
         for event in events:
             if _is_lost(event):
-                self._emit_poison(event, now)  # type: ignore[arg-type]
+                self._emit_poison(event, now)
                 if self.state is State.FAILED:
                     return
                 continue
@@ -1683,7 +1682,7 @@ _AFTERLIFE = frozenset({happened.Tick, happened.Close, happened.CheckpointSaved,
 """What still counts after a failure: the consumer is reading what is left, and its progress is worth saving."""
 
 
-def _is_lost(item: Event | Poison) -> bool:
+def _is_lost(item: Event | Poison) -> TypeGuard[Poison]:
     """Whether not even the number of an event of history can be read."""
     return isinstance(item, Poison) and item.before is not None
 

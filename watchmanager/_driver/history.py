@@ -10,8 +10,9 @@ import json
 import time
 from typing import TYPE_CHECKING
 
+from watchmanager._core.classify import passes
 from watchmanager._core.effects import FetchHistory
-from watchmanager._core.inputs import HistoryFailed, HistoryFetched, HistoryGone, Poison
+from watchmanager._core.inputs import HistoryFailed, HistoryFetched, HistoryGone
 from watchmanager._core.token import Skew
 from watchmanager._driver.dial import TimeUp
 from watchmanager._driver.examiner import Examiner
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
     import httpx
 
 MAX_SEQUENCE_HEADER = "X-Axway-Max-Sequence-Id"
-RETRIED = frozenset({408, 425, 429})
-"""Besides all from 500 on."""
 MAX_PAGE = 256 * 1024 * 1024
 """Bytes of a page of events."""
 
@@ -120,8 +119,7 @@ class HistoryClient:
         learn_clock(self._skew, response.headers, began, time.time())
         if response.status_code == 200:
             try:
-                events, unreadable = codec.decode_page(body)
-                return HistoryFetched(request, events, [Poison(*each) for each in unreadable])
+                return HistoryFetched(request, *codec.decode_page(body))
             except DecodeError as error:
                 failure = HistoryProtocolError(str(error), status=200)
                 # A half-written answer reads like a wrong one; asking again is cheap and paced.
@@ -139,9 +137,7 @@ class HistoryClient:
         elif status == 403:
             error = PermissionDenied(f"history does not permit reading {topic} (403)", code="PERMISSION_DENIED")
         elif status == 404 and not is_centrals(body):
-            error = HistoryError(
-                f"history answered 404 in words that are not Central's: is {self._url} its address?", status=404
-            )
+            error = not_centrals(self._url)
         elif status == 404:
             error = TopicNotFound(f"history knows no topic {topic} (404)", code="NOT_FOUND")
         else:
@@ -150,7 +146,7 @@ class HistoryClient:
                 f"history answered {status} {response.reason_phrase}".rstrip(),
                 status=status,
                 retry_after=wait,
-                retryable=status in RETRIED or status >= 500,
+                retryable=passes(status),
             )
         error.topic = topic
         return error
@@ -174,6 +170,11 @@ class HistoryClient:
             retired, self._retired = self._retired, []
             for client in retired:
                 await client.aclose()
+
+
+def not_centrals(url: str) -> HistoryError:
+    """Of a 404 that is not Central's, see `is_centrals`: something else answers at this address."""
+    return HistoryError(f"history answered 404 in words that are not Central's: is {url} its address?", status=404)
 
 
 def is_centrals(body: bytes) -> bool:

@@ -34,7 +34,7 @@ from watchmanager._driver.dial import (
     within,
     words,
 )
-from watchmanager._driver.history import MAX_PAGE, is_centrals
+from watchmanager._driver.history import MAX_PAGE, is_centrals, not_centrals
 from watchmanager._driver.http import BrokenOff, TooLarge, parse_date, whole_answer
 from watchmanager._driver.route import Route
 from watchmanager._wire import codec
@@ -471,7 +471,7 @@ async def _topic(
     if response.status_code == 403:
         raise PermissionDenied(f"history does not permit reading {topic} for tenant {tenant!r} (403)")
     if response.status_code == 404 and not is_centrals(body):
-        raise HistoryError(f"history answered 404 in words that are not Central's: is {url} its address?", status=404)
+        raise not_centrals(url)
     if response.status_code == 404:
         raise TopicNotFound(f"history knows no topic {topic} (404)")
     if response.status_code != 200:

@@ -11,10 +11,11 @@ import copyreg
 import hashlib
 import json
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from google.protobuf.message import DecodeError as ProtobufError
 
+from watchmanager._core.inputs import Poison
 from watchmanager._wire import messages
 from watchmanager.errors import DecodeError
 from watchmanager.events import Attributes, Details, Event, EventType, Reference, Resource, Scope
@@ -157,26 +158,14 @@ class _Json:
 _JSON = _Json()
 
 
-class Unreadable(NamedTuple):
-    """An event of history that cannot be read. Where not even its sequence can, `sequence` is that of the event it
-    stands behind on its page (0: none), `before` that of the one it stands before (-1: none), and `key` is a name for
-    it; else `before` is None.
-    """
-
-    sequence: int
-    error: DecodeError
-    before: int | None = None
-    key: str = ""
-
-
-def decode_page(body: bytes) -> tuple[list[Event], list[Unreadable]]:
+def decode_page(body: bytes) -> tuple[list[Event], list[Poison]]:
     """The events of a history answer, in its order, and those that cannot be read.
 
     Raises DecodeError when the answer is no list of events at all.
     """
     events: list[Event] = []
-    unreadable: list[Unreadable] = []
-    lost: list[Unreadable] = []
+    unreadable: list[Poison] = []
+    lost: list[Poison] = []
     parsed, size = _array_of_events(body)
     last = 0
     for index, each in enumerate(parsed):
@@ -191,13 +180,13 @@ def decode_page(body: bytes) -> tuple[list[Event], list[Unreadable]]:
         except DecodeError as wrong:
             sequence, error = wrong.sequence or 0, wrong
             if sequence > 0:
-                unreadable.append(Unreadable(sequence, wrong))
+                unreadable.append(Poison(sequence, wrong))
         if sequence > 0:
             last = sequence
-            unreadable += [one._replace(before=sequence) for one in lost]
+            unreadable += [Poison(one.sequence, one.error, sequence, one.key) for one in lost]
             lost.clear()
         elif error is not None:
-            lost.append(Unreadable(last, error, -1, _key(each)))
+            lost.append(Poison(last, error, -1, _key(each)))
     return events, unreadable + lost
 
 

@@ -133,10 +133,8 @@ class Evidence:
         """("conn" or "attempt", its number) to the line from which on nothing that goes out is sure to be read."""
         self._slow: dict[int, int] = {}
         """Connection to the line from which on what goes out comes late."""
-        self._drained: dict[int, int] = {}
-        """Connection to the last line that says that nothing was under way there."""
         self._drains: dict[int, list[Record]] = defaultdict(list)
-        """Connection to every such line."""
+        """Connection to the lines that say that nothing was under way there."""
         self.faults: list[Record] = []
         self.exits: list[Record] = []
         self.spawned = False
@@ -203,7 +201,6 @@ class Evidence:
         elif kind == "conn.slow":
             self._slow.setdefault(record["conn"], record["n"])
         elif kind == "conn.drained":
-            self._drained[record["conn"]] = record["n"]
             self._drains[record["conn"]].append(record)
         elif kind.startswith("fault."):
             self.faults.append(record)
@@ -537,7 +534,7 @@ class Evidence:
             return False
         if any(n > self._unsure.get(place, n) for place in (("conn", conn), ("attempt", attempt))):
             return False
-        return n < self._slow.get(conn, n + 1) or n < self._drained.get(conn, 0)
+        return n < self._slow.get(conn, n + 1) or any(n < drain["n"] for drain in self._drains[conn][-1:])
 
     def let_go(self, topic: str | None) -> Record | None:
         """The line that told a client that its topic was deleted, if it ended at that: it may, or try on."""

@@ -25,7 +25,7 @@ from mockcentral.sim.plan import ClientPlan
 from mockcentral.sim.promises import Broken
 from watchmanager._core import effects as do
 from watchmanager._core import inputs as happened
-from watchmanager._core.classify import CODES
+from watchmanager._core.classify import CODES, passes
 from watchmanager._core.machine import OWED_AFTER, REGRESSION_CHECKS, REGRESSION_PAUSE, Machine, Settings
 from watchmanager._core.status import State
 from watchmanager._core.token import Credential
@@ -60,8 +60,6 @@ OF_THE_USERS = (Exception, SystemExit)
 """What the user's code raises is a finding, also sys.exit(0): it would end the whole run as if all were well."""
 
 AT_ONCE = Span(0.0, 0.0)
-RETRIED = frozenset({408, 425, 429})
-"""Besides all from 500 on."""
 _TYPES = tuple(EventType[op.name] for op in sorted(Op))
 """By number."""
 
@@ -523,7 +521,7 @@ def _history_input(request: int, answer: Answer, topic: str) -> happened.Input:
             f"history answered {answer.status}",
             status=answer.status,
             retry_after=float(wait) if wait is not None else None,
-            retryable=answer.status in RETRIED or answer.status >= 500,
+            retryable=passes(answer.status),
         )
     return happened.HistoryFailed(request, error)
 

@@ -13,7 +13,7 @@ import mockcentral
 import watchmanager as wm
 from mockcentral.scenario.load import load, loads
 from tests.watchmanager.api.quiet import PATIENCE, owner_of, quiet
-from tests.watchmanager.lab import Lab, event
+from tests.watchmanager.lab import Lab, event, numberless
 from tests.watchmanager.worlds import change, sequences, take, watching
 from watchmanager import errors
 from watchmanager._core import effects as do
@@ -176,14 +176,7 @@ class NamelessLab(Lab):
         page = visible[-1:] if effect.newest else visible[: effect.page_size]
         named = [each for each in page if each not in self.nameless]
         poison = [
-            Poison(
-                max((other for other in named if other < each), default=0),
-                errors.DecodeError(f"no number: {each}"),
-                min((other for other in named if other > each), default=-1),
-                str(each),
-            )
-            for each in page
-            if each in self.nameless
+            numberless(each, named, errors.DecodeError(f"no number: {each}")) for each in page if each in self.nameless
         ]
         self.feed(happened.HistoryFetched(effect.request, [event(each) for each in named], poison))
 

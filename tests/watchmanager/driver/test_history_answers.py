@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from random import Random
 from typing import Any
 
@@ -11,12 +12,13 @@ import pytest
 
 import watchmanager as wm
 from tests.watchmanager.driver.tiny import Answer, http_server, tcp_server
+from watchmanager._core.classify import RETRIED
 from watchmanager._core.effects import FetchHistory
 from watchmanager._core.inputs import HistoryFailed, HistoryFetched, HistoryGone
 from watchmanager._core.proxies import Target
 from watchmanager._core.token import Credential
 from watchmanager._driver import history as history_module
-from watchmanager._driver.history import RETRIED, HistoryClient
+from watchmanager._driver.history import HistoryClient
 from watchmanager._driver.pages import read_pages
 from watchmanager._driver.route import Route
 from watchmanager.auth import TokenSource
@@ -28,6 +30,20 @@ TOPIC = "/management/v1/watchtopics/t"
 def client(url: str, timeout: float = 60.0) -> HistoryClient:
     route = Route(Target.from_url(url), tls=None, proxy=None, single_entry=None, connect_timeout=5)
     return HistoryClient(url, "1", "test", History(timeout=timeout), route)
+
+
+def pages_of(history: HistoryClient) -> AsyncIterator[list[wm.Event]]:
+    """All of it, five events a page."""
+    return read_pages(
+        history,
+        TokenSource(wm.Token("x")),
+        TOPIC,
+        after=None,
+        before=None,
+        page_size=5,
+        backoff=Backoff(),
+        random=Random(1),
+    )
 
 
 def ask(*answers: Answer) -> list[HistoryFetched | HistoryGone | HistoryFailed]:
@@ -108,16 +124,7 @@ def test_pages_that_end_just_there_and_sequences_from_zero_or_one(count: int, fi
     async def main() -> list[int]:
         async with http_server(answer) as url:
             history = client(url)
-            pages = read_pages(
-                history,
-                TokenSource(wm.Token("x")),
-                TOPIC,
-                after=None,
-                before=None,
-                page_size=5,
-                backoff=Backoff(),
-                random=Random(1),
-            )
+            pages = pages_of(history)
             found = [each.sequence async for page in pages for each in page]
             await history.aclose()
             return found
@@ -226,16 +233,7 @@ def test_what_an_error_says_is_where_reading_goes_on_behind_it(nameless: int, be
     async def main() -> None:
         async with http_server(lambda line, body: (200, {}, json.dumps(page).encode())) as url:
             history = client(url)
-            pages = read_pages(
-                history,
-                TokenSource(wm.Token("x")),
-                TOPIC,
-                after=None,
-                before=None,
-                page_size=5,
-                backoff=Backoff(),
-                random=Random(1),
-            )
+            pages = pages_of(history)
             assert [each.sequence for each in await anext(pages)] == list(range(1, nameless + 1))
             with pytest.raises(wm.DecodeError) as caught:
                 await anext(pages)
