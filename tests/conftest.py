@@ -44,6 +44,10 @@ others.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # Started by a shell in the background: programs that inherit that do not hear the Ctrl-C that tests send them.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    # Started by nohup, the same. The tests themselves still do not hear a hangup; a program they start has its own way
+    # again, for a handler, unlike SIG_IGN, is not inherited.
+    signal.signal(signal.SIGHUP, lambda *_: None)
 
 try:
     from hypothesis import HealthCheck, settings

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.subjects.building import Builder
+from tests.subjects.building import PROGRAMS, Builder
 
 HERE = Path(__file__).parent
 
 
 @pytest.fixture(scope="session")
 def go(tmp_path_factory: pytest.TempPathFactory) -> Builder:
-    """Builds the Go programs of this folder."""
-    return Builder(tmp_path_factory)
+    """Builds the Go programs of this folder, those that were not built before."""
+    base = tmp_path_factory.getbasetemp()
+    place = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "go"
+    return Builder(Path(os.environ.get(PROGRAMS, place)))
 
 
 @pytest.fixture(scope="session")
@@ -34,7 +37,7 @@ def grpc_go(go: Builder) -> str:
 @pytest.fixture(scope="session")
 def h2spec(go: Builder) -> str:
     """The path of the HTTP/2 conformance checker."""
-    return go.module("go_h2spec", "github.com/summerwind/h2spec/cmd/h2spec")
+    return go.h2spec()
 
 
 @pytest.fixture(scope="session")

@@ -71,6 +71,8 @@ CROWDED = replace(
 CLOCKED = replace(SERVICES, world=WorldSettings(token=TokenSettings(life=Duration(6.0))))
 
 BOTH = ("v1.1.121", NEWEST)
+RUNS = 5
+"""As many as a test may take that measures time."""
 
 Proof = Callable[[Sequence[Record]], bool]
 
@@ -78,13 +80,26 @@ Proof = Callable[[Sequence[Record]], bool]
 def found(name: str, journal: list[Record], scenario: Scenario, *, fails: set[str], proof: Proof) -> None:
     """The journal at hand proves the finding, and so does the stored one."""
     path = JOURNALS / f"{name}.ndjson"
-    assert failing(judge(journal, scenario)) == fails
+    verdicts = judge(journal, scenario)
+    assert failing(verdicts) == fails, verdicts
     assert proof(journal)
     if os.environ.get("MOCKCENTRAL_WRITE_FINDINGS"):
         path.write_text("".join(json.dumps(record) + "\n" for record in journal), encoding="utf-8")
     kept = stored.read(path)
     assert failing(judge(kept, stored.scenario_of(stored.start_of(kept, path), path))) == fails
     assert proof(kept)
+
+
+def conclusive(run: Callable[[], list[Record]], scenario: Scenario) -> list[Record]:
+    """The journal of the first run that says something of the client: one in which the machine was busy elsewhere may
+    say no more than that.
+    """
+    for _ in range(RUNS):
+        journal = run()
+        open_ = [verdict for verdict in judge(journal, scenario) if verdict.outcome is Outcome.INCONCLUSIVE]
+        if not open_:
+            return journal
+    raise AssertionError(f"{RUNS} runs, and none was conclusive, the last for: {open_}")
 
 
 def failing(verdicts: Sequence[Verdict]) -> set[str]:
@@ -99,9 +114,12 @@ def picked(journal: Sequence[Record], **having: object) -> list[Record]:
 def test_a_watch_on_a_crowded_topic_does_not_subscribe_and_does_not_see_its_stream_end(
     go: Builder, version: str
 ) -> None:
-    with World(scenario=CROWDED) as world, Subject(world, [go.watch(version)]) as subject:
-        subject.wait_applied_everything()
-        journal = world.journal()
+    def run() -> list[Record]:
+        with World(scenario=CROWDED) as world, Subject(world, [go.watch(version)]) as subject:
+            subject.wait_applied_everything()
+            return world.journal()
+
+    journal = conclusive(run, CROWDED)
 
     def never_subscribed(journal: Sequence[Record]) -> bool:
         (ended,) = picked(journal, kind="stream.end", attempt=1, by="server")
