@@ -1,7 +1,7 @@
 """The command line: `python -m watchmanager tail TOPIC`, `checkpoint get|set`, `doctor`.
 
-Exit codes: 0 done, 1 the watch failed, 2 usage or configuration, 130 Ctrl-C, 143 SIGTERM. Every expected error is one
-line.
+Exit codes: 0 done, 1 the watch failed, 2 usage or configuration, 130 Ctrl-C, 143 SIGTERM or SIGHUP. Every expected
+error is one line.
 """
 
 from __future__ import annotations
@@ -364,7 +364,9 @@ async def _tail(
         stopped.append(code)
         work.cancel()
 
-    signals = ((signal.SIGINT, INTERRUPTED), (signal.SIGTERM, TERMINATED))
+    signals: list[tuple[int, int]] = [(signal.SIGINT, INTERRUPTED), (signal.SIGTERM, TERMINATED)]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signals.append((signal.SIGHUP, TERMINATED))  # ignored: somebody wants it to outlive its terminal, as nohup does
     for number, code in signals:
         with contextlib.suppress(NotImplementedError):  # Windows
             loop.add_signal_handler(number, stop, code)

@@ -628,16 +628,19 @@ def test_tail_goes_on_from_its_checkpoint_file(world: mockcentral.World, tmp_pat
     assert world.topics[0] in run_cli(None, "checkpoint", "get", file).stdout
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [("SIGINT", 130), ("SIGTERM", 143)] + [("SIGHUP", 143)] * hasattr(signal, "SIGHUP"),
+)
 def test_signals_end_tail_at_once_with_the_position_saved(
-    world: mockcentral.World, tmp_path: Path, number: signal.Signals, code: int
+    world: mockcentral.World, tmp_path: Path, name: str, code: int
 ) -> None:
     file = str(tmp_path / "positions.json")
     sent = world.publish([change(1), change(2)])
     process = start_cli(world, "tail", "--since", "earliest", "--checkpoint", file, "-o", "jsonl")
     assert process.stdout is not None
     assert [json.loads(process.stdout.readline())["sequence"] for _ in sent] == sent
-    process.send_signal(number)
+    process.send_signal(signal.Signals[name])
     _, err = process.communicate(timeout=20)
     assert process.returncode == code
     assert "Traceback" not in err
