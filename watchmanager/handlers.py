@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Collection, Hashable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Generator, Hashable
 from typing import Any, Literal, TypeAlias
 
 from watchmanager._core.record import Record
@@ -45,12 +45,24 @@ class Registration(Record):
         return str(getattr(function, "__qualname__", None) or type(function).__name__)
 
 
+def never_ran(returned: object) -> TypeError | None:
+    """What is wrong with a function that was called for what it does, by what it returned: nothing in a generator has
+    run, and to take the event for handled would lose it without a sign.
+    """
+    if isinstance(returned, (Generator, AsyncGenerator)):
+        return TypeError("it is a generator, so nothing in it has run: write a function without yield")
+    return None
+
+
 def register(
     function: Handler, kinds: tuple[str, ...], types: Collection[EventType] | EventType | None, group: str | None
 ) -> Registration:
     """Checked; raises ConfigError naming what is wrong."""
     if not callable(function):
         raise ConfigError(f"{function!r} is no function: write @manager.on(...) above one")
+    for each in (function, getattr(function, "__call__", None)):  # noqa: B004 - as above
+        if inspect.isgeneratorfunction(each) or inspect.isasyncgenfunction(each):
+            raise ConfigError(f"{function!r} is a generator, so a call would run nothing in it: take the yield out")
     for kind in kinds:
         if not isinstance(kind, str) or not kind:
             raise ConfigError(f"on() was given {kind!r}: kinds are names such as 'APIService'")

@@ -29,7 +29,7 @@ from watchmanager._driver.workers import Outcome, Workers, outcome
 from watchmanager.decisions import HandlerDecision, HandlerRetry, Raise, Retry, Skip, Stop
 from watchmanager.errors import ConfigError, HandlerError
 from watchmanager.events import Event, Gap, GapReason
-from watchmanager.handlers import GapHandler, HandlerErrorLike, Key, Registration, resource_key
+from watchmanager.handlers import GapHandler, HandlerErrorLike, Key, Registration, never_ran, resource_key
 
 if TYPE_CHECKING:
     from watchmanager.aio import AsyncWatch
@@ -232,7 +232,8 @@ class Runner:
     async def _tell_gap(self, gap: Gap) -> None:
         on_gap = self._rules.on_gap
         assert on_gap is not None
-        _, error = await self._outcome(on_gap, gap)
+        returned, error = await self._outcome(on_gap, gap)
+        error = error or never_ran(returned)
         if error is not None:
             raise self._wrapped(error, gap, f"on_gap raised {type(error).__name__} for {gap!r}") from error
 
@@ -363,7 +364,7 @@ class Runner:
                 if call is not None:
                     call.job = None
                 return await self._await(value, call)
-            return error
+            return error or never_ran(value)
         finally:
             if call is not None and self._watchdog is not None:
                 self._watchdog.end(call)
@@ -374,14 +375,13 @@ class Runner:
         if call is not None:
             call.coroutine = work
         try:
-            await work
+            return never_ran(await work)
         except asyncio.CancelledError as error:
             if self._cancelling:
                 raise
             return error  # something the handler itself waited for was cancelled
         except (Exception, SystemExit) as error:  # out of here SystemExit would end the loop, and run() not return
             return error
-        return None
 
     # ------------------------------------------------------------ errors
     @property

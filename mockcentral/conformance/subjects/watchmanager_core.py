@@ -8,7 +8,7 @@ for each, and says when it is done; when the process dies, all it has is the che
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from functools import cached_property
 from random import Random
@@ -39,6 +39,7 @@ from watchmanager.errors import (
     WatchError,
 )
 from watchmanager.events import Details, Event, EventType, Gap, Item, Reference, Resource, Scope
+from watchmanager.handlers import never_ran
 from watchmanager.policy import Backoff, Buffer, History, Keepalive
 
 EVERY_CODE = frozenset(CODES)
@@ -474,8 +475,8 @@ def call_through(function: Callable[[Any], object], given: Any) -> None:
     outcome = function(given)
     if isinstance(outcome, Coroutine):
         _run_through(outcome)
-    elif isinstance(outcome, (Generator, AsyncGenerator)):
-        raise TypeError("it is a generator, so nothing in it has run: write a function without yield")
+    elif (error := never_ran(outcome)) is not None:
+        raise error
 
 
 def _run_through(coroutine: Coroutine[Any, Any, Any]) -> None:

@@ -665,7 +665,8 @@ def test_a_gap_waits_for_what_came_before_it() -> None:
     asyncio.run(main())
 
 
-def test_an_on_gap_that_raises_is_an_error_and_the_gap_is_not_passed() -> None:
+@pytest.mark.parametrize("kind", ["ValueError", "TypeError"])
+def test_an_on_gap_that_raises_or_never_runs_is_an_error_and_the_gap_is_not_passed(kind: str) -> None:
     async def main() -> None:
         with quiet() as world:
             numbers = world.publish([change(each) for each in range(6)])
@@ -679,8 +680,11 @@ def test_an_on_gap_that_raises_is_an_error_and_the_gap_is_not_passed() -> None:
             def on_gap(gap: wm.Gap) -> None:
                 raise ValueError
 
-            with pytest.raises(wm.HandlerError, match="on_gap raised ValueError"):
-                await owner.run(world.topics[0], start=numbers[0], on_gone="skip", on_gap=on_gap)
+            call: Any = on_gap if kind == "ValueError" else yields
+            with pytest.raises(wm.HandlerError, match=f"on_gap raised {kind}"):
+                await asyncio.wait_for(
+                    owner.run(world.topics[0], start=numbers[0], on_gone="skip", on_gap=call), PATIENCE
+                )
             await owner.close()
             assert store.load(world.topics[0]) in (None, numbers[0])
 
@@ -777,6 +781,40 @@ def test_arguments_that_cannot_be_meant_are_refused(arguments: dict[str, Any], m
     asyncio.run(main())
 
 
+def yields(event: wm.Event | wm.Gap) -> Any:
+    yield event
+
+
+async def yields_later(event: wm.Event) -> Any:
+    yield event
+
+
+async def gives(event: wm.Event) -> Any:
+    return yields(event)
+
+
+class Yields:
+    def __call__(self, event: wm.Event) -> Any:
+        yield event
+
+
+@pytest.mark.parametrize("handler", [lambda event: yields(event), lambda event: yields_later(event), gives])
+def test_an_event_whose_handler_only_made_a_generator_is_not_handled(handler: Any) -> None:
+    async def main() -> None:
+        with quiet() as world:
+            store = Saves()
+            owner = owner_of(world, checkpoints=store)
+            owner.on()(handler)
+            async with running(world, owner) as task:
+                world.publish([change(1)])
+                with pytest.raises(wm.HandlerError) as caught:
+                    await asyncio.wait_for(task, PATIENCE)
+            assert "so nothing in it has run" in str(caught.value.__cause__)
+            assert (store.load(world.topics[0]) or 0) < (caught.value.sequence or 0)
+
+    asyncio.run(main())
+
+
 def test_handlers_that_cannot_be_meant_are_refused() -> None:
     async def main() -> None:
         owner = wm.AsyncWatchManager("http://127.0.0.1:1", tenant_id="1", token=lambda: "x")
@@ -790,6 +828,9 @@ def test_handlers_that_cannot_be_meant_are_refused() -> None:
             owner.on(print)(print)  # type: ignore[arg-type]
         with pytest.raises(wm.ConfigError, match="no function"):
             owner.on()(3)  # type: ignore[type-var]
+        for generator in (yields, Yields(), yields_later):
+            with pytest.raises(wm.ConfigError, match="is a generator, so a call would run nothing in it"):
+                owner.on()(generator)
         policies: list[Any] = [{"attempts": 0}, {"then": "raise"}]
         for each in policies:
             with pytest.raises(wm.ConfigError, match="HandlerRetry"):
