@@ -26,7 +26,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from random import Random
-from typing import Any
+from typing import Any, Final
 
 from mockcentral._core import harvester
 from mockcentral._core.actions import (
@@ -87,7 +87,7 @@ from mockcentral._core.log import EventLog, Gone, TopicLog
 from mockcentral._core.receipts import ASKED, TTL, Pending, Receipts
 from mockcentral._core.resources import Place, ResourceStore, make_link, unversioned, versioned
 from mockcentral._core.rules import Cause, EndlessRules, Firing, Reactor, fire
-from mockcentral._core.tokens import TokenBook, Worth, bearer
+from mockcentral._core.tokens import GOOD, TokenBook, Worth, bearer
 from mockcentral._core.tokens import Verdict as TokenVerdict
 from mockcentral._core.topics import Topic, TopicEntry, TopicIndex, filters_of, topic_of
 from mockcentral._core.traffic import TrafficLine
@@ -97,6 +97,7 @@ from mockcentral.scenario.schema import FaultRule, Filter, Scenario
 from mockcentral.scenario.types import Code
 
 _EPOCH = date(1970, 1, 1).toordinal()
+_DELETED: Final = Op.DELETED
 _PING = Change(op=Op.PING, group="", kind="", name="")
 _UUID_MASK = ~((0xF000 << 64) | (0xC000 << 48))
 _UUID_VERSION = (4 << 76) | (0x8000 << 48)
@@ -569,7 +570,7 @@ class Central:
         if refusals:
             refusal, rule = refusals[0]
             self._end(call, refusal.code, refusal.message, now, rule)
-        elif verdict.worth is not Worth.GOOD:
+        elif verdict.worth is not GOOD:
             self._refuse_token(call, verdict, now)
         elif tenant != self.settings.tenant:
             self._end(call, self.settings.status.foreign_tenant, f"tenant {tenant[:80]!r} is not served here", now)
@@ -681,16 +682,16 @@ class Central:
         entry = self.topics.find(request.self_link)
         mixed = self.settings.token.first_message == "same" and verdict.fingerprint != call.token
         strikes: list[Strike] = []
-        if verdict.worth is Worth.GOOD and entry is not None and not mixed:
+        if verdict.worth is GOOD and entry is not None and not mixed:
             nth = self._count("subscribe")
             strikes = self._strikes("subscribe", nth, now, connection=call.connection.id, call=call.id)
         # Told before anything a fault does about it, and yet it has to say what will come of the request.
         refused = any(isinstance(action, AnswerCall) for strike in strikes for action in strike.actions)
-        accepted = verdict.worth is Worth.GOOD and entry is not None and not refused and not mixed
+        accepted = verdict.worth is GOOD and entry is not None and not refused and not mixed
         self._journal_request(
             call, "subscribe", request, accepted, now, verdict=verdict, capabilities=list(request.capabilities)
         )
-        if verdict.worth is not Worth.GOOD:
+        if verdict.worth is not GOOD:
             self._refuse_token(call, verdict, now)
             return
         if mixed:
@@ -730,9 +731,9 @@ class Central:
         assert call.entry is not None
         verdict = self.tokens.judge(request.token, self.wall(now))
         same_topic = unversioned(request.self_link) == call.entry.topic.link
-        accepted = verdict.worth is Worth.GOOD and same_topic
+        accepted = verdict.worth is GOOD and same_topic
         self._journal_request(call, "token_refresh", request, accepted, now, verdict=verdict)
-        if verdict.worth is not Worth.GOOD:
+        if verdict.worth is not GOOD:
             self._refuse_token(call, verdict, now)
         elif not same_topic:
             self._end(
@@ -1177,7 +1178,7 @@ class Central:
         if scope is not None:
             block = self.resources.scope_of(scope.kind, scope.name, change.group)
             scope = Scope(scope.kind, scope.name, block["id"], block["selfLink"])
-        if change.op is Op.DELETED:
+        if change.op is _DELETED:
             stored = self.resources.remove(link)
         else:
             stored = self.resources.touch(

@@ -7,12 +7,15 @@ they are deleted, as a publisher would do it. Types and names are drawn from a r
 from __future__ import annotations
 
 from random import Random
+from typing import Final
 
 from mockcentral._core.events import Change, Op, parse_scope
 from mockcentral.scenario.scaling import scaled_traffic
 from mockcentral.scenario.schema import Traffic
 
-_OPS = {"created": Op.CREATED, "updated": Op.UPDATED, "deleted": Op.DELETED}
+_UPDATED: Final = Op.UPDATED
+_SUBRESOURCE: Final = Op.SUBRESOURCEUPDATED
+_OPS = {"created": Op.CREATED, "updated": _UPDATED, "deleted": Op.DELETED}
 _WORDS = ("petstore", "orders", "billing", "catalog", "inventory", "shipping", "users", "search", "payments", "reviews")
 
 
@@ -78,15 +81,15 @@ class TrafficLine:
         if word == "deleted":
             del alive[place]
         op = _OPS[word]
-        if op is Op.UPDATED and publish.subresource:
-            op = Op.SUBRESOURCEUPDATED
+        if op is _UPDATED and publish.subresource:
+            op = _SUBRESOURCE
         return Change(
             op=op,
             group=publish.group,
             kind=publish.kind,
             name=name,
             scope=self._scope,
-            subresource=publish.subresource or "" if op is Op.SUBRESOURCEUPDATED else "",
+            subresource=publish.subresource or "" if op is _SUBRESOURCE else "",
         )
 
     def _new_name(self) -> str:

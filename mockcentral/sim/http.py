@@ -16,7 +16,7 @@ from mockcentral._core.actions import AnswerHttp, Part
 from mockcentral._core.central import Central
 from mockcentral._core.log import Gone
 from mockcentral._core.shapes import misshapen
-from mockcentral._core.tokens import Worth
+from mockcentral._core.tokens import GOOD
 from mockcentral.sim.party import Answer
 
 TOKEN_PATH = "/auth/realms/Broker/protocol/openid-connect/token"
@@ -83,7 +83,7 @@ def _page(
     central: Central, topic: str, query: harvester.Query, token: str, now: float, facts: dict[str, Any]
 ) -> Answer:
     verdict = central.tokens.judge(token, central.wall(now))
-    if verdict.worth is not Worth.GOOD:
+    if verdict.worth is not GOOD:
         return Answer(401, f"token refused: {verdict.worth.value}")
     page = central.history(topic, query, now)
     if page is None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from functools import cached_property
 from random import Random
-from typing import Any
+from typing import Any, Final
 
 from mockcentral._core.calls import PING_CAPABILITY, PING_RESPONSE, WatchRequest
 from mockcentral._core.events import Op, TopicEvent
@@ -63,6 +63,9 @@ OF_THE_USERS = (Exception, SystemExit)
 AT_ONCE = Span(0.0, 0.0)
 _TYPES = tuple(EventType[op.name] for op in sorted(Op))
 """By number."""
+_PING: Final = Op.PING
+_LIVE: Final = State.LIVE
+_FAILED: Final = State.FAILED
 
 Application = Callable[[Item], object]
 """What an item is given to once it is its turn: a function, or a coroutine function that waits for nothing real."""
@@ -244,7 +247,7 @@ class WatchClient:
 
     def _read(self, stream: int, entry: TopicEvent, now: float) -> None:
         event = entry.event
-        if event.change.op is Op.PING:
+        if event.change.op is _PING:
             effects = self.machine.handle(happened.PingReceived(stream, event.id), now)
         else:
             effects = self.machine.receive(stream, _event(entry), now)
@@ -336,7 +339,7 @@ class WatchClient:
                     break
                 elif machine.outbox.items:
                     self._take_item(now)
-                elif machine.state is State.FAILED and self._saving is None:
+                elif machine.state is _FAILED and self._saving is None:
                     inputs.append(happened.Close())
                 else:
                     break
@@ -443,7 +446,7 @@ class WatchClient:
         if self.states and self.states[-1][1] is state:
             return
         self.states.append((now, state))
-        self.live_since = now if state is State.LIVE else None
+        self.live_since = now if state is _LIVE else None
         if self._port is not None and self._port.recording:
             connected = state in (State.LIVE, State.CATCHING_UP)
             self._port.record("client.status", connected=connected, state=state.value)
