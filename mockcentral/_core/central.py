@@ -78,6 +78,7 @@ from mockcentral._core.calls import (
     PingGuard,
     WatchRequest,
 )
+from mockcentral._core.chance import Chance
 from mockcentral._core.director import Director, Strike
 from mockcentral._core.events import Change, Event, Op, Scope, TopicEvent, altered
 from mockcentral._core.frozen import dataclass
@@ -138,6 +139,53 @@ class Page:
 class Central:
     """A fake Central. See the module docstring for how to drive it."""
 
+    __slots__ = (
+        "_actions",
+        "_away",
+        "_cause",
+        "_counts",
+        "_cuts",
+        "_director",
+        "_firings",
+        "_ids",
+        "_issues",
+        "_keeper",
+        "_last_call",
+        "_last_connection",
+        "_last_ping",
+        "_last_stray",
+        "_minute",
+        "_moments",
+        "_now",
+        "_owed",
+        "_promised",
+        "_reactor",
+        "_settled",
+        "_settling",
+        "_skew",
+        "_stamped",
+        "_steps",
+        "_tie",
+        "_timers",
+        "_traffic",
+        "_traffic_by_anchor",
+        "_wall_start",
+        "calls",
+        "connections",
+        "issuer",
+        "journal",
+        "listening",
+        "log",
+        "published",
+        "receipts",
+        "resources",
+        "scenario",
+        "seed",
+        "settings",
+        "tokens",
+        "topics",
+    )
+
     def __init__(
         self,
         scenario: Scenario,
@@ -156,7 +204,7 @@ class Central:
         self.seed = seed
         self.issuer = issuer
         self._wall_start = wall_start
-        self._day = (-1, "")
+        self._minute = (-1, "", "")
         self._stamped = (-1.0, "", "")
         # A process that goes on where another ended must not give out its ids again.
         self._ids = Random(f"{seed}:ids:{restored.starts}" if restored and restored.starts else f"{seed}:ids")
@@ -188,6 +236,9 @@ class Central:
         self._settling: Barrier | None = None
         self._now = 0.0
         self._tie = 0
+        # Most worlds draw from neither.
+        self._steps = Chance(f"{seed}:sequence")
+        self._cuts = Chance(f"{seed}:attempts")
         self._director = Director(seed)
         self._reactor = Reactor(scenario.rules, seed)
         self._firings = 0
@@ -208,15 +259,6 @@ class Central:
         """Reasons not to listen."""
         if restored is not None:
             self._restore(restored)
-
-    # Seeding takes its time, and most worlds draw from neither.
-    @functools.cached_property
-    def _steps(self) -> Random:
-        return Random(f"{self.seed}:sequence")
-
-    @functools.cached_property
-    def _cuts(self) -> Random:
-        return Random(f"{self.seed}:attempts")
 
     # ------------------------------------------------------------------------------------------ driving
     def start(self, now: float, **about: Any) -> None:
@@ -394,7 +436,8 @@ class Central:
         connection = self.connections.get(id)
         if connection is not None and not connection.protocol:
             connection.protocol = protocol
-            self.journal.add(now, "conn.open", conn=id, peer=connection.peer, protocol=protocol)
+            if self.journal.keeps:
+                self.journal.add(now, "conn.open", conn=id, peer=connection.peer, protocol=protocol)
             if protocol == "h2":
                 self._observe("preface", self._count("preface"), now, connection=id)
 
@@ -405,17 +448,19 @@ class Central:
         connection = self.connections.pop(id, None)
         if connection is None:
             return
-        if not connection.protocol:
+        if not connection.protocol and self.journal.keeps:
             self.journal.add(now, "conn.open", conn=id, peer=connection.peer, protocol="unknown")
         code = "CANCELLED" if by == "client" else "UNAVAILABLE"
         for call in list(connection.calls.values()):
             graceful = by == "client" and call.is_left_well
             self._call_is_over(call, now, by=by, code=code, reason=reason, graceful=graceful)
-        self.journal.add(now, "conn.close", conn=id, by=by, reason=reason, **({"reset": True} if reset else {}))
+        if self.journal.keeps:
+            self.journal.add(now, "conn.close", conn=id, by=by, reason=reason, **({"reset": True} if reset else {}))
         if by == "client" and self.receipts.waiting:
             self.receipts.sign("left", now, lambda one: one.connection == id)
-        for payload in [payload for payload, owed in self._owed.items() if owed[1] == id]:
-            self._owed.pop(payload)[0].heard(id, now)
+        if self._owed:
+            for payload in [payload for payload, owed in self._owed.items() if owed[1] == id]:
+                self._owed.pop(payload)[0].heard(id, now)
 
     def ping_received(self, id: int, payload: bytes, now: float) -> None:
         """A client's HTTP/2 PING. Acked at once unless a fault says otherwise (`on: ping`)."""
@@ -547,17 +592,18 @@ class Central:
         if self.receipts.waiting:
             self._came_back(now)
         verdict = self.tokens.judge(metadata.get("authorization"), self.wall(now))
-        self.journal.add(
-            now,
-            "stream.open",
-            conn=id,
-            stream=stream,
-            attempt=number,
-            path=path[:400],
-            user_agent=metadata.get("user-agent", "")[:400],
-            tenant=metadata.get("x-axway-tenant-id", "")[:400],
-            token=verdict.fingerprint,
-        )
+        if self.journal.keeps:
+            self.journal.add(
+                now,
+                "stream.open",
+                conn=id,
+                stream=stream,
+                attempt=number,
+                path=path[:400],
+                user_agent=metadata.get("user-agent", "")[:400],
+                tenant=metadata.get("x-axway-tenant-id", "")[:400],
+                token=verdict.fingerprint,
+            )
         if path != WATCH_PATH:
             self._end(call, Code.UNIMPLEMENTED, f"unknown method {path[:400]}", now)
             return number
@@ -578,7 +624,7 @@ class Central:
             call.token, call.token_expires = verdict.fingerprint, verdict.expires
             self._watch_expiry(call, now)
             if script is not None and script.abort_after is not None and script.abort_after.time is not None:
-                pause = script.abort_after.time.pick(self._cuts)
+                pause = script.abort_after.time.pick(self._cuts())
                 self._at(now + pause, lambda later: self._abort(call, later))
         return number
 
@@ -638,7 +684,8 @@ class Central:
         """The client ended a call with RST_STREAM."""
         if (call := self.calls.get(number)) is not None:
             self._call_is_over(call, now, by="client", code="CANCELLED", reason=reason, graceful=call.is_left_well)
-            self.receipts.sign("left", now, lambda one: one.call == number)
+            if self.receipts.waiting:
+                self.receipts.sign("left", now, lambda one: one.call == number)
 
     def _came_back(self, now: float) -> None:
         """A new call, or a new question to history: what a fault took away before was missed."""
@@ -1061,6 +1108,8 @@ class Central:
 
     def _journal_event(self, call: Call, entry: TopicEvent, now: float, sent: TopicEvent | None = None) -> None:
         """`entry` is the event as it is, `sent` as it goes out."""
+        if not self.journal.keeps:
+            return
         more: dict[str, Any] = {}
         if sent is not None and sent is not entry:
             more["altered"] = True
@@ -1090,7 +1139,8 @@ class Central:
         call.connection.calls.pop(call.id, None)
         if call.entry is not None:
             call.entry.calls.pop(call.id, None)
-        self.journal.add(now, "stream.end", attempt=call.id, code=code, by=by, reason=reason, graceful=graceful)
+        if self.journal.keeps:
+            self.journal.add(now, "stream.end", attempt=call.id, code=code, by=by, reason=reason, graceful=graceful)
         self._observe("stream_end", self._count("stream_end"), now, connection=call.connection.id)
 
     # ------------------------------------------------------------------------------------------ publishing
@@ -1102,16 +1152,23 @@ class Central:
         return self._publish(change, now)[0]
 
     def _publish(self, change: Change, now: float) -> tuple[Event, int]:
-        return self.announce(lambda: self._store(change, now), now)
+        sequence = self._next_sequence()
+        return self._tell(sequence, self._store(change, now), now)
 
     def announce(self, store: Callable[[], Change], now: float) -> tuple[Event, int]:
         """As `publish`, for a change that `store` makes to the resources and then tells; what it raises is raised.
         Also answers to how many streams the event went.
         """
-        # First what can fail: nothing may have changed when it does.
+        sequence = self._next_sequence()
+        return self._tell(sequence, store(), now)
+
+    def _next_sequence(self) -> int:
+        """Comes first when something is published, as it can fail: nothing may have changed when it does."""
         step = self.settings.log.step
-        sequence = self.log.next_sequence(step.low if step.low == step.high else step.pick(self._steps))
-        change = store()
+        return self.log.next_sequence(step.low if step.low == step.high else step.pick(self._steps()))
+
+    def _tell(self, sequence: int, change: Change, now: float) -> tuple[Event, int]:
+        """A change was made: it is logged, and sent to whoever watches it."""
         event = Event(sequence, self.new_id(), now, self.event_time(now), change, self.settings.tenant)
         self.log.append(event)
         self.published += 1
@@ -1329,8 +1386,9 @@ class Central:
         """
         life = self.settings.token.life if life is None else life
         token = self.tokens.issue(client_id, life, self.wall(now), self.issuer if issuer is None else issuer, answer)
-        mark = self.tokens.judge(token, self.wall(now)).fingerprint
-        self.journal.add(now, "token.issued", client_id=client_id, life=life, token=mark)
+        if self.journal.keeps:
+            mark = self.tokens.judge(token, self.wall(now)).fingerprint
+            self.journal.add(now, "token.issued", client_id=client_id, life=life, token=mark)
         return token
 
     def takes_effect(self, answer: AnswerToken, client_id: str) -> bool:
@@ -1503,13 +1561,15 @@ class Central:
         wall = self._wall_start + self._skew + now
         if wall == self._stamped[0]:
             return self._stamped[1:]
-        number, micros = divmod(int(wall * 1_000_000), 86_400_000_000)
-        if number != self._day[0]:
-            self._day = (number, date.fromordinal(_EPOCH + number).isoformat())
-        seconds, micros = divmod(micros, 1_000_000)
-        minutes, seconds = divmod(seconds, 60)
-        hours, minutes = divmod(minutes, 60)
-        self._stamped = wall, self._day[1], f"{hours:02d}:{minutes:02d}:{seconds:02d}.{micros:06d}"
+        number, micros = divmod(int(wall * 1_000_000), 60_000_000)
+        known, day, minute = self._minute
+        if number != known:
+            days, minutes = divmod(number, 1440)
+            day = date.fromordinal(_EPOCH + days).isoformat()
+            minute = f"{minutes // 60:02d}:{minutes % 60:02d}:"
+            self._minute = number, day, minute
+        digits = f"{micros:08d}"
+        self._stamped = wall, day, f"{minute}{digits[:2]}.{digits[2:]}"
         return self._stamped[1:]
 
     def new_id(self) -> str:
