@@ -83,14 +83,8 @@ class TrafficLine:
         op = _OPS[word]
         if op is _UPDATED and publish.subresource:
             op = _SUBRESOURCE
-        return Change(
-            op=op,
-            group=publish.group,
-            kind=publish.kind,
-            name=name,
-            scope=self._scope,
-            subresource=publish.subresource or "" if op is _SUBRESOURCE else "",
-        )
+        subresource = publish.subresource or "" if op is _SUBRESOURCE else ""
+        return Change(op, publish.group, publish.kind, name, self._scope, subresource)
 
     def _new_name(self) -> str:
         self._made += 1

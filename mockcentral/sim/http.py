@@ -94,7 +94,7 @@ def _page(
         return Answer(410, "gone", {"x-axway-max-sequence-id": str(page.max_sequence)})
     if facts:
         facts["sequences"] = page.sequences
-    return Answer(200, events=page.events)
+    return Answer(200, "", None, page.events)
 
 
 def token(
@@ -109,7 +109,8 @@ def token(
     pinned = decision.token is not None and not central.takes_effect(decision.token, client_id)
     decision = _made(central, decision, () if pinned else ("token",), connection, now)
     issued = central.token(client_id, now, answer=decision.token)
-    answer = Answer(200, token=issued, expires=central.tokens.judge(issued, central.wall(now)).expires)
+    expires = central.tokens.judge(issued, central.wall(now)).expires
+    answer = Answer(200, "", None, None, issued, expires)
     return answer if decision.whole else _broken(answer, decision), decision, facts
 
 

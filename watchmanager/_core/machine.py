@@ -1069,11 +1069,11 @@ class Machine:
             self._signed = self._heard or self._graced
         self._do(
             do.FetchHistory(
-                request=self._request,
-                after=None if newest else self._cursor,
-                page_size=1 if newest else self._wide or self._page_size,
-                newest=newest,
-                credential=self._credential,
+                self._request,
+                None if newest else self._cursor,
+                1 if newest else self._wide or self._page_size,
+                newest,
+                self._credential,
             )
         )
 
