@@ -266,7 +266,7 @@ class Central:
         for spec in self.scenario.topics:
             resource, filters = topic_of(spec)
             link = make_link("management", "WatchTopic", spec.name)
-            self._register(self.resources.put(link, resource, kind="WatchTopic", now=now), link, filters)
+            self._register(self.resources.place(link, resource, "WatchTopic", now), link, filters)
             for entry in spec.filters:
                 if entry.scope is not None and "*" not in (entry.scope.kind, entry.scope.name, entry.group):
                     self.resources.scope_of(entry.scope.kind, entry.scope.name, entry.group)
@@ -1574,9 +1574,9 @@ class Central:
 
     def new_id(self) -> str:
         """A version 4 UUID from the seed."""
-        # Spelled by hand: `uuid.UUID` takes four times as long and an f-string twice, and every event has an id.
-        digits = "%032x" % (self._ids.getrandbits(128) & _UUID_MASK | _UUID_VERSION)
-        return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+        # Spelled by hand: `uuid.UUID` takes eight times as long, and every event has an id.
+        raw = (self._ids.getrandbits(128) & _UUID_MASK | _UUID_VERSION).to_bytes(16, "big")
+        return f"{raw[:4].hex()}-{raw[4:10].hex('-', 2)}-{raw[10:].hex()}"
 
     # ------------------------------------------------------------------------------------------ outliving a process
     def changes(self) -> Rows | None:

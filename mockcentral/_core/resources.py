@@ -392,6 +392,10 @@ class ResourceStore:
                 raise ValueError(f"{key} must be {words}")
         if not nesting(body):
             raise ValueError(f"the body nests deeper than {MAX_NESTING} objects and lists")
+        return self.place(link, body, kind, now)
+
+    def place(self, link: str, body: Mapping[str, Any], kind: str, now: float) -> Json:
+        """As `put`, for a body of our own making: nothing can be wrong with it."""
         self.settle()
         return self._put(link, body, kind, now)
 
@@ -609,9 +613,14 @@ class ResourceStore:
         block = self._scopes.get(key)
         if block is None:
             link = make_link(group, kind, name)
-            if link not in self:
-                self.put(link, {"title": name}, kind=kind, now=0.0)
-            block = self._scopes[key] = self._scope(link)
+            if link not in self._sketches and link not in self._resources:
+                self.touch(link, kind=kind, now=0.0, scope=None, attributes={}, subresource="")
+            sketch = self._sketches.get(link)
+            if sketch is None:
+                block = self._scope(link)
+            else:
+                block = {"id": sketch.id, "kind": sketch.kind, "name": name, "selfLink": sketch.self_link}
+            self._scopes[key] = block
             self._owners.add(link)
         return block
 
