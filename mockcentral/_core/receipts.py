@@ -77,7 +77,8 @@ class Receipts:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._receipts: dict[str, Receipt] = {}
-        self._pending: list[Pending] = []
+        self.waiting: list[Pending] = []
+        """The faults that wait for a sign, mostly none: hot paths skip `sign` then."""
         self.sent = 0
         """How many faults reached the wire so far."""
 
@@ -88,11 +89,6 @@ class Receipts:
     def get(self, name: str) -> Receipt | None:
         """The receipt of a rule."""
         return self._receipts.get(name)
-
-    @property
-    def waiting(self) -> bool:
-        """Whether any fault waits for a sign: lets hot paths skip `sign`."""
-        return bool(self._pending)
 
     def armed(self, rule: FaultRule, now: float) -> None:
         """A rule is armed."""
@@ -126,20 +122,20 @@ class Receipts:
             receipt.on_wire += 1
         self._journal.add(now, "fault.on_wire", fault=name, **fields)
         self.sent += 1
-        if len(self._pending) >= MAX_PENDING:
-            del self._pending[0]
-        self._pending.append(
+        if len(self.waiting) >= MAX_PENDING:
+            del self.waiting[0]
+        self.waiting.append(
             Pending(self.sent, name, fields.get("conn", 0), fields.get("attempt", 0), fields.get("sequence", 0), needs)
         )
 
     def sign(self, how: str, now: float, fits: Callable[[Pending], bool]) -> None:
         """The client did something: every fault that it fits was observed."""
-        if not self._pending:
+        if not self.waiting:
             return
-        seen = [one for one in self._pending if (not one.needs or one.needs == how) and fits(one)]
+        seen = [one for one in self.waiting if (not one.needs or one.needs == how) and fits(one)]
         if not seen:
             return
-        self._pending = [one for one in self._pending if one not in seen]
+        self.waiting = [one for one in self.waiting if one not in seen]
         for one in seen:
             if (receipt := self._receipts.get(one.rule)) is not None:
                 receipt.observed += 1

@@ -62,7 +62,7 @@ def history(
         query = replace(query, page_size=decision.page_size)
     answer = _page(central, topic, query, token, now, facts)
     decision = _made(central, decision, ("page",) if answer.status == 200 else (), connection, now)
-    if not decision.whole:
+    if decision.words and not decision.whole:
         if facts:
             facts["sequences"] = []
         answer = _broken(answer, decision)
@@ -111,11 +111,13 @@ def token(
     issued = central.token(client_id, now, answer=decision.token)
     expires = central.tokens.judge(issued, central.wall(now)).expires
     answer = Answer(200, "", None, None, issued, expires)
-    return answer if decision.whole else _broken(answer, decision), decision, facts
+    return answer if not decision.words or decision.whole else _broken(answer, decision), decision, facts
 
 
 def _made(central: Central, decision: AnswerHttp, parts: Sequence[Part], connection: int, now: float) -> AnswerHttp:
     """What is still to be done to an answer. A real one has a body in any case."""
+    if not decision.words:
+        return decision
     size = len(decision.body.encode())
     if decision.status is None:
         size = len(misshapen(b"[]", decision.shape)[1]) if decision.shape else 1
