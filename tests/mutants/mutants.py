@@ -171,8 +171,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "history is believed to be in order",
         CORE + "machine.py",
-        "key=lambda event: event.sequence)\n        if events and not fresh and not lost:",
-        "key=lambda event: 0)\n        if events and not fresh and not lost:",
+        "        fresh.sort(key=_sequence)\n        if events and not fresh and not lost:",
+        "        if events and not fresh and not lost:",
         JOIN + "test_a_history_out_of_order_is_put_in_order",
     ),
     Mutant(
@@ -185,8 +185,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a history that shows the position itself again is asked for ever",
         CORE + "machine.py",
-        "if event.sequence > floor), key",
-        "if event.sequence >= floor), key",
+        "fresh = [event for event in events if event.sequence > floor]",
+        "fresh = [event for event in events if event.sequence >= floor]",
         JOIN + "test_a_history_that_answers_with_the_position_itself_is_an_error_not_a_loop",
     ),
     Mutant(

@@ -43,6 +43,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import inf
+from operator import attrgetter
 from random import Random
 from typing import Any, Final, Literal, TypeGuard
 
@@ -1200,7 +1201,8 @@ class Machine:
         if not events and not lost and not put_off:
             return []
         floor = self._cursor if self._cursor is not None else 0
-        fresh = sorted((event for event in events if event.sequence > floor), key=lambda event: event.sequence)
+        fresh = [event for event in events if event.sequence > floor]
+        fresh.sort(key=_sequence)
         if events and not fresh and not lost:
             self._history_trouble(
                 HistoryProtocolError(
@@ -1787,6 +1789,9 @@ _AFTERLIFE = frozenset({happened.Tick, happened.Close, happened.CheckpointSaved,
 """What still counts after a failure: the consumer is reading what is left, and its progress is worth saving."""
 
 
+_sequence = attrgetter("sequence")
+
+
 def _is_lost(item: Event | Poison) -> TypeGuard[Poison]:
     """Whether not even the number of an event of history can be read."""
     return isinstance(item, Poison) and item.before is not None
@@ -1794,7 +1799,10 @@ def _is_lost(item: Event | Poison) -> TypeGuard[Poison]:
 
 def _last_number(page: Sequence[Event | Poison]) -> int | None:
     """Of an ordered page: the number to ask on from; None when there is none on it."""
-    return next((each.sequence for each in reversed(page) if not _is_lost(each)), None)
+    for each in reversed(page):
+        if not _is_lost(each):
+            return each.sequence
+    return None
 
 
 _HANDLERS: dict[type[Any], Callable[[Machine, Any, float], None]] = {

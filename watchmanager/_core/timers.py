@@ -63,11 +63,10 @@ class Timers:
     def clear(self, *timers: Timer) -> None:
         """Disarm; unknown ones are fine."""
         due = self._due
-        before = len(due)
         for timer in timers:
-            due.pop(timer, None)
-        if len(due) != before:
-            self.deadline = min(due.values()) if due else None
+            at = due.pop(timer, None)
+            if at is not None and at == self.deadline:
+                self.deadline = min(due.values()) if due else None
 
     def clear_all(self, *, but: Timer | None = None) -> None:
         """Disarm all of them, except one."""
