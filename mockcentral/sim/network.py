@@ -229,7 +229,7 @@ class Network:
         thrifty: bool = False,
     ) -> None:
         self.clock = clock
-        self._plan = clock.at
+        self._plan = clock.plan
         self.central = central
         self.weather = weather
         self._up_span = (weather.up.low, weather.up.high - weather.up.low)
@@ -348,7 +348,7 @@ class Network:
             at = wire.up_at
         else:
             wire.up_at = at
-        self._plan(at, action, wire, *arguments)
+        self._plan(at, action, (wire, *arguments))
 
     def _down(self, wire: Wire, action: Any, *arguments: Any) -> bool:
         """Let something arrive at the client; False when it never will."""
@@ -360,7 +360,7 @@ class Network:
             at = wire.down_at
         else:
             wire.down_at = at
-        self._plan(at, action, wire, *arguments)
+        self._plan(at, action, (wire, *arguments))
         return True
 
     # ------------------------------------------------------------------------------------------ lives of clients

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from random import Random
 from typing import Any, Final
 
@@ -583,12 +584,19 @@ _PERFORM: dict[type[Any], Callable[[WatchClient, Any, float], None]] = {
 }
 
 
+# Plans choose between few of each.
+_backoff = lru_cache(64)(Backoff)
+_keepalive = lru_cache(64)(Keepalive)
+_buffer = lru_cache(64)(Buffer)
+_history = lru_cache(64)(History)
+
+
 def make_settings(plan: ClientPlan, topic: str = "") -> Settings:
     """The machine's settings of a plan."""
     on_gone: Any = plan.on_gone
     history = None
     if plan.history:
-        history = History(
+        history = _history(
             page_size=plan.page_size,
             timeout=plan.http_timeout,
             audit_interval=plan.audit_interval,
@@ -596,9 +604,9 @@ def make_settings(plan: ClientPlan, topic: str = "") -> Settings:
         )
     return Settings(
         topic=topic,
-        backoff=Backoff(maximum=plan.backoff, initial=min(0.5, plan.backoff)),
-        keepalive=Keepalive(interval=plan.keepalive, timeout=plan.keepalive_timeout),
-        buffer=Buffer(max_events=plan.max_events, recent=plan.recent),
+        backoff=_backoff(maximum=plan.backoff, initial=min(0.5, plan.backoff)),
+        keepalive=_keepalive(interval=plan.keepalive, timeout=plan.keepalive_timeout),
+        buffer=_buffer(max_events=plan.max_events, recent=plan.recent),
         history=history,
         on_gone=on_gone,
         transient=EVERY_CODE,
