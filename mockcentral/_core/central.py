@@ -266,7 +266,8 @@ class Central:
         for spec in self.scenario.topics:
             resource, filters = topic_of(spec)
             link = make_link("management", "WatchTopic", spec.name)
-            self._register(self.resources.place(link, resource, "WatchTopic", now), link, filters)
+            id, self_link = self.resources.sketch(link, resource, "WatchTopic", now)
+            self.topics.add(Topic(spec.name, id, link, self_link, filters))
             for entry in spec.filters:
                 if entry.scope is not None and "*" not in (entry.scope.kind, entry.scope.name, entry.group):
                     self.resources.scope_of(entry.scope.kind, entry.scope.name, entry.group)

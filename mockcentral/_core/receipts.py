@@ -93,6 +93,8 @@ class Receipts:
     def armed(self, rule: FaultRule, now: float) -> None:
         """A rule is armed."""
         self._receipts[rule.name] = Receipt(rule)
+        if not self._journal.keeps:
+            return
         given = {"given": [str(anchor) for anchor in rule.given]} if rule.given else {}
         self._journal.add(
             now,
@@ -100,7 +102,7 @@ class Receipts:
             fault=rule.name,
             do=rule.do.name,
             anchor=str(rule.on),
-            settings=asdict(rule.do) if self._journal.keeps else {},
+            settings=asdict(rule.do),
             **given,
         )
 
@@ -114,7 +116,8 @@ class Receipts:
         """A rule struck."""
         if (receipt := self._receipts.get(rule.name)) is not None:
             receipt.triggered += 1
-        self._journal.add(now, "fault.triggered", fault=rule.name, do=rule.do.name, anchor=str(rule.on), **fields)
+        if self._journal.keeps:
+            self._journal.add(now, "fault.triggered", fault=rule.name, do=rule.do.name, anchor=str(rule.on), **fields)
 
     def on_wire(self, name: str, now: float, *, needs: str = "", **fields: Any) -> None:
         """What a rule asked for is out; `fields` may have `conn`, `attempt`, and by how many seconds it was `late`."""

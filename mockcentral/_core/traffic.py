@@ -53,7 +53,7 @@ class TrafficLine:
     def next_change(self) -> Change:
         """The next change of the line, whose time is `next_at`; only to be called while there is one."""
         if not self.burst_left:
-            self.burst_left = min(self.spec.burst, self.left)
+            self.burst_left = self.left if self.left < self.spec.burst else self.spec.burst
         change = self._change()
         self.left -= 1
         self.burst_left -= 1
