@@ -1139,13 +1139,15 @@ class Machine:
                 self._emit_from_history(event, now)
         last = _last_number(ordered)
         if last is not None:
-            self._cursor = max(self._cursor or 0, last)
+            if self._cursor is None or last > self._cursor:
+                self._cursor = last
             if self._contiguous:
                 self._verified = self._cursor
                 self._since_verified = 0
             self._earliest = False
             self._regression_checked = True
-            self._server_max = max(self._server_max, self._cursor)
+            if self._cursor > self._server_max:
+                self._server_max = self._cursor
             self._continue(now)
         else:
             self._reached_end(now)

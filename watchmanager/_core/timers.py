@@ -90,10 +90,15 @@ class Timers:
         if deadline is None or deadline > now:
             return None
         first: Timer | None = None
+        following = inf
         for timer, at in self._due.items():
             if at == deadline and (first is None or timer.name < first.name):
+                if first is not None:
+                    following = at
                 first = timer
+            elif at < following:
+                following = at
         assert first is not None
         del self._due[first]
-        self.deadline = min(self._due.values()) if self._due else None
+        self.deadline = following if self._due else None
         return first

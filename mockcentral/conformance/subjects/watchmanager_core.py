@@ -341,7 +341,7 @@ class WatchClient:
     @property
     def settled(self) -> bool:
         """LIVE, and the application is done with everything."""
-        return self.life > 0 and self._machine.caught_up and self._current is None
+        return self._current is None and self.life > 0 and self._machine.caught_up
 
     @property
     def events(self) -> list[Applied]:
