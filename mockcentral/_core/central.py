@@ -24,7 +24,6 @@ import heapq
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import date
 from random import Random
 from typing import Any, Final
 
@@ -79,6 +78,7 @@ from mockcentral._core.calls import (
     WatchRequest,
 )
 from mockcentral._core.chance import Chance
+from mockcentral._core.dates import timestamp
 from mockcentral._core.director import Director, Strike
 from mockcentral._core.events import Change, Event, Op, Scope, TopicEvent, altered
 from mockcentral._core.frozen import dataclass
@@ -97,7 +97,6 @@ from mockcentral.scenario.scaling import scaled
 from mockcentral.scenario.schema import FaultRule, Filter, Scenario
 from mockcentral.scenario.types import Code
 
-_EPOCH = date(1970, 1, 1).toordinal()
 _DELETED: Final = Op.DELETED
 _PING = Change(op=Op.PING, group="", kind="", name="")
 _UUID_MASK = ~((0xF000 << 64) | (0xC000 << 48))
@@ -154,7 +153,6 @@ class Central:
         "_last_connection",
         "_last_ping",
         "_last_stray",
-        "_minute",
         "_moments",
         "_now",
         "_owed",
@@ -163,7 +161,6 @@ class Central:
         "_settled",
         "_settling",
         "_skew",
-        "_stamped",
         "_steps",
         "_tie",
         "_timers",
@@ -204,8 +201,6 @@ class Central:
         self.seed = seed
         self.issuer = issuer
         self._wall_start = wall_start
-        self._minute = (-1, "", "")
-        self._stamped = (-1.0, "", "")
         # A process that goes on where another ended must not give out its ids again.
         self._ids = Random(f"{seed}:ids:{restored.starts}" if restored and restored.starts else f"{seed}:ids")
         self.tokens = TokenBook(
@@ -899,7 +894,7 @@ class Central:
 
     def _ping_event(self, call: Call, now: float) -> TopicEvent:
         assert call.entry is not None
-        event = Event(0, self.new_id(), now, self.event_time(now), _PING, self.settings.tenant)
+        event = Event(0, self.new_id(), now, self._wall_start + self._skew + now, _PING, self.settings.tenant)
         entry = TopicEvent(event, call.entry.topic.id, call.entry.topic.self_link)
         self._journal_event(call, entry, now)
         return entry
@@ -1170,7 +1165,7 @@ class Central:
 
     def _tell(self, sequence: int, change: Change, now: float) -> tuple[Event, int]:
         """A change was made: it is logged, and sent to whoever watches it."""
-        event = Event(sequence, self.new_id(), now, self.event_time(now), change, self.settings.tenant)
+        event = Event(sequence, self.new_id(), now, self._wall_start + self._skew + now, change, self.settings.tenant)
         self.log.append(event)
         self.published += 1
         entries = self.topics.matching(change)
@@ -1545,33 +1540,9 @@ class Central:
         """Wall time in seconds since 1970 at world time `now`."""
         return self._wall_start + self._skew + now
 
-    def event_time(self, now: float) -> str:
-        """`2024-10-28 15:43:02.689148`: a space, microseconds, no zone (protocol 3.4)."""
-        day, time = self._time(now)
-        return f"{day} {time}"
-
     def timestamp(self, now: float) -> str:
-        """`2024-10-28T15:43:02.689+0000`: the only form Go agents read in resources (protocol 6.0)."""
-        day, time = self._time(now)
-        return f"{day}T{time[:-3]}+0000"
-
-    def _time(self, now: float) -> tuple[str, str]:
-        """The day, and the time in microseconds, of a world time. By hand: every event has two of them, and `datetime`
-        takes longer than the rest of publishing.
-        """
-        wall = self._wall_start + self._skew + now
-        if wall == self._stamped[0]:
-            return self._stamped[1:]
-        number, micros = divmod(int(wall * 1_000_000), 60_000_000)
-        known, day, minute = self._minute
-        if number != known:
-            days, minutes = divmod(number, 1440)
-            day = date.fromordinal(_EPOCH + days).isoformat()
-            minute = f"{minutes // 60:02d}:{minutes % 60:02d}:"
-            self._minute = number, day, minute
-        digits = f"{micros:08d}"
-        self._stamped = wall, day, f"{minute}{digits[:2]}.{digits[2:]}"
-        return self._stamped[1:]
+        """A world time as resources have it."""
+        return timestamp(self.wall(now))
 
     def new_id(self) -> str:
         """A version 4 UUID from the seed."""

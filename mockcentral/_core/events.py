@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import field, replace
 from typing import Any
 
+from mockcentral._core.dates import event_time
 from mockcentral._core.frozen import dataclass
 
 
@@ -79,14 +80,19 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A change as Central keeps it. `at` is world time in seconds, `time` the text clients get."""
+    """A change as Central keeps it. `at` is world time in seconds, `stamp` wall time, or the very text clients get."""
 
     sequence: int
     id: str
     at: float
-    time: str
+    stamp: float | str
     change: Change
     organization: str
+
+    @property
+    def time(self) -> str:
+        """The text clients get: spelled when it is asked for, as nobody does in most simulated worlds."""
+        return self.stamp if isinstance(self.stamp, str) else event_time(self.stamp)
 
     @property
     def op(self) -> Op:
@@ -126,7 +132,7 @@ class Alteration:
         return ", ".join(words)
 
 
-_OF_EVENT = {"id": "id", "time": "time", "sequence": "sequence", "organization": "organization"}
+_OF_EVENT = {"id": "id", "time": "stamp", "sequence": "sequence", "organization": "organization"}
 _OF_CHANGE = {"group": "group", "kind": "kind", "name": "name", "self_link": "self_link"}
 
 

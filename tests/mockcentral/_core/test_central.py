@@ -32,6 +32,7 @@ from mockcentral._core.actions import (
 )
 from mockcentral._core.calls import AGENT_STATUS, PING_RESPONSE, TOKEN_REFRESH, WATCH_PATH, WatchRequest
 from mockcentral._core.central import Page
+from mockcentral._core.dates import event_time
 from mockcentral._core.events import Op
 from mockcentral._core.log import MAX_SEQUENCE, Gone
 from mockcentral.scenario.schema import (
@@ -1071,7 +1072,7 @@ def test_a_quiet_world_needs_no_clock() -> None:
 
 def test_times_are_spelled_as_the_clients_read_them() -> None:
     central = Rig().central
-    assert central.event_time(0.689148) == "2023-11-14 22:13:20.689148"
+    assert event_time(central.wall(0.689148)) == "2023-11-14 22:13:20.689148"
     assert central.timestamp(0.689) == "2023-11-14T22:13:20.689+0000"
 
 
