@@ -239,6 +239,26 @@ def test_an_environment_nobody_created_is_made_up_once() -> None:
     assert environment["kind"] == "Environment"
 
 
+def test_a_body_that_is_only_sketched_is_drawn_as_a_put_would_have_made_it() -> None:
+    body = {"kind": "WatchTopic", "name": "t", "title": "A topic", "spec": {"filters": [{"kind": "*"}]}}
+    link, put, sketched = "/management/watchtopics/t", store(), store()
+    metadata = put.put(link, body, kind="WatchTopic", now=3.0)["metadata"]
+    assert sketched.sketch(link, body, "WatchTopic", 3.0) == (metadata["id"], metadata["selfLink"])
+    assert sketched.get(link) == put.get(link)
+    again = put.put(link, {"spec": {}}, kind="WatchTopic", now=4.0)["metadata"]
+    assert sketched.sketch(link, {"spec": {}}, "WatchTopic", 4.0) == (again["id"], again["selfLink"])
+    assert sketched.get(link) == put.get(link)
+
+
+def test_an_environment_nobody_created_is_what_a_put_of_its_name_would_have_made() -> None:
+    made, put = store(), store()
+    block = made.scope_of("Environment", "e", "management")
+    resource = put.put(ENV, {"title": "e"}, kind="Environment", now=0.0)
+    assert block == {key: {**resource, **resource["metadata"]}[key] for key in ("id", "kind", "name", "selfLink")}
+    assert made.get(ENV) == resource
+    assert made.scope_of("Environment", "e", "management") == block
+
+
 def test_deleting_and_creating_again_gives_a_new_id() -> None:
     resources = store()
     before = resources.put(SERVICE, {}, kind="APIService", now=1.0)["metadata"]["id"]

@@ -147,6 +147,15 @@ def test_a_lean_world_goes_the_same_way_as_one_with_a_journal() -> None:
         assert applied[0] == applied[1], name
 
 
+def test_what_has_more_than_30_attributes_has_slots() -> None:
+    """Python 3.11 is slow with an object's own dict: benchmarks/simulator.py lost a sixth to three of them."""
+    client = WatchClient(TOPIC)
+    world = SimWorld(load("calm"), clients=[client], lean=True)
+    world.run(until=5.0)
+    for each in (world, world.central, world.network, client, client.machine):
+        assert len(getattr(each, "__dict__", ())) <= 30
+
+
 def test_bad_weather_settings_are_named() -> None:
     with pytest.raises(ValueError, match=r"weather\.up goes from 2"):
         SimWorld(scenario(), latency=Span(2.0, 1.0))
