@@ -148,7 +148,7 @@ def test_a_lean_world_goes_the_same_way_as_one_with_a_journal() -> None:
 
 
 def test_what_has_more_than_30_attributes_has_slots() -> None:
-    """Python 3.11 is slow with an object's own dict: benchmarks/simulator.py lost a sixth to three of them."""
+    """Python 3.11 is slow with a dict of an object's own, and it gets one with the 31st attribute."""
     client = WatchClient(TOPIC)
     world = SimWorld(load("calm"), clients=[client], lean=True)
     world.run(until=5.0)
