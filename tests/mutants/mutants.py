@@ -214,9 +214,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a rejoin from the newest event counts as confirmation of all before",
         CORE + "machine.py",
-        "            if self._contiguous:\n                self._verified = self._cursor\n"
-        "                self._since_verified = 0",
-        "            self._verified = self._cursor\n            self._since_verified = 0",
+        "            if self._contiguous:\n                self._confirm(self._cursor, now)",
+        "            self._confirm(self._cursor, now)",
         KILLS + "test_what_a_stream_lost_long_ago_is_found_after_a_rejoin_from_the_newest_event",
     ),
     # ------------------------------------------------------------------ duplicates, late events
@@ -594,6 +593,27 @@ MUTANTS: tuple[Mutant, ...] = (
         PLACE + "test_only_processed_events_are_saved",
     ),
     Mutant(
+        "what history has not confirmed is saved, whatever was asked for",
+        CORE + "machine.py",
+        "        return min(value, self._verified) if self.confirming and value is not None else value",
+        "        return value",
+        PLACE + "test_a_position_that_is_to_be_confirmed_waits_for_history",
+    ),
+    Mutant(
+        "what history confirms is saved with the next event only",
+        CORE + "machine.py",
+        "        if self.confirming and self._timers.at(Timer.CHECKPOINT) is None:",
+        "        if False:",
+        PLACE + "test_what_a_rejoin_confirms_is_saved_without_an_event_after_it",
+    ),
+    Mutant(
+        "what is to be confirmed is forgotten before the audit",
+        CORE + "machine.py",
+        "            if self.confirming and 2 * self._since_verified > self._settings.buffer.recent:",
+        "            if False:",
+        PLACE + "test_what_is_to_be_confirmed_is_confirmed_before_it_is_forgotten",
+    ),
+    Mutant(
         "the mark moves over holes",
         CORE + "watermark.py",
         "        while running and running[0][0] in self._done:",
@@ -638,7 +658,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "nothing is saved when a watch is closed",
         CORE + "machine.py",
-        "            self._do(do.SaveCheckpoint(self.watermark.value))\n        self._enter(State.CLOSED, why, now)",
+        "            self._do(do.SaveCheckpoint(value))\n        self._enter(State.CLOSED, why, now)",
         "            pass\n        self._enter(State.CLOSED, why, now)",
         PLACE + "test_closing_saves_what_is_processed_and_not_what_is_not",
     ),

@@ -165,6 +165,8 @@ class Machine:
         """History waits for room: tell `Drained` once the outbox is down to `low_water`."""
         self.blocked = False
         """The outbox is full and nothing may be spilled: do not read on until this is False again."""
+        self.confirming = settings.checkpointing and settings.history is not None and settings.history.confirm
+        """The restart point moves only as far as history has confirmed."""
         self.low_water = settings.buffer.max_events // 2
         # Looked at for every event, so not looked up each time.
         self._quick_events = settings.buffer.max_events - 1
@@ -388,7 +390,7 @@ class Machine:
             last_error=self._last_error,
             received=outbox.highest,
             delivered=self._delivered,
-            committed=self.watermark.value,
+            committed=self.restart_point,
             server_max=max(self._server_max, outbox.highest),
             lag=len(outbox.items) + len(self._buffer),
             buffered_bytes=outbox.bytes + self._buffer_bytes,
@@ -476,8 +478,8 @@ class Machine:
     def _finish(self, now: float, why: str) -> None:
         self._drop_stream()
         self._timers.clear_all()
-        if self._settings.checkpointing and self.watermark.value not in (None, self._saved):
-            self._do(do.SaveCheckpoint(self.watermark.value))
+        if self._settings.checkpointing and (value := self.restart_point) not in (None, self._saved):
+            self._do(do.SaveCheckpoint(value))
         self._enter(State.CLOSED, why, now)
         self._do(do.Finished(None))
 
@@ -521,6 +523,13 @@ class Machine:
         self._forgotten = -1
         self._contiguous = True
         self._cursor = sequence
+
+    def _confirm(self, sequence: int, now: float) -> None:
+        """History has shown that nothing is missing up to here."""
+        self._verified = sequence
+        self._since_verified = 0
+        if self.confirming and self._timers.at(Timer.CHECKPOINT) is None:
+            self._timers.set(Timer.CHECKPOINT, now + self._settings.checkpoint_interval)
 
     def _fix_position(self, sequence: int, now: float) -> None:
         """The first position: worth saving before anything is processed, so that a restart does not look for it anew
@@ -1023,8 +1032,7 @@ class Machine:
         if last is not None:
             self._cursor = max(self._cursor or 0, last)
             if self._contiguous:
-                self._verified = self._cursor
-                self._since_verified = 0
+                self._confirm(self._cursor, now)
             self._earliest = False
             self._regression_checked = True
             self._server_max = max(self._server_max, self._cursor)
@@ -1279,8 +1287,8 @@ class Machine:
                 )
         last = _last_number(events)
         if last is not None and not (self._audit_gapped and self._owed):
-            self._cursor = self._verified = max(self._verified, last)
-            self._since_verified = 0
+            self._cursor = max(self._verified, last)
+            self._confirm(self._cursor, now)
             # Further until a page is empty, or ends with what the stream has brought since: then the stream is alive.
             if (self._cursor <= self._audit_until or news) and self._has_room():
                 self._ask(_Asked.AUDIT, now)
@@ -1637,6 +1645,8 @@ class Machine:
             self._check_owed(now)
         elif timer is Timer.CHECKPOINT:
             self._save(now)
+            if self.confirming and 2 * self._since_verified > self._settings.buffer.recent:
+                self._start_audit(now)  # before what came is forgotten, and an audit could not tell what is missing
 
     def _check_silence(self, now: float) -> None:
         limit = self._silence_limit
@@ -1652,8 +1662,14 @@ class Machine:
             self._timers.set(Timer.SILENCE, last + limit)
 
     # ------------------------------------------------------------ checkpoint
-    def _save(self, now: float) -> None:
+    @property
+    def restart_point(self) -> int | None:
+        """Everything up to here is processed and, where that is asked for, confirmed."""
         value = self.watermark.value
+        return min(value, self._verified) if self.confirming and value is not None else value
+
+    def _save(self, now: float) -> None:
+        value = self.restart_point
         if self._saving or value is None or value == self._saved or not self._settings.checkpointing:
             return
         self._saving = True
@@ -1664,7 +1680,7 @@ class Machine:
         self._saving = False
         self._saved = saved.sequence
         self._save_failures = 0
-        if self.watermark.value != self._saved:
+        if self.restart_point != self._saved:
             self._timers.set(Timer.CHECKPOINT, now + self._settings.checkpoint_interval)
 
     def _on_save_failed(self, failed: happened.CheckpointFailed, now: float) -> None:
