@@ -536,10 +536,31 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "an event of history without a number is told of again and again",
-        CORE + "machine.py",
-        "if new := [each.key for each in some if each.key not in self._lost]:",
+        CORE + "unnumbered.py",
+        "if new := [each.key for each in some if each.key not in self._told]:",
         "if new := [each.key for each in some]:",
         "tests/watchmanager/api/test_poison.py::test_the_newest_event_of_history_without_a_number_holds_nothing_up",
+    ),
+    Mutant(
+        "a page full of events without a number is believed to be all there is of them",
+        CORE + "unnumbered.py",
+        "        if size >= width and width < WIDEST:",
+        "        if False:",
+        "tests/watchmanager/api/test_poison.py::test_a_page_full_of_events_without_a_number_is_no_end_of_history",
+    ),
+    Mutant(
+        "events without a number are an error, though nothing is behind them",
+        CORE + "unnumbered.py",
+        "        if not self._more_behind:\n            return Way.LOOK",
+        "        if False:\n            return Way.LOOK",
+        "tests/watchmanager/api/test_poison.py::test_a_page_full_of_events_without_a_number_may_be_the_last_one",
+    ),
+    Mutant(
+        "an event without a number that ended a page is forgotten when the next one leaves it out",
+        CORE + "unnumbered.py",
+        "each.sequence == floor and each.key not in again",
+        "False",
+        "tests/watchmanager/api/test_poison.py::test_what_ends_a_page_is_told_of_although_the_next_page_leaves_it_out",
     ),
     Mutant(
         "too eager pings go on",

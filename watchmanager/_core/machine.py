@@ -44,7 +44,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from random import Random
-from typing import Any, Final, Literal, TypeGuard
+from typing import Any, Final, Literal
 
 from watchmanager._core import effects as do
 from watchmanager._core import inputs as happened
@@ -56,6 +56,7 @@ from watchmanager._core.outbox import Outbox
 from watchmanager._core.status import State, WatchStatus
 from watchmanager._core.timers import Timer, Timers
 from watchmanager._core.token import Credential, refresh_after, retry_after
+from watchmanager._core.unnumbered import WIDEST, Unnumbered, Way, is_unnumbered, last_number
 from watchmanager._core.watermark import Watermark
 from watchmanager.decisions import Decision, Raise, Retry, Stop
 from watchmanager.errors import (
@@ -100,8 +101,6 @@ YOUNG_REFUSAL = 1.0
 """A token refused on a stream younger than this gets no immediate retry, or the retries could go round without a pause.
 """
 CHECKPOINT_TRIES = 4
-WIDEST = 100_000
-"""Of what is asked for at a time, or looked through."""
 TOKEN_MARGIN = 0.5
 """A token with less life than this is not worth opening a stream with."""
 
@@ -204,9 +203,6 @@ class Machine:
         self._gap_after: int | None = None  # a gap whose end the next page will tell
         self._verified = 0
         self._since_verified = 0
-        self._put_off: list[Poison] = []  # what ended the last page
-        self._lost: deque[str] = deque(maxlen=1000)
-        """Names of events of history without a readable number that were told of."""
         self._forgotten = -1
         """History said that it no longer reaches back to here: it is not asked from there again (protocol 7.1 C29)."""
         self._contiguous = True  # what is being read began at `verified`, so it may move it
@@ -224,9 +220,8 @@ class Machine:
         # history
         page = settings.history.page_size if settings.history else 1
         self._page_size = max(1, min(page, self.low_water))
-        self._wide = 0  # the size of the page asked for instead, to get over events without a number
-        self._behind: tuple[_Asked, Sequence[Poison]] = (_Asked.CATCH_UP, ())  # such a page, and what it was about
-        self._more_behind = False  # there is something behind it
+        self._unnumbered = Unnumbered()
+        self._behind: tuple[_Asked, Sequence[Poison]] = (_Asked.CATCH_UP, ())  # a page of those, and what it was about
         self._request = 0
         self._asked: _Asked | None = None
         self._in_flight = False
@@ -963,7 +958,7 @@ class Machine:
             do.FetchHistory(
                 request=self._request,
                 after=None if newest else self._cursor,
-                page_size=1 if newest else self._wide or self._page_size,
+                page_size=1 if newest else self._unnumbered.width or self._page_size,
                 newest=newest,
                 credential=self._credential,
             )
@@ -1010,7 +1005,7 @@ class Machine:
             return
         if lost and not self._is_wide_enough(events, lost, now):
             return
-        self._wide, self._more_behind = 0, False
+        self._unnumbered.over()
         self._take_page(asked, events, lost, now)
 
     def _take_page(self, asked: _Asked, events: Sequence[Event | Poison], lost: Sequence[Poison], now: float) -> None:
@@ -1028,7 +1023,7 @@ class Machine:
                     return
             else:
                 self._emit_from_history(event, now)
-        last = _last_number(ordered)
+        last = last_number(ordered)
         if last is not None:
             self._cursor = max(self._cursor or 0, last)
             if self._contiguous:
@@ -1041,42 +1036,29 @@ class Machine:
             self._reached_end(now)
 
     def _is_wide_enough(self, events: Sequence[Event | Poison], lost: Sequence[Poison], now: float) -> bool:
-        """Whether there is a way on from a page with events that have no number: one that is full of them is asked for
-        again, twice as large.
-        """
-        floor = self._cursor if self._cursor is not None else 0
-        size, width = len(events) + len(lost), self._wide or self._page_size
-        if any(event.sequence > floor for event in events):
-            return True
-        if size >= width and width < WIDEST:
-            self._wide = 2 * width
-            assert self._asked is not None
-            self._ask(self._asked, now)
-            return False
-        if size < width and (not self._wide or size > width // 2):
-            return True  # there is nothing behind them
-        # As many as before: they are the last ones, or the server shows no more at a time.
+        """Whether there is a way on from a page with events that have no number; if not, more is asked for."""
         assert self._asked is not None
-        if self._more_behind:
+        floor = self._cursor or 0
+        way = self._unnumbered.way(events, lost, floor, self._page_size)
+        if way is Way.AGAIN:
+            self._ask(self._asked, now)
+        elif way is Way.LOOK:
+            self._behind = (self._asked, lost)
+            self._ask(_Asked.BEHIND, now)
+        elif way is Way.NONE:
             stuck = HistoryProtocolError(
-                f"the {size} events of history after {floor} have no number, and it shows no more of them at a time: "
-                f"there is no asking for what comes next ({lost[0].error})",
+                f"the {len(events) + len(lost)} events of history after {floor} have no number, and it shows no more "
+                f"of them at a time: there is no asking for what comes next ({lost[0].error})",
                 status=200,
             )
-            self._wide, self._more_behind = 0, False
             self._history_trouble(stuck, now)
-            return False
-        self._behind = (self._asked, lost)
-        self._ask(_Asked.BEHIND, now)
-        return False
+        return way is Way.ON
 
     def _judge_behind(self, newest: int | None, now: float) -> None:
         asked, lost = self._behind
-        if newest is not None and newest > (self._cursor or 0):
-            self._more_behind = True  # maybe since a moment ago: then the same question brings it
+        if self._unnumbered.is_behind(newest, self._cursor or 0):
             self._ask(asked, now)
             return
-        self._wide = 0
         self._asked = asked
         self._take_page(asked, (), lost, now)
 
@@ -1084,13 +1066,9 @@ class Machine:
         self, events: Sequence[Event | Poison], lost: Sequence[Poison], now: float
     ) -> list[Event | Poison] | None:
         """The page in rising order, nothing at or below the cursor; None after a failure. A server that answers a
-        keyset query with old events only would be asked for ever, so that is an error. What is lost without a number
-        takes its place once, and is left out when it is seen again.
+        keyset query with old events only would be asked for ever, so that is an error.
         """
-        put_off, self._put_off = self._put_off, []
-        if not events and not lost and not put_off:
-            return []
-        floor = self._cursor if self._cursor is not None else 0
+        floor = self._cursor or 0
         fresh = sorted((event for event in events if event.sequence > floor), key=lambda event: event.sequence)
         if events and not fresh and not lost:
             self._history_trouble(
@@ -1101,23 +1079,8 @@ class Machine:
                 now,
             )
             return None
-        if lost or put_off:
-            # What ends a page comes again at the head of the next one, with its neighbour behind it; or not, from a
-            # server that leaves out what has no number to compare.
-            again = {each.key for each in lost}
-            before = fresh[0].sequence if fresh else -1
-            missed = [each for each in put_off if each.sequence == floor and each.key not in again]
-            lost = [*(Poison(floor, each.error, before, each.key) for each in missed), *lost]
-            places: dict[tuple[int, int | None], list[Poison]] = {}
-            for each in lost:
-                if fresh and each.before == -1:
-                    self._put_off.append(Poison(fresh[-1].sequence, each.error, -1, each.key))
-                else:
-                    places.setdefault((max(each.sequence, floor), each.before), []).append(each)
-            for (after, end), some in places.items():
-                if new := [each.key for each in some if each.key not in self._lost]:
-                    fresh.append(Poison(after, some[0].error, end, " ".join(new), len(some)))
-            fresh.sort(key=lambda each: (each.sequence, _is_lost(each)))
+        if lost or self._unnumbered.waiting:
+            self._unnumbered.put_in_place(fresh, lost, floor)
         return fresh
 
     def _arrive(self, sequence: int, now: float) -> None:
@@ -1149,7 +1112,7 @@ class Machine:
 
     def _leave_out(self, poison: Poison, before: int, now: float) -> None:
         """Events of history whose number cannot be read: all that is known is what stands beside them."""
-        self._lost += poison.key.split()
+        self._unnumbered.told(poison)
         after = poison.sequence
         through = before - 1 if before > 0 else after + 1
         end = before - 1 if before > 0 else max(self.outbox.highest, *self._buffer, 0)
@@ -1255,7 +1218,7 @@ class Machine:
         outbox = self.outbox
         news = 0
         for event in events:
-            if _is_lost(event):
+            if is_unnumbered(event):
                 self._emit_poison(event, now)
                 if self.state is State.FAILED:
                     return
@@ -1285,7 +1248,7 @@ class Machine:
                         f"sequence {event.sequence} was missing on the stream; recovered from history",
                     )
                 )
-        last = _last_number(events)
+        last = last_number(events)
         if last is not None and not (self._audit_gapped and self._owed):
             self._cursor = max(self._verified, last)
             self._confirm(self._cursor, now)
@@ -1696,16 +1659,6 @@ class Machine:
 
 _AFTERLIFE = frozenset({happened.Tick, happened.Close, happened.CheckpointSaved, happened.CheckpointFailed})
 """What still counts after a failure: the consumer is reading what is left, and its progress is worth saving."""
-
-
-def _is_lost(item: Event | Poison) -> TypeGuard[Poison]:
-    """Whether not even the number of an event of history can be read."""
-    return isinstance(item, Poison) and item.before is not None
-
-
-def _last_number(page: Sequence[Event | Poison]) -> int | None:
-    """Of an ordered page: the number to ask on from; None when there is none on it."""
-    return next((each.sequence for each in reversed(page) if not _is_lost(each)), None)
 
 
 _HANDLERS: dict[type[Any], Callable[[Machine, Any, float], None]] = {
