@@ -556,6 +556,20 @@ def test_a_position_that_is_to_be_confirmed_waits_for_history() -> None:
     assert lab.store[-1] == 3
 
 
+def test_a_number_that_history_does_not_know_does_not_get_into_a_position_that_is_confirmed() -> None:
+    lab = Lab(checkpointing=True, history=History(audit_interval=20, confirm=True)).live()
+    lab.publish(1, 2)
+    lab.push(10**15)
+    lab.run(1)
+    lab.publish(3, 4)
+    lab.run(60)
+    lab.cut()
+    lab.publish(5)
+    lab.run(60)
+    assert lab.sequences == [1, 2, 10**15, 3, 4, 5]
+    assert lab.store[-1] == 5
+
+
 def test_what_a_rejoin_confirms_is_saved_without_an_event_after_it() -> None:
     lab = Lab(checkpointing=True, history=History(audit_interval=1000, confirm=True)).live()
     lab.publish(1, 2, 3)
