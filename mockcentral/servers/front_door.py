@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal, cast
 from h2.errors import ErrorCodes
 
 from mockcentral._core.actions import BlackHole, CloseConnection, CutCall, Order, Reframe, ShapeBytes, SpoilHandshake
+from mockcentral.servers.departure import Marks
 from mockcentral.servers.pipe import Pipe, half_close, reset
 from mockcentral.wire.codec import decode_request
 from mockcentral.wire.grpc import (
@@ -68,6 +69,8 @@ class Link(asyncio.Protocol):
         self.id = 0
         self.calls: dict[int, int] = {}
         """HTTP/2 stream -> call."""
+        self.marks: dict[int, Marks] = {}
+        """Call -> what of its events has its receipt when it has left."""
         self.h2: ServerConnection | None = None
         self.http1: Http1Connection | None = None
         self.pipe: Pipe | None = None
@@ -98,6 +101,8 @@ class Link(asyncio.Protocol):
         self._said_all = True
         self._passed = 0
         """Bytes that went to the transport without a pipe."""
+        self._left = 0
+        """Bytes of those, with those that went through a pipe, that were seen to have left it."""
         self._telling = False
         """The transport is to tell when it has nothing left, and is given nothing more until then."""
         self._half_read = 0
@@ -188,6 +193,7 @@ class Link(asyncio.Protocol):
             return True
         while self._unheard:  # over TLS the end may come with the same read
             self._listen(self._next_unheard())
+        self._look_what_left()
         if self.pipe is None or self._transport.get_extra_info("sslcontext") is not None:  # TLS ends both ways at once
             return False
         return self.pipe.ended(self._transport.close)  # what a slow line holds is not lost with the end behind it
@@ -217,6 +223,7 @@ class Link(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._paused = False
+        self._left = self._handed_to_transport - self._left_to_write()
         if self._telling:
             self._telling = False
             self._transport.set_write_buffer_limits(high=HIGH_WATER)
@@ -260,6 +267,7 @@ class Link(asyncio.Protocol):
         self._await_turn()
 
     def _listen(self, data: bytes) -> None:
+        self.host.catch_up()
         if self._closing:
             self._unheard.clear()
             return
@@ -275,13 +283,18 @@ class Link(asyncio.Protocol):
     # ------------------------------------------------------------------------------------------ the host calls these
     def write_out(self) -> None:
         """Hand to the transport what the HTTP/2 layer has ready, as far as the transport takes it."""
-        if self.h2 is None or self.mute or self._closing or self._transport.is_closing():
+        if self.h2 is None or self.mute or self._closing:
             return
         self._said_all = False
+        if self._transport.is_closing():
+            return
         while not self._paused and not (self.pipe is not None and self.pipe.full):
             data = self.h2.data_to_send(HIGH_WATER)
             if data:
                 self._write(data)
+            if self.marks:
+                for marks in self.marks.values():
+                    marks.hand_on()
             if len(data) < HIGH_WATER:
                 self._said_all = True
                 break
@@ -328,6 +341,7 @@ class Link(asyncio.Protocol):
     def _finish(self, linger: bool) -> None:
         if self._transport.is_closing():
             return
+        self._look_what_left()
         self._lingering = linger and self._transport.can_write_eof()
         if self._lingering:
             self._transport.write_eof()
@@ -378,16 +392,29 @@ class Link(asyncio.Protocol):
         """Whether as many bytes as were handed on at some time have left; None: not yet, False: they never will. When
         it is the transport that keeps them, the host hears of it when they have left.
         """
-        passed = self._passed + (self.pipe.passed if self.pipe is not None else 0)
+        passed = self._handed_to_transport
         if passed < mark:
             return False if self.mute else None
-        left = self._left_to_write()
-        if passed - left >= mark:
+        self._look_what_left()
+        if self._left >= mark:
             return True
         if not self._telling:
             self._telling = True
-            self._transport.set_write_buffer_limits(high=0)
+            self._transport.set_write_buffer_limits(high=passed - mark, low=passed - mark)
         return None
+
+    @property
+    def _handed_to_transport(self) -> int:
+        return self._passed + (self.pipe.passed if self.pipe is not None else 0)
+
+    def _look_what_left(self) -> None:
+        # One that is closing may have thrown away what it had: an empty buffer says nothing then.
+        if not self._transport.is_closing():
+            self._left = self._handed_to_transport - self._left_to_write()
+
+    def has_cut(self, stream: int) -> bool:
+        """Whether a fault has cut off something of what was sent on a stream."""
+        return self.pipe is not None and self.pipe.mangler is not None and self.pipe.mangler.has_cut(stream)
 
     # ------------------------------------------------------------------------------------------ what faults do to it
     @property

@@ -1,0 +1,535 @@
+"""When what a fault did to an event has its receipt: when the bytes that show it have left, on a transport without a
+socket.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hyperframe.frame import DataFrame, PingFrame, RstStreamFrame, SettingsFrame, WindowUpdateFrame
+
+from mockcentral._core.events import parse_change
+from mockcentral.scenario.load import parse_fault
+from mockcentral.servers.front_door import Link
+from mockcentral.wire.grpc import encode_message
+from tests.mockcentral.clients import TOPIC, service, topic
+from tests.mockcentral.floods import CALL, HELLO, headers
+from tests.mockcentral.servers.rig import Transport, connect
+from tests.mockcentral.servers.test_link import Clock, on_a_link, records
+from watchmanager._wire import messages
+
+SHOWN: list[object] = [
+    "duplicate",
+    {"corrupt": "name"},
+    "unknown_type",
+    "wrong_topic",
+    {"oversize": 3000},
+]
+"""What is in the message itself."""
+
+MISSING: list[object] = ["lose", {"gap": 2}, "lost_delete"]
+"""What shows in that there is none."""
+
+WIDE = 2**31 - 1
+
+
+def watching(link: Link, *rules: tuple[str, object], window: int = WIDE) -> dict[str, Any]:
+    """A client that watches, with faults named a, b, ...; their receipts."""
+    central = link.host.central
+    central.put_topic("sample", topic(), 0.0)
+    for name, (on, do) in zip("abcd", rules, strict=False):
+        central.arm(parse_fault({"name": name, "on": on, "do": do}), link.host.now())
+    token = central.token("somebody", link.host.now())
+    tenant = ("x-axway-tenant-id", central.settings.tenant)
+    subscribe = messages.Request(selfLink=TOPIC, token=f"Bearer {token}").SerializeToString()
+    windows = SettingsFrame(0, settings={4: window}).serialize()
+    windows += WindowUpdateFrame(0, window_increment=2**30).serialize()
+    link.data_received(HELLO + windows + headers(1, [*CALL, ("authorization", f"Bearer {token}"), tenant]))
+    link.data_received(DataFrame(1, encode_message(subscribe)).serialize())
+    return {one.rule.name: one for one in central.receipts}
+
+
+def publish(link: Link, count: int = 1, kind: str = "created") -> None:
+    for _ in range(count):
+        link.host.act(lambda central, now: central.publish(parse_change(service(type=kind)), now))
+
+
+def at_once(link: Link, count: int, kind: str = "created") -> None:
+    """So many events in one go, as a backlog or a burst brings them."""
+
+    def work(central: Any, now: float) -> None:
+        for _ in range(count):
+            central.publish(parse_change(service(type=kind)), now)
+
+    link.host.act(work)
+
+
+def room(link: Link, size: int) -> None:
+    link.data_received(WindowUpdateFrame(1, window_increment=size).serialize())
+
+
+def counts(receipts: dict[str, Any]) -> list[int]:
+    return [one.on_wire for one in receipts.values()]
+
+
+def settled(link: Link) -> None:
+    """Nothing is left of what waited for its receipt."""
+    link.host.flush()
+    assert (link.host._leaving, link.host._marks, link.marks) == ([], {}, {})
+
+
+# ------------------------------------------------------------------------------------------ the client's window
+@pytest.mark.parametrize("do", SHOWN, ids=str)
+def test_an_event_that_the_window_does_not_let_out_whole_has_no_receipt_yet(do: object) -> None:
+    async def test(link: Link, transport: Transport, clock: Clock) -> None:
+        receipts = watching(link, ("event(1)", do), window=1)
+        publish(link)
+        assert (receipts["a"].triggered, receipts["a"].on_wire) == (1, 0)
+        size = link.h2.queued_bytes if link.h2 is not None else 0
+        if do == {"oversize": 3000}:  # how long it is stands in the first five bytes
+            size = 4
+        for _ in range(size - 1):
+            room(link, 1)
+        assert receipts["a"].on_wire == 0
+        room(link, 1)
+        assert receipts["a"].on_wire == 1
+        room(link, 10_000)
+        assert receipts["a"].on_wire == 1
+        settled(link)
+
+    on_a_link(test)
+
+
+@pytest.mark.parametrize("do", MISSING, ids=str)
+def test_that_an_event_is_missing_shows_when_what_came_before_it_is_out(do: object) -> None:
+    async def test(link: Link, transport: Transport, clock: Clock) -> None:
+        receipts = watching(link, ("event(2)", do), window=1)
+        publish(link)
+        publish(link, 3, "deleted")
+        assert (receipts["a"].triggered, receipts["a"].on_wire) == (1, 0)
+        first = len(link.host.central.log) and link.h2 is not None and link.h2.queued_bytes
+        room(link, 1)
+        assert receipts["a"].on_wire == 0
+        room(link, int(first))
+        assert receipts["a"].on_wire == 1
+        settled(link)
+
+    on_a_link(test)
+
+
+@pytest.mark.parametrize("do", MISSING, ids=str)
+def test_that_an_event_is_missing_shows_at_once_where_nothing_waits(do: object) -> None:
+    async def test(link: Link, transport: Transport, clock: Clock) -> None:
+        receipts = watching(link, ("event(1)", do), window=1)
+        publish(link, 1, "deleted")
+        assert receipts["a"].on_wire == 1
+        settled(link)
+
+    on_a_link(test)
+
+
+def test_that_an_event_was_overtaken_shows_when_the_one_that_overtook_it_is_out() -> None:
+    async def test(link: Link, transport: Transport, clock: Clock) -> None:
+        receipts = watching(link, ("event(1)", {"reorder": 2}), window=1)
+        publish(link, 2)
+        assert (receipts["a"].triggered, receipts["a"].on_wire) == (1, 0)
+        assert link.h2 is not None
+        room(link, link.h2.queued_bytes - 1)
+        assert receipts["a"].on_wire == 0
+        room(link, 1)
+        assert receipts["a"].on_wire == 1
+        settled(link)
+
+    on_a_link(test)
+
+
+def test_a_receipt_does_not_wait_for_what_comes_behind_its_event() -> None:
+    async def test(link: Link, transport: Transport, clock: Clock) -> None:
+        receipts = watching(link, ("event(1)", "duplicate"), ("event(3)", "unknown_type"), window=1)
+        at_once(link, 1)
+        assert link.h2 is not None
+        twice = link.h2.queued_bytes
+        at_once(link, 1000)
+        assert counts(receipts) == [0, 0]
+        room(link, twice)
+        assert counts(receipts) == [1, 0]
+        room(link, 10_000)
+        assert counts(receipts) == [1, 1]
+        assert link.h2.queued_bytes
+        settled(link)
+
+    on_a_link(test)
+
+
+@pytest.mark.parametrize("do", [*SHOWN, *MISSING], ids=str)
+@pytest.mark.parametrize("end", ["a reset by the client", "the end of the connection", "reset", "abort", "a flood"])
+def test_what_never_got_out_of_the_window_has_no_receipt(do: object, end: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if end == "a flood":
+        monkeypatch.setattr("mockcentral.servers.host.MAX_QUEUED_EVENTS", 5)
+
+    async def test(link: Link, transport: Transport, clock: Clock) -> None:
+        more = (("event(4)", end),) if end in ("reset", "abort") else ()
+        receipts = watching(link, ("event(2)", do), *more, window=1)
+        publish(link)
+        publish(link, 1, "deleted")
+        assert receipts["a"].triggered == 1
+        if end == "a reset by the client":
+            link.data_received(RstStreamFrame(1, error_code=8).serialize())
+        elif end == "the end of the connection":
+            link.connection_lost(None)
+        else:
+            publish(link, 10)
+            assert records(link, "stream.end")
+        if link.h2 is not None and not link.closing:
+            link.data_received(WindowUpdateFrame(0, window_increment=10_000).serialize())
+        assert receipts["a"].on_wire == 0
+        settled(link)
+
+    on_a_link(test)
+
+
+# ------------------------------------------------------------------------------------------ a slow line
+SLOW: list[object] = [
+    {"latency": {"delay": "1s", "direction": "to_client"}},
+    {"bandwidth": {"rate": 100, "direction": "to_client"}},
+    {"coalesce": "1s"},
+]
+
+
+@pytest.mark.parametrize("slow", SLOW, ids=str)
+@pytest.mark.parametrize("do", [*SHOWN, {"reorder": 1}, "lose"], ids=str)
+def test_an_event_on_a_slow_line_has_its_receipt_when_it_arrives(slow: object, do: object) -> None:
+    async def test(link: Link, transport: Transport, clock: Clock) -> None:
+        receipts = watching(link, ("event(1)", slow), ("event(2)", do))
+        publish(link, 3)
+        assert (receipts["b"].triggered, receipts["b"].on_wire) == (1, 0)
+        for _ in range(2000):
+            await clock.advance(0.05)
+        assert receipts["b"].on_wire == 1
+        settled(link)
+
+    on_a_link(test)
+
+
+@pytest.mark.parametrize("end", ["abort", "blackhole", {"blackhole": "to_client"}, {"restart": "1h"}], ids=str)
+@pytest.mark.parametrize("do", [*SHOWN, {"reorder": 1}, "lose"], ids=str)
+def test_an_event_that_a_slow_line_loses_has_no_receipt(do: object, end: object) -> None:
+    async def test(link: Link, transport: Transport, clock: Clock) -> None:
+        receipts = watching(link, ("event(1)", SLOW[0]), ("event(2)", do), ("event(4)", end))
+        publish(link, 4)
+        assert receipts["c"].on_wire == 1
+        for _ in range(200):
+            await clock.advance(0.02)
+        assert (receipts["b"].triggered, receipts["b"].on_wire) == (1, 0)
+        settled(link)
+
+    on_a_link(test)
+
+
+@pytest.mark.parametrize("end", ["abort", "blackhole", {"blackhole": "to_client"}, {"restart": "1h"}, "reset"], ids=str)
+def test_an_event_before_the_end_of_a_good_line_is_out_before_it(end: object) -> None:
+    async def test(link: Link, transport: Transport, clock: Clock) -> None:
+        receipts = watching(link, ("event(2)", "unknown_type"), ("event(3)", end))
+        at_once(link, 3)
+        assert counts(receipts) == [1, 1]
+        order = [line["fault"] for line in records(link, "fault.on_wire")]
+        assert order == ["a", "b"]
+        settled(link)
+
+    on_a_link(test)
+
+
+# ------------------------------------------------------------------------------------------ a socket that nobody reads
+@pytest.mark.parametrize("reads", [True, False])
+@pytest.mark.parametrize("do", [*SHOWN, {"reorder": 1}, "lose"], ids=str)
+def test_an_event_that_nobody_reads_has_its_receipt_when_it_is_read_or_never(do: object, reads: bool) -> None:
+    async def test(link: Link, transport: Transport, clock: Clock) -> None:
+        receipts = watching(link, ("event(2)", do))
+        transport.full = True
+        publish(link, 3)
+        assert (receipts["a"].triggered, receipts["a"].on_wire) == (1, 0)
+        if reads:
+            transport.full, transport.left = False, 0
+            link.resume_writing()
+            assert receipts["a"].on_wire == 1
+        else:
+            link.connection_lost(None)
+            assert receipts["a"].on_wire == 0
+        settled(link)
+
+    on_a_link(test)
+
+
+def test_behind_an_event_with_a_fault_nothing_is_put_on_a_full_socket_until_it_is_out() -> None:
+    async def test(link: Link, transport: Transport, clock: Clock) -> None:
+        receipts = watching(link, ("event(1)", "duplicate"))
+        transport.full = True
+        at_once(link, 500)
+        [call] = link.calls.values()
+        before = len(transport.written)
+        at_once(link, 500)
+        assert len(transport.written) == before
+        assert counts(receipts) == [0]
+        transport.full, transport.left = False, 0
+        link.resume_writing()
+        assert counts(receipts) == [1]
+        assert len(transport.written) > before
+        assert call in link.host.central.calls
+
+    on_a_link(test)
+
+
+def test_a_transport_that_gave_up_has_let_nothing_out() -> None:
+    """Its buffer is empty then, because it threw away what was in it; it tells in the next turn of the loop."""
+
+    async def test(link: Link, transport: Transport, clock: Clock) -> None:
+        receipts = watching(link, ("event(1)", "duplicate"))
+        written = transport.write
+
+        def write(data: bytes) -> None:
+            written(data)
+            transport.close()
+
+        transport.write = write  # type: ignore[method-assign, assignment]
+        publish(link)
+        assert (receipts["a"].triggered, receipts["a"].on_wire) == (1, 0)
+        for _ in range(3):
+            await clock.advance(0.0)
+        assert records(link, "conn.close")
+        assert receipts["a"].on_wire == 0
+        settled(link)
+
+    on_a_link(test)
+
+
+@pytest.mark.parametrize("do", ["close", "duplicate"])
+def test_a_transport_that_gives_up_while_something_waits_in_it_lets_nothing_out(do: str) -> None:
+    async def test(link: Link, transport: Transport, clock: Clock) -> None:
+        receipts = watching(link, ("event(1)", do))
+        transport.full = True
+        link.data_received(PingFrame(0, b"question").serialize())  # something is in it
+        publish(link)
+        assert (receipts["a"].triggered, receipts["a"].on_wire) == (1, 0)
+        transport.left = 0
+        transport.abort()
+        link.host.flush()
+        assert receipts["a"].on_wire == 0
+        for _ in range(3):
+            await clock.advance(0.0)
+        assert receipts["a"].on_wire == 0
+        settled(link)
+
+    on_a_link(test)
+
+
+def test_what_a_cut_leaves_of_an_event_is_no_event() -> None:
+    async def test(link: Link, transport: Transport, clock: Clock) -> None:
+        cut = {"cut": {"after": 30, "then": "silence"}}
+        receipts = watching(link, ("event(1)", "unknown_type"), ("event(2)", cut), ("event(2)", "unknown_type"))
+        at_once(link, 2)
+        assert counts(receipts) == [1, 1, 0]
+        settled(link)
+
+    on_a_link(test)
+
+
+# ------------------------------------------------------------------------------------------ signs
+def observed(link: Link) -> list[tuple[str, str]]:
+    return [(line["fault"], line["by"]) for line in records(link, "fault.observed")]
+
+
+def barrier(link: Link) -> bytes:
+    """Begin one; the ack of its PING."""
+    before = set(link.host.central._owed)
+    link.host.act(lambda central, now: central.begin_barrier(now, lambda later: None))
+    [payload] = set(link.host.central._owed) - before
+    return PingFrame(0, payload, flags=["ACK"]).serialize()
+
+
+def test_who_acks_a_ping_behind_an_event_has_read_it() -> None:
+    async def test(link: Link, transport: Transport, clock: Clock) -> None:
+        watching(link, ("event(1)", "duplicate"))
+
+        def work(central: Any, now: float) -> None:
+            central.publish(parse_change(service()), now)
+            central.begin_barrier(now, lambda later: None)
+
+        link.host.act(work)  # both in one go: there is no receipt yet when the barrier begins
+        [payload] = link.host.central._owed
+        assert [line["fault"] for line in records(link, "fault.on_wire")] == ["a"]
+        link.data_received(PingFrame(0, payload, flags=["ACK"]).serialize())
+        assert observed(link) == [("a", "read on")]
+
+    on_a_link(test)
+
+
+def test_who_acks_a_ping_that_overtook_an_event_has_not_read_it() -> None:
+    async def test(link: Link, transport: Transport, clock: Clock) -> None:
+        receipts = watching(link, ("event(1)", "duplicate"), window=1)
+        publish(link)
+        ack = barrier(link)
+        room(link, 10_000)
+        assert counts(receipts) == [1]
+        link.data_received(ack)
+        assert observed(link) == []
+        link.data_received(barrier(link))
+        assert observed(link) == [("a", "read on")]
+
+    on_a_link(test)
+
+
+def test_a_ping_between_two_events_that_leave_together_proves_the_first() -> None:
+    async def test(link: Link, transport: Transport, clock: Clock) -> None:
+        receipts = watching(link, ("event(2)", "duplicate"), ("event(3)", "unknown_type"))
+        transport.full = True
+        publish(link, 2)
+        ack = barrier(link)
+        publish(link)
+        assert counts(receipts) == [0, 0]
+        transport.full, transport.left = False, 0
+        link.resume_writing()
+        assert counts(receipts) == [1, 1]
+        link.data_received(ack)
+        assert observed(link) == [("a", "read on")]
+        link.data_received(barrier(link))
+        assert observed(link) == [("a", "read on"), ("b", "read on")]
+
+    on_a_link(test)
+
+
+def test_a_ping_behind_a_backlog_proves_what_is_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mockcentral.wire.grpc.MAX_AT_ONCE", 5000)
+
+    async def test(link: Link, transport: Transport, clock: Clock) -> None:
+        receipts = watching(link, ("event(30)", "duplicate"))
+        transport.full = True
+        publish(link, 40)
+        ack = barrier(link)
+        assert counts(receipts) == [0]
+        transport.full, transport.left = False, 0
+        link.resume_writing()
+        assert counts(receipts) == [1]
+        link.data_received(ack)
+        assert observed(link) == [("a", "read on")]
+
+    on_a_link(test)
+
+
+def test_the_answer_to_a_ping_event_shows_that_what_waited_before_it_was_read() -> None:
+    async def test(link: Link, transport: Transport, clock: Clock) -> None:
+        central = link.host.central
+        receipts = watching(link, ("event(1)", "duplicate"), ("event(2)", "unknown_type"), window=1)
+        publish(link)
+        [call] = central.calls.values()
+        link.host.act(lambda central, now: central._ping(call, now))
+        publish(link)
+        assert counts(receipts) == [0, 0]
+        room(link, 100_000)
+        assert counts(receipts) == [1, 1]
+        [ping] = [line["id"] for line in records(link, "stream.event") if line["op"] == "PING"]
+        answer = messages.Request(requestType=2, pingResponse=messages.PingResponse(id=ping)).SerializeToString()
+        link.data_received(DataFrame(1, encode_message(answer)).serialize())
+        assert observed(link) == [("a", "read on")]
+
+    on_a_link(test)
+
+
+React = Callable[[Link], None]
+
+
+@pytest.mark.parametrize(
+    ("react", "by"),
+    [
+        (
+            lambda link: link.host.act(lambda central, now: central.client_said("client.applied", now, sequence=10**9)),
+            "applied",
+        ),
+        (lambda link: link.data_received(RstStreamFrame(1, error_code=8).serialize()), "left"),
+    ],
+)
+def test_a_sign_that_comes_before_we_looked_whether_the_event_is_out_is_a_sign_all_the_same(
+    react: React, by: str
+) -> None:
+    async def test(link: Link, transport: Transport, clock: Clock) -> None:
+        receipts = watching(link, ("event(1)", "duplicate"))
+        transport.full = True
+        publish(link)
+        assert counts(receipts) == [0]
+        transport.full, transport.left = False, 0  # the transport has not told yet
+        link._paused = False
+        react(link)
+        kinds = [line["kind"] for line in link.host.journal if line.get("fault") == "a"]
+        assert kinds == ["fault.armed", "fault.triggered", "fault.on_wire", "fault.observed"]
+        assert observed(link) == [("a", by)]
+
+    on_a_link(test)
+
+
+def test_what_a_client_did_before_the_event_left_is_no_sign() -> None:
+    async def test(link: Link, transport: Transport, clock: Clock) -> None:
+        receipts = watching(link, ("event(1)", "duplicate"), window=1)
+        publish(link)
+        link.host.act(lambda central, now: central.client_said("client.applied", now, sequence=10**9))
+        room(link, 10_000)
+        assert counts(receipts) == [1]
+        assert observed(link) == []
+
+    on_a_link(test)
+
+
+def test_two_connections_do_not_wait_for_each_other() -> None:
+    async def test(link: Link, transport: Transport, clock: Clock) -> None:
+        watching(link, ("event(1+)", "duplicate"))
+        other, its = connect(link.host)
+        watching(other)
+        its.full = True
+        publish(link)
+        where = [line["conn"] for line in records(link, "fault.on_wire")]
+        assert where == [link.id]
+        its.full, its.left = False, 0
+        other.resume_writing()
+        assert [line["conn"] for line in records(link, "fault.on_wire")] == [link.id, other.id]
+
+    on_a_link(test)
+
+
+def test_a_call_whose_client_gives_no_window_waits_whatever_a_fault_does_to_its_events() -> None:
+    async def test(link: Link, transport: Transport, clock: Clock) -> None:
+        watching(link, ("event(1+)", "duplicate"), window=1)
+        publish(link)
+        [call] = link.host.central.calls.values()
+        assert call.waits
+        assert not call.ends_well
+        room(link, 10_000)
+        assert not call.waits
+
+    on_a_link(test)
+
+
+def test_many_marks_that_wait_cost_no_more_than_one() -> None:
+    """Each event asks the first of them only: with all of them it would be ten million questions."""
+
+    async def test(link: Link, transport: Transport, clock: Clock) -> None:
+        receipts = watching(link, ("event(1+)", "duplicate"), window=1)
+        publish(link)
+        [marks] = link.marks.values()
+        asked: list[int] = []
+        let_out, receipt = marks._held[0]
+
+        def counted() -> bool | None:
+            asked.append(1)
+            return let_out()
+
+        marks._held[0] = (counted, receipt)
+        later: list[int] = []
+        publish(link)
+        marks._held[1] = (lambda: later.append(1), marks._held[1][1])
+        publish(link, 1000)
+        assert len(marks._held) == 1002
+        assert later == []
+        assert 1000 <= len(asked) < 10_000
+        assert counts(receipts) == [0]
+
+    on_a_link(test)
