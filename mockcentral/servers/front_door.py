@@ -17,6 +17,7 @@ from h2.errors import ErrorCodes
 from mockcentral._core.actions import BlackHole, CloseConnection, CutCall, Order, Reframe, ShapeBytes, SpoilHandshake
 from mockcentral.servers.departure import Marks
 from mockcentral.servers.pipe import Pipe, half_close, reset
+from mockcentral.servers.tls import below
 from mockcentral.wire.codec import decode_request
 from mockcentral.wire.grpc import (
     CallOpened,
@@ -88,6 +89,8 @@ class Link(asyncio.Protocol):
         self._waiting: list[tuple[Order, str | None]] = []
         self._for_line: list[tuple[Order, str | None]] = []
         self._transport: asyncio.Transport
+        self._below: asyncio.Transport | None = None
+        """Under TLS the transport that has the socket."""
         self._first = bytearray()
         self._unheard = bytearray()
         """What was read and waits for its turn. Nothing more is read meanwhile."""
@@ -120,6 +123,7 @@ class Link(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        self._below = below(transport)
         if transport.is_closing():  # the world stopped listening meanwhile
             self._closing = True
             return
@@ -223,10 +227,13 @@ class Link(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._paused = False
-        self._left = self._handed_to_transport - self._left_to_write()
+        if self._below is None:  # it tells of what it has sent, be it closing or not
+            self._left = self._handed_to_transport - self._left_to_write()
         if self._telling:
             self._telling = False
             self._transport.set_write_buffer_limits(high=HIGH_WATER)
+            if self._below is not None:
+                self._below.set_write_buffer_limits()
         self._set_reading()
         if self.http1 is not None:
             self.host.loop.call_soon(self._go_on)
@@ -400,7 +407,10 @@ class Link(asyncio.Protocol):
             return True
         if not self._telling:
             self._telling = True
-            self._transport.set_write_buffer_limits(high=passed - mark, low=passed - mark)
+            behind = passed - mark if self._below is None else 0
+            self._transport.set_write_buffer_limits(high=behind, low=behind)
+            if self._below is not None:
+                self._below.set_write_buffer_limits(high=0)
         return None
 
     @property
@@ -614,8 +624,9 @@ class Link(asyncio.Protocol):
             self._give_up()
 
     def _left_to_write(self) -> int:
+        under = 0 if self._below is None else self._below.get_write_buffer_size()
         try:
-            return self._transport.get_write_buffer_size()
+            return under + self._transport.get_write_buffer_size()
         except AttributeError:  # a TLS transport of Python 3.10 that is about to report its end
             return 0
 

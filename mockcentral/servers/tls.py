@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import ssl
+import sys
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +16,14 @@ if TYPE_CHECKING:
     from mockcentral._core.actions import TlsFlaw
 
 ALPN = ["h2", "http/1.1"]
+
+
+def below(transport: asyncio.BaseTransport) -> asyncio.Transport | None:
+    """The transport of the socket, where asyncio's TLS does not count what that has not sent. None for any other."""
+    if sys.version_info < (3, 11):  # it counts nothing else
+        return None
+    found = getattr(getattr(transport, "_ssl_protocol", None), "_transport", None)  # there is no public way to it
+    return found if isinstance(found, asyncio.Transport) else None
 
 
 class TlsError(ValueError):

@@ -5,6 +5,7 @@ window, a slow line, and a socket that nobody reads; and never where it was lost
 from __future__ import annotations
 
 import socket
+import ssl
 import struct
 from collections.abc import Iterator
 from types import TracebackType
@@ -44,6 +45,10 @@ class Reader:
         self.socket.settimeout(PATIENCE)
         host, _, port = world.address.rpartition(":")
         self.socket.connect((host, int(port)))
+        if world.ca_file is not None:
+            context = ssl.create_default_context(cafile=world.ca_file)
+            context.set_alpn_protocols(["h2"])
+            self.socket = context.wrap_socket(self.socket, server_hostname="localhost")
         self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8"))
         self.h2.local_settings = h2.settings.Settings(
             initial_values={h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: window}
@@ -223,3 +228,30 @@ def test_a_client_that_reads_on_observes_what_waited(world: World) -> None:
         world.barrier(PATIENCE)
         shown = {one["name"]: (one["on_wire"], one["observed"]) for one in world.faults()}
     assert shown == {"big": (1, 1), "it": (1, 1)}
+
+
+# ------------------------------------------------------------------------------------------ TLS
+def below_tls(world: World) -> int:
+    """Bytes that asyncio's TLS has written and the socket below it has not taken."""
+    [link] = world._live_host().links.values()
+    transport: Any = link._transport
+    return world._act(lambda central, now: int(transport._ssl_protocol._transport.get_write_buffer_size()))
+
+
+@pytest.mark.parametrize("reads", [True, False])
+def test_what_waits_below_tls_has_not_left_either(reads: bool) -> None:
+    """TLS hands on what it has as long as there is little in the socket's own buffer, and has nothing left itself."""
+    with World(tls=True) as world:
+        world.put_topic(topic())
+        with Reader(world) as reader:
+            while not below_tls(world):
+                world.publish(service(attributes={"large": "x" * 10_000}))
+            arm(world, ("it", "event(1+)", "duplicate"))
+            world.publish(service())
+            assert receipt(world) == (1, 0)
+            if reads:
+                reader.read_until(world, "fault.on_wire", "it")
+            else:
+                reader.leave()
+                world.wait_for(lambda record: record["kind"] == "conn.close", PATIENCE)
+                assert receipt(world) == (1, 0)
