@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 from hyperframe.frame import DataFrame, PingFrame, RstStreamFrame, SettingsFrame, WindowUpdateFrame
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mockcentral._core.events import parse_change
 from mockcentral.scenario.load import parse_fault
@@ -531,5 +533,118 @@ def test_many_marks_that_wait_cost_no_more_than_one() -> None:
         assert later == []
         assert 1000 <= len(asked) < 10_000
         assert counts(receipts) == [0]
+
+    on_a_link(test)
+
+
+# ------------------------------------------------------------------------------------------ whatever happens
+class Socket(Transport):
+    """One whose kernel takes as much as a test says, and that pauses and resumes as asyncio's do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.free = 0
+        self.high = self.low = 0
+        self.paused = False
+
+    def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
+        self.written += data
+        self.left += len(data)
+        self._take()
+        self._maybe_pause()
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        self.high = 64 * 1024 if high is None else high
+        self.low = self.high // 4 if low is None else low
+        self._maybe_pause()
+
+    def read(self, size: int) -> None:
+        """The client reads so much more."""
+        self.free += size
+        self._take()
+        if self.paused and self.left <= self.low:
+            self.paused = False
+            self.link.resume_writing()
+
+    @property
+    def gone(self) -> bytes:
+        return bytes(self.written[: len(self.written) - self.left])
+
+    def _take(self) -> None:
+        taken = min(self.free, self.left)
+        self.free -= taken
+        self.left -= taken
+
+    def _maybe_pause(self) -> None:
+        if self.left > self.high and not self.paused:
+            self.paused = True
+            self.link.pause_writing()
+
+
+def whole_messages(data: bytes) -> int:
+    """How many messages a client has of stream 1 when it got these bytes."""
+    at, stream, count = 0, b"", 0
+    while len(data) - at >= 9:
+        size, kind = int.from_bytes(data[at : at + 3], "big"), data[at + 3]
+        if kind == 0 and int.from_bytes(data[at + 5 : at + 9], "big") == 1:
+            stream += data[at + 9 : at + 9 + size]
+        at += 9 + size
+    at = 0
+    while len(stream) - at >= 5 and len(stream) - at - 5 >= (size := int.from_bytes(stream[at + 1 : at + 5], "big")):
+        at += 5 + size
+        count += 1
+    return count
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("publish"), st.integers(1, 30)),
+        st.tuples(st.just("burst"), st.integers(1, 30)),
+        st.tuples(st.just("room"), st.integers(1, 20_000)),
+        st.tuples(st.just("read"), st.integers(1, 20_000)),
+        st.tuples(st.just("barrier"), st.just(0)),
+    ),
+    max_size=25,
+)
+
+
+@given(STEPS, st.sampled_from([1, 1000, WIDE]), st.sampled_from([None, {"bandwidth": 20_000}]))
+def test_no_receipt_is_ever_early_and_in_the_end_there_are_all(
+    steps: list[tuple[str, int]], window: int, slow: object
+) -> None:
+    async def test(link: Link, transport: Transport, clock: Clock) -> None:
+        host = link.host
+        socket = Socket()
+        link = Link(host)
+        socket.link = link
+        link.connection_made(socket)
+        rules: list[tuple[str, object]] = [("event(1+)", "unknown_type")]
+        receipts = watching(link, *rules, *([("subscribe", slow)] if slow else []), window=window)
+
+        def check() -> None:
+            assert receipts["a"].on_wire <= whole_messages(socket.gone)
+            assert receipts["a"].observed <= receipts["a"].on_wire
+
+        for step, size in steps:
+            if step == "publish":
+                publish(link, size)
+            elif step == "burst":
+                at_once(link, size)
+            elif step == "room":
+                room(link, size)
+            elif step == "read":
+                socket.read(size)
+            else:
+                link.data_received(barrier(link))  # an ack before anything was read: a lie that proves little
+            await clock.advance(0.05)
+            check()
+        socket.read(10**9)
+        if window != WIDE:
+            room(link, 10**8)
+        for _ in range(100):
+            await clock.advance(1.0)
+        check()
+        assert receipts["a"].on_wire == receipts["a"].triggered == whole_messages(socket.gone)
+        settled(link)
 
     on_a_link(test)
