@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from mockcentral._core.events import parse_change
 from mockcentral.scenario.load import parse_fault
 from mockcentral.servers.front_door import Link
-from mockcentral.wire.grpc import encode_message
+from mockcentral.wire.grpc import MAX_DATA_FRAME, encode_message
 from tests.mockcentral.clients import TOPIC, service, topic
 from tests.mockcentral.floods import CALL, HELLO, headers
 from tests.mockcentral.servers.rig import Transport, connect
@@ -35,6 +35,8 @@ MISSING: list[object] = ["lose", {"gap": 2}, "lost_delete"]
 """What shows in that there is none."""
 
 WIDE = 2**31 - 1
+MAX_FRAME = 16_384
+"""Bytes of payload that a client takes in one frame unless it says otherwise."""
 
 
 def watching(link: Link, *rules: tuple[str, object], window: int = WIDE) -> dict[str, Any]:
@@ -326,6 +328,39 @@ def test_a_transport_that_gives_up_while_something_waits_in_it_lets_nothing_out(
     on_a_link(test)
 
 
+def test_nothing_leaves_a_transport_that_gave_up_before() -> None:
+    async def test(link: Link, transport: Transport, clock: Clock) -> None:
+        receipts = watching(link, ("event(1+)", "unknown_type"))
+        publish(link)
+        assert counts(receipts) == [1]
+        transport.close()
+        publish(link)
+        assert (receipts["a"].triggered, receipts["a"].on_wire) == (2, 1)
+        for _ in range(3):
+            await clock.advance(0.0)
+        assert counts(receipts) == [1]
+        settled(link)
+
+    on_a_link(test)
+
+
+@pytest.mark.parametrize("silence", ["blackhole", {"blackhole": "to_client"}, "half_close"], ids=str)
+@pytest.mark.parametrize("do", [*SHOWN, *MISSING], ids=str)
+def test_what_waits_for_a_window_when_the_line_falls_silent_is_forgotten(do: object, silence: object) -> None:
+    async def test(link: Link, transport: Transport, clock: Clock) -> None:
+        receipts = watching(link, ("event(2)", do), ("event(3)", silence), window=1)
+        publish(link)
+        publish(link, 1, "deleted")
+        assert counts(receipts) == [0, 0]
+        publish(link)
+        assert counts(receipts) == [0, 1]
+        settled(link)
+        room(link, 10_000)
+        assert counts(receipts) == [0, 1]
+
+    on_a_link(test)
+
+
 def test_what_a_cut_leaves_of_an_event_is_no_event() -> None:
     async def test(link: Link, transport: Transport, clock: Clock) -> None:
         cut = {"cut": {"after": 30, "then": "silence"}}
@@ -594,6 +629,30 @@ def whole_messages(data: bytes) -> int:
         at += 5 + size
         count += 1
     return count
+
+
+def test_a_receipt_does_not_wait_until_a_socket_has_taken_what_is_behind_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mockcentral.servers.front_door.HIGH_WATER", 2000)
+
+    async def test(link: Link, transport: Transport, clock: Clock) -> None:
+        host = link.host
+        socket = Socket()
+        link = Link(host)
+        socket.link = link
+        link.connection_made(socket)
+        receipts = watching(link, ("event(150)", "unknown_type"))
+        publish(link, 400)
+        assert socket.paused
+        # The live path, and a frame with the event, are put in, nearly all of it is taken, and another comes behind.
+        socket.read(socket.left + MAX_DATA_FRAME + MAX_FRAME)
+        assert 10_000 < socket.left < 2 * MAX_FRAME
+        assert counts(receipts) == [0]
+        while not counts(receipts)[0]:
+            assert socket.left > 10_000, "it waited for what is behind the event"
+            socket.read(1)
+        assert whole_messages(socket.gone) >= 150
+
+    on_a_link(test)
 
 
 STEPS = st.lists(
