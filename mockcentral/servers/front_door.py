@@ -17,7 +17,7 @@ from h2.errors import ErrorCodes
 from mockcentral._core.actions import BlackHole, CloseConnection, CutCall, Order, Reframe, ShapeBytes, SpoilHandshake
 from mockcentral.servers.departure import Marks
 from mockcentral.servers.pipe import Pipe, half_close, reset
-from mockcentral.servers.tls import below
+from mockcentral.servers.tls import below, left_to_write
 from mockcentral.wire.codec import decode_request
 from mockcentral.wire.grpc import (
     CallOpened,
@@ -293,7 +293,7 @@ class Link(asyncio.Protocol):
         if self.h2 is None or self.mute or self._closing:
             return
         self._said_all = False
-        if self._transport.is_closing():
+        if self._throws_away or self._transport.is_closing():
             return
         while not self._paused and not (self.pipe is not None and self.pipe.full):
             data = self.h2.data_to_send(HIGH_WATER)
@@ -405,7 +405,7 @@ class Link(asyncio.Protocol):
         self._look_what_left()
         if self._left >= mark:
             return True
-        if not self._telling:
+        if not self._telling and not (self._below is not None and self._throws_away):
             self._telling = True
             behind = passed - mark if self._below is None else 0
             self._transport.set_write_buffer_limits(high=behind, low=behind)
@@ -417,9 +417,15 @@ class Link(asyncio.Protocol):
     def _handed_to_transport(self) -> int:
         return self._passed + (self.pipe.passed if self.pipe is not None else 0)
 
+    @property
+    def _throws_away(self) -> bool:
+        """Whether the transport that has the socket is closing: its buffer may be empty because it gave up. TLS does
+        not say so before the next turn.
+        """
+        return (self._below or self._transport).is_closing()
+
     def _look_what_left(self) -> None:
-        # One that is closing may have thrown away what it had: an empty buffer says nothing then.
-        if not self._transport.is_closing():
+        if not self._throws_away:
             self._left = self._handed_to_transport - self._left_to_write()
 
     def has_cut(self, stream: int) -> bool:
@@ -624,11 +630,9 @@ class Link(asyncio.Protocol):
             self._give_up()
 
     def _left_to_write(self) -> int:
-        under = 0 if self._below is None else self._below.get_write_buffer_size()
-        try:
-            return under + self._transport.get_write_buffer_size()
-        except AttributeError:  # a TLS transport of Python 3.10 that is about to report its end
-            return 0
+        if self._below is not None:
+            return left_to_write(self._transport, self._below)
+        return self._transport.get_write_buffer_size()
 
     # ------------------------------------------------------------------------------------------ HTTP/2
     def _hear_h2(self, data: bytes) -> None:

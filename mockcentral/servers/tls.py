@@ -19,11 +19,17 @@ ALPN = ["h2", "http/1.1"]
 
 
 def below(transport: asyncio.BaseTransport) -> asyncio.Transport | None:
-    """The transport of the socket, where asyncio's TLS does not count what that has not sent. None for any other."""
-    if sys.version_info < (3, 11):  # it counts nothing else
-        return None
+    """The transport of the socket below asyncio's TLS; None where there is none, or it is not to be found."""
     found = getattr(getattr(transport, "_ssl_protocol", None), "_transport", None)  # there is no public way to it
     return found if isinstance(found, asyncio.Transport) else None
+
+
+def left_to_write(transport: asyncio.Transport, below: asyncio.Transport) -> int:
+    """Bytes that wait in TLS, which does not count those that it has handed on, and below it."""
+    left = below.get_write_buffer_size()
+    if sys.version_info >= (3, 11):  # before, TLS keeps nothing and answers for what is below
+        left += transport.get_write_buffer_size()
+    return left
 
 
 class TlsError(ValueError):

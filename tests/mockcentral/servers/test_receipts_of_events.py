@@ -328,6 +328,27 @@ def test_a_transport_that_gives_up_while_something_waits_in_it_lets_nothing_out(
     on_a_link(test)
 
 
+@pytest.mark.parametrize("gave_up", [True, False])
+def test_what_tls_has_handed_on_has_left_when_the_transport_below_it_has_sent_it(gave_up: bool) -> None:
+    async def test(link: Link, transport: Transport, clock: Clock) -> None:
+        receipts = watching(link, ("event(1)", "duplicate"))
+        below = Transport()
+        below.link = link
+        below.left = 1000
+        link._below = below
+        publish(link)
+        assert (receipts["a"].triggered, receipts["a"].on_wire) == (1, 0)
+        below.left = 0
+        below.closed = gave_up
+        link.host.flush()
+        assert counts(receipts) == [0 if gave_up else 1]
+        link.connection_lost(None)
+        assert counts(receipts) == [0 if gave_up else 1]
+        settled(link)
+
+    on_a_link(test)
+
+
 def test_nothing_leaves_a_transport_that_gave_up_before() -> None:
     async def test(link: Link, transport: Transport, clock: Clock) -> None:
         receipts = watching(link, ("event(1+)", "unknown_type"))
