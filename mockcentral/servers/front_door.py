@@ -65,6 +65,12 @@ HIGH_WATER = 256 * 1024
 class Link(asyncio.Protocol):
     """A connection from accept to close."""
 
+    # Of the class until they are needed: with more than thirty attributes all of them take CPython longer.
+    _below: asyncio.Transport | None = None
+    """Under TLS the transport that has the socket."""
+    _left = 0
+    """Bytes that went to the transport and were seen to have left it."""
+
     def __init__(self, host: Host) -> None:
         self.host = host
         self.id = 0
@@ -89,8 +95,6 @@ class Link(asyncio.Protocol):
         self._waiting: list[tuple[Order, str | None]] = []
         self._for_line: list[tuple[Order, str | None]] = []
         self._transport: asyncio.Transport
-        self._below: asyncio.Transport | None = None
-        """Under TLS the transport that has the socket."""
         self._first = bytearray()
         self._unheard = bytearray()
         """What was read and waits for its turn. Nothing more is read meanwhile."""
@@ -104,8 +108,6 @@ class Link(asyncio.Protocol):
         self._said_all = True
         self._passed = 0
         """Bytes that went to the transport without a pipe."""
-        self._left = 0
-        """Bytes of those, with those that went through a pipe, that were seen to have left it."""
         self._telling = False
         """The transport is to tell when it has nothing left, and is given nothing more until then."""
         self._half_read = 0
@@ -123,7 +125,8 @@ class Link(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._below = below(transport)
+        if (socket_transport := below(transport)) is not None:
+            self._below = socket_transport
         if transport.is_closing():  # the world stopped listening meanwhile
             self._closing = True
             return
@@ -293,7 +296,7 @@ class Link(asyncio.Protocol):
         if self.h2 is None or self.mute or self._closing:
             return
         self._said_all = False
-        if self._throws_away or self._transport.is_closing():
+        if self._transport.is_closing() or (self._below is not None and self._throws_away):
             return
         while not self._paused and not (self.pipe is not None and self.pipe.full):
             data = self.h2.data_to_send(HIGH_WATER)

@@ -284,7 +284,8 @@ class Host:
                         if type(order) in _ENDS:
                             receipts += self._let_out_before(order)
                         if rule is None:
-                            if self._perform(order, rule) and type(order) is SendPing and (receipts or self._waiting):
+                            heard = self._perform(order, rule)
+                            if type(order) is SendPing and heard and (receipts or self._leaving or self._marks):
                                 self._leaving.append(self._ping_on_its_way(order))
                             continue
                         if type(order) is MarkSent:
@@ -308,7 +309,7 @@ class Host:
                         self._note_windows(link)
                     if link.take_drained():
                         self.journal.add(self.now(), "conn.drained", conn=link.id)
-                if self._waiting:
+                if self._leaving or self._marks:
                     receipts += self._left()
                 if not receipts and not self.central.has_orders:
                     break
@@ -332,16 +333,11 @@ class Host:
             if link in self._dirty:
                 del self._dirty[link]
                 link.write_out()
-        return self._left() if self._waiting else []
-
-    @property
-    def _waiting(self) -> bool:
-        """Whether anything that a fault did is on its way out."""
-        return bool(self._leaving or self._marks)
+        return self._left() if self._leaving or self._marks else []
 
     def catch_up(self) -> None:
         """To be called before a client is heard, which may have read what has left: that has its receipt first."""
-        if self._waiting:
+        if self._leaving or self._marks:
             self.flush()
 
     def _mark(self, order: MarkSent, rule: str) -> list[Receipt]:
