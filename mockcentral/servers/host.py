@@ -15,7 +15,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import parse_qsl, unquote
 
 from mockcentral._core.actions import (
@@ -28,6 +28,7 @@ from mockcentral._core.actions import (
     GoAway,
     HalfClose,
     HoldAccept,
+    MarkSent,
     Order,
     Part,
     Reframe,
@@ -51,7 +52,7 @@ from mockcentral._core.keeping import Keeper, Unreadable
 from mockcentral._core.shapes import misshapen
 from mockcentral.scenario.schema import Scenario
 from mockcentral.servers import wsgi
-from mockcentral.servers.departure import Departure
+from mockcentral.servers.departure import Departure, Marks, Receipt
 from mockcentral.servers.half_read import HalfRead
 from mockcentral.servers.handshake import BROKEN, shake_hands_badly
 from mockcentral.servers.listener import Listener, bind, shown
@@ -68,6 +69,9 @@ if TYPE_CHECKING:
 ENHANCE_YOUR_CALM = 0xB
 """HTTP/2 error code (RFC 9113 section 7)."""
 
+MESSAGE_PREFIX = 5
+"""Bytes before each gRPC message; the last four say how long it is."""
+
 MAX_QUEUED_EVENTS = 1_000_000
 """Events waiting for one slow reader; beyond that its stream is reset, which gRPC calls RESOURCE_EXHAUSTED. They are
 references, not copies, but keep alive what the log has dropped.
@@ -80,9 +84,6 @@ MAX_WAITING_ANSWERS = 8 * 1024 * 1024
 """Bytes of HTTP answers that a client has asked for on a connection and does not read; beyond that it is told to read
 first, in an answer that needs no window. Over HTTP/1 it cannot ask for a second before it has read the first.
 """
-
-Receipt: TypeAlias = Callable[[float], None]
-"""Tells Central, with the time, that something a fault wanted is on the wire."""
 
 _ON_CALLS = (EndCall, ResetCall, RespondCall, SendBytes)
 _ON_LINES = (AckPing, SendPing, GoAway, SendFrames, ShrinkWindow, HalfClose, CloseConnection)
@@ -165,6 +166,8 @@ class Host:
         self._dirty: dict[Link, None] = {}
         self._leaving: list[tuple[Receipt, Departure]] = []
         """What faults sent and that is on its way out."""
+        self._marks: dict[int, Marks] = {}
+        """Call -> the same for what they did to its events."""
         self._held_up: set[int] = set()
         """Calls whose client gives them no window."""
         self._timer: asyncio.TimerHandle | None = None
@@ -280,8 +283,16 @@ class Host:
                     for order, rule in issues:
                         if type(order) in _ENDS:
                             receipts += self._let_out_before(order)
-                        departure = None if rule is None else self._departure(order)
-                        if not self._perform(order, rule) or rule is None:
+                        if rule is None:
+                            heard = self._perform(order, rule)
+                            if type(order) is SendPing and heard and (receipts or self._leaving or self._marks):
+                                self._leaving.append(self._ping_on_its_way(order))
+                            continue
+                        if type(order) is MarkSent:
+                            receipts += self._mark(order, rule)
+                            continue
+                        departure = self._departure(order)
+                        if not self._perform(order, rule):
                             continue
                         receipt = self.central.carried_out(order, rule, self.now())
                         if departure is None:
@@ -298,7 +309,7 @@ class Host:
                         self._note_windows(link)
                     if link.take_drained():
                         self.journal.add(self.now(), "conn.drained", conn=link.id)
-                if self._leaving:
+                if self._leaving or self._marks:
                     receipts += self._left()
                 if not receipts and not self.central.has_orders:
                     break
@@ -322,7 +333,42 @@ class Host:
             if link in self._dirty:
                 del self._dirty[link]
                 link.write_out()
-        return self._left() if self._leaving else []
+        return self._left() if self._leaving or self._marks else []
+
+    def catch_up(self) -> None:
+        """To be called before a client is heard, which may have read what has left: that has its receipt first."""
+        if self._leaving or self._marks:
+            self.flush()
+
+    def _mark(self, order: MarkSent, rule: str) -> list[Receipt]:
+        """Wait until what was sent on a call so far has left; its receipt, if it has. It is written out at once:
+        nothing that is sent behind it is to have a say in that.
+        """
+        place = self.streams.get(order.call)
+        if place is None or place[0].mute or place[0].closing:
+            return []
+        link, stream = place
+        assert link.h2 is not None
+        but = 0
+        if order.tail:
+            from mockcentral.wire.codec import event_frame
+
+            but = sum(len(event_frame(entry)) for entry in order.tail) - MESSAGE_PREFIX
+        if (marks := self._marks.get(order.call)) is None:
+            marks = self._marks[order.call] = link.marks[order.call] = Marks(link, stream)
+        marks.add(link.h2.sent_so_far(stream, but), self.central.carried_out(order, rule, self.now()))
+        link.write_out()
+        return self._left_of(order.call, marks, written=True)
+
+    def _left_of(self, call: int, marks: Marks, *, written: bool) -> list[Receipt]:
+        found = marks.left(written=written)
+        if not marks:
+            del self._marks[call], marks.link.marks[call]
+        return found
+
+    def _ping_on_its_way(self, order: SendPing) -> tuple[Receipt, Departure]:
+        """What tells Central that a PING has left, while there is something that may leave before it."""
+        return lambda now: self.central.ping_left(order.payload), Departure(self.links[order.connection])
 
     def _departure(self, order: Order) -> Departure | None:
         """What to ask whether an order has left; None when it is seen as soon as it is carried out."""
@@ -346,6 +392,8 @@ class Host:
         """The receipts of what has left by now; what never will is forgotten, and has none."""
         waiting, left = self._leaving, []
         self._leaving = []
+        for call, marks in list(self._marks.items()):
+            left += self._left_of(call, marks, written=marks.link not in self._dirty)
         for receipt, departure in waiting:
             if (over := departure.over(written=departure.link not in self._dirty)) is None:
                 self._leaving.append((receipt, departure))
@@ -361,7 +409,7 @@ class Host:
         for stream, call in link.calls.items():
             if (waits := bool(h2.queued(stream))) is not (call in self._held_up):
                 (self._held_up.add if waits else self._held_up.discard)(call)
-                self.central.call_waits(call, waits, self.now())
+                self.central.call_waits(call, waits)
 
     def _write_down(self) -> None:
         """What happened goes to the store before anybody hears of it. A fake that cannot write must not go on as if it
@@ -525,6 +573,7 @@ class Host:
 
     def act(self, work: Callable[[Central, float], Any]) -> Any:
         """Do something to Central and carry out what follows from it."""
+        self.catch_up()
         try:
             return work(self.central, self.now())
         finally:
