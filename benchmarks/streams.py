@@ -44,14 +44,14 @@ with mockcentral.World(replace(calm, traffic=(), faults=(), expect=(), world=set
         world.publish([change] * min(1000, count - first))
 
     def everything(central, now):  # each stream gets all there is, as if it had been open before
-        opened = central.call_opened
+        opened = type(central).call_opened
 
-        def call_opened(*arguments):
-            number = opened(*arguments)
+        def call_opened(central, *arguments):
+            number = opened(central, *arguments)
             central.calls[number].opened_after = 0
             return number
 
-        central.call_opened = call_opened
+        type(central).call_opened = call_opened
 
     world._act(everything)
     print(json.dumps(world.context), flush=True)

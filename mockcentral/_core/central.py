@@ -26,7 +26,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from random import Random
-from typing import Any
+from typing import Any, Final
 
 from mockcentral._core import harvester
 from mockcentral._core.actions import (
@@ -79,6 +79,7 @@ from mockcentral._core.calls import (
     PingGuard,
     WatchRequest,
 )
+from mockcentral._core.chance import Chance
 from mockcentral._core.director import Director, Strike
 from mockcentral._core.events import Change, Event, Op, Scope, TopicEvent, altered
 from mockcentral._core.frozen import dataclass
@@ -88,7 +89,7 @@ from mockcentral._core.log import EventLog, Gone, TopicLog
 from mockcentral._core.receipts import ASKED, TTL, Pending, Receipts
 from mockcentral._core.resources import Place, ResourceStore, make_link, unversioned, versioned
 from mockcentral._core.rules import Cause, EndlessRules, Firing, Reactor, fire
-from mockcentral._core.tokens import TokenBook, Worth, bearer
+from mockcentral._core.tokens import GOOD, TokenBook, Worth, bearer
 from mockcentral._core.tokens import Verdict as TokenVerdict
 from mockcentral._core.topics import Topic, TopicEntry, TopicIndex, filters_of, topic_of
 from mockcentral._core.traffic import TrafficLine
@@ -98,6 +99,7 @@ from mockcentral.scenario.schema import FaultRule, Filter, Scenario
 from mockcentral.scenario.types import Code
 
 _EPOCH = date(1970, 1, 1).toordinal()
+_DELETED: Final = Op.DELETED
 _PING = Change(op=Op.PING, group="", kind="", name="")
 _UUID_MASK = ~((0xF000 << 64) | (0xC000 << 48))
 _UUID_VERSION = (4 << 76) | (0x8000 << 48)
@@ -138,6 +140,54 @@ class Page:
 class Central:
     """A fake Central. See the module docstring for how to drive it."""
 
+    __slots__ = (
+        "_actions",
+        "_away",
+        "_cause",
+        "_counts",
+        "_cuts",
+        "_director",
+        "_firings",
+        "_ids",
+        "_issues",
+        "_keeper",
+        "_last_call",
+        "_last_connection",
+        "_last_ping",
+        "_last_stray",
+        "_marks",
+        "_minute",
+        "_moments",
+        "_now",
+        "_owed",
+        "_promised",
+        "_reactor",
+        "_settled",
+        "_settling",
+        "_skew",
+        "_stamped",
+        "_steps",
+        "_tie",
+        "_timers",
+        "_traffic",
+        "_traffic_by_anchor",
+        "_wall_start",
+        "calls",
+        "connections",
+        "issuer",
+        "journal",
+        "listening",
+        "log",
+        "published",
+        "receipts",
+        "resources",
+        "scenario",
+        "seed",
+        "settings",
+        "tokens",
+        "topics",
+    )
+
     def __init__(
         self,
         scenario: Scenario,
@@ -156,7 +206,7 @@ class Central:
         self.seed = seed
         self.issuer = issuer
         self._wall_start = wall_start
-        self._day = (-1, "")
+        self._minute = (-1, "", "")
         self._stamped = (-1.0, "", "")
         # A process that goes on where another ended must not give out its ids again.
         self._ids = Random(f"{seed}:ids:{restored.starts}" if restored and restored.starts else f"{seed}:ids")
@@ -191,6 +241,9 @@ class Central:
         self._settling: Barrier | None = None
         self._now = 0.0
         self._tie = 0
+        # Most worlds draw from neither.
+        self._steps = Chance(f"{seed}:sequence")
+        self._cuts = Chance(f"{seed}:attempts")
         self._director = Director(seed)
         self._reactor = Reactor(scenario.rules, seed)
         self._firings = 0
@@ -212,22 +265,14 @@ class Central:
         if restored is not None:
             self._restore(restored)
 
-    # Seeding takes its time, and most worlds draw from neither.
-    @functools.cached_property
-    def _steps(self) -> Random:
-        return Random(f"{self.seed}:sequence")
-
-    @functools.cached_property
-    def _cuts(self) -> Random:
-        return Random(f"{self.seed}:attempts")
-
     # ------------------------------------------------------------------------------------------ driving
     def start(self, now: float, **about: Any) -> None:
         """Create the scenario's topics and the environments they look into, arm its faults, let the traffic begin."""
         for spec in self.scenario.topics:
             resource, filters = topic_of(spec)
             link = make_link("management", "WatchTopic", spec.name)
-            self._register(self.resources.put(link, resource, kind="WatchTopic", now=now), link, filters)
+            id, self_link = self.resources.sketch(link, resource, "WatchTopic", now)
+            self.topics.add(Topic(spec.name, id, link, self_link, filters))
             for entry in spec.filters:
                 if entry.scope is not None and "*" not in (entry.scope.kind, entry.scope.name, entry.group):
                     self.resources.scope_of(entry.scope.kind, entry.scope.name, entry.group)
@@ -399,7 +444,8 @@ class Central:
         connection = self.connections.get(id)
         if connection is not None and not connection.protocol:
             connection.protocol = protocol
-            self.journal.add(now, "conn.open", conn=id, peer=connection.peer, protocol=protocol)
+            if self.journal.keeps:
+                self.journal.add(now, "conn.open", conn=id, peer=connection.peer, protocol=protocol)
             if protocol == "h2":
                 self._observe("preface", self._count("preface"), now, connection=id)
 
@@ -410,17 +456,19 @@ class Central:
         connection = self.connections.pop(id, None)
         if connection is None:
             return
-        if not connection.protocol:
+        if not connection.protocol and self.journal.keeps:
             self.journal.add(now, "conn.open", conn=id, peer=connection.peer, protocol="unknown")
         code = "CANCELLED" if by == "client" else "UNAVAILABLE"
         for call in list(connection.calls.values()):
             graceful = by == "client" and call.is_left_well
             self._call_is_over(call, now, by=by, code=code, reason=reason, graceful=graceful)
-        self.journal.add(now, "conn.close", conn=id, by=by, reason=reason, **({"reset": True} if reset else {}))
+        if self.journal.keeps:
+            self.journal.add(now, "conn.close", conn=id, by=by, reason=reason, **({"reset": True} if reset else {}))
         if by == "client" and self.receipts.waiting:
             self.receipts.sign("left", now, lambda one: one.connection == id)
-        for payload in [payload for payload, owed in self._owed.items() if owed[1] == id]:
-            self._owed.pop(payload)[0].heard(id, now)
+        if self._owed:
+            for payload in [payload for payload, owed in self._owed.items() if owed[1] == id]:
+                self._owed.pop(payload)[0].heard(id, now)
 
     def ping_received(self, id: int, payload: bytes, now: float) -> None:
         """A client's HTTP/2 PING. Acked at once unless a fault says otherwise (`on: ping`)."""
@@ -562,17 +610,18 @@ class Central:
         if self.receipts.waiting:
             self._came_back(now)
         verdict = self.tokens.judge(metadata.get("authorization"), self.wall(now))
-        self.journal.add(
-            now,
-            "stream.open",
-            conn=id,
-            stream=stream,
-            attempt=number,
-            path=path[:400],
-            user_agent=metadata.get("user-agent", "")[:400],
-            tenant=metadata.get("x-axway-tenant-id", "")[:400],
-            token=verdict.fingerprint,
-        )
+        if self.journal.keeps:
+            self.journal.add(
+                now,
+                "stream.open",
+                conn=id,
+                stream=stream,
+                attempt=number,
+                path=path[:400],
+                user_agent=metadata.get("user-agent", "")[:400],
+                tenant=metadata.get("x-axway-tenant-id", "")[:400],
+                token=verdict.fingerprint,
+            )
         if path != WATCH_PATH:
             self._end(call, Code.UNIMPLEMENTED, f"unknown method {path[:400]}", now)
             return number
@@ -585,7 +634,7 @@ class Central:
         if refusals:
             refusal, rule = refusals[0]
             self._end(call, refusal.code, refusal.message, now, rule)
-        elif verdict.worth is not Worth.GOOD:
+        elif verdict.worth is not GOOD:
             self._refuse_token(call, verdict, now)
         elif tenant != self.settings.tenant:
             self._end(call, self.settings.status.foreign_tenant, f"tenant {tenant[:80]!r} is not served here", now)
@@ -593,7 +642,7 @@ class Central:
             call.token, call.token_expires = verdict.fingerprint, verdict.expires
             self._watch_expiry(call, now)
             if script is not None and script.abort_after is not None and script.abort_after.time is not None:
-                pause = script.abort_after.time.pick(self._cuts)
+                pause = script.abort_after.time.pick(self._cuts())
                 self._at(now + pause, lambda later: self._abort(call, later))
         return number
 
@@ -653,7 +702,8 @@ class Central:
         """The client ended a call with RST_STREAM."""
         if (call := self.calls.get(number)) is not None:
             self._call_is_over(call, now, by="client", code="CANCELLED", reason=reason, graceful=call.is_left_well)
-            self.receipts.sign("left", now, lambda one: one.call == number)
+            if self.receipts.waiting:
+                self.receipts.sign("left", now, lambda one: one.call == number)
 
     def _came_back(self, now: float) -> None:
         """A new call, or a new question to history: what a fault took away before was missed."""
@@ -704,16 +754,16 @@ class Central:
         entry = self.topics.find(request.self_link)
         mixed = self.settings.token.first_message == "same" and verdict.fingerprint != call.token
         strikes: list[Strike] = []
-        if verdict.worth is Worth.GOOD and entry is not None and not mixed:
+        if verdict.worth is GOOD and entry is not None and not mixed:
             nth = self._count("subscribe")
             strikes = self._strikes("subscribe", nth, now, connection=call.connection.id, call=call.id)
         # Told before anything a fault does about it, and yet it has to say what will come of the request.
         refused = any(isinstance(action, AnswerCall) for strike in strikes for action in strike.actions)
-        accepted = verdict.worth is Worth.GOOD and entry is not None and not refused and not mixed
+        accepted = verdict.worth is GOOD and entry is not None and not refused and not mixed
         self._journal_request(
             call, "subscribe", request, accepted, now, verdict=verdict, capabilities=list(request.capabilities)
         )
-        if verdict.worth is not Worth.GOOD:
+        if verdict.worth is not GOOD:
             self._refuse_token(call, verdict, now)
             return
         if mixed:
@@ -753,9 +803,9 @@ class Central:
         assert call.entry is not None
         verdict = self.tokens.judge(request.token, self.wall(now))
         same_topic = unversioned(request.self_link) == call.entry.topic.link
-        accepted = verdict.worth is Worth.GOOD and same_topic
+        accepted = verdict.worth is GOOD and same_topic
         self._journal_request(call, "token_refresh", request, accepted, now, verdict=verdict)
-        if verdict.worth is not Worth.GOOD:
+        if verdict.worth is not GOOD:
             self._refuse_token(call, verdict, now)
         elif not same_topic:
             self._end(
@@ -1088,6 +1138,8 @@ class Central:
 
     def _journal_event(self, call: Call, entry: TopicEvent, now: float, sent: TopicEvent | None = None) -> None:
         """`entry` is the event as it is, `sent` as it goes out."""
+        if not self.journal.keeps:
+            return
         more: dict[str, Any] = {}
         if sent is not None and sent is not entry:
             more["altered"] = True
@@ -1117,7 +1169,8 @@ class Central:
         call.connection.calls.pop(call.id, None)
         if call.entry is not None:
             call.entry.calls.pop(call.id, None)
-        self.journal.add(now, "stream.end", attempt=call.id, code=code, by=by, reason=reason, graceful=graceful)
+        if self.journal.keeps:
+            self.journal.add(now, "stream.end", attempt=call.id, code=code, by=by, reason=reason, graceful=graceful)
         self._observe("stream_end", self._count("stream_end"), now, connection=call.connection.id)
 
     # ------------------------------------------------------------------------------------------ publishing
@@ -1129,16 +1182,23 @@ class Central:
         return self._publish(change, now)[0]
 
     def _publish(self, change: Change, now: float) -> tuple[Event, int]:
-        return self.announce(lambda: self._store(change, now), now)
+        sequence = self._next_sequence()
+        return self._tell(sequence, self._store(change, now), now)
 
     def announce(self, store: Callable[[], Change], now: float) -> tuple[Event, int]:
         """As `publish`, for a change that `store` makes to the resources and then tells; what it raises is raised.
         Also answers to how many streams the event went.
         """
-        # First what can fail: nothing may have changed when it does.
+        sequence = self._next_sequence()
+        return self._tell(sequence, store(), now)
+
+    def _next_sequence(self) -> int:
+        """Comes first when something is published, as it can fail: nothing may have changed when it does."""
         step = self.settings.log.step
-        sequence = self.log.next_sequence(step.low if step.low == step.high else step.pick(self._steps))
-        change = store()
+        return self.log.next_sequence(step.low if step.low == step.high else step.pick(self._steps()))
+
+    def _tell(self, sequence: int, change: Change, now: float) -> tuple[Event, int]:
+        """A change was made: it is logged, and sent to whoever watches it."""
         event = Event(sequence, self.new_id(), now, self.event_time(now), change, self.settings.tenant)
         self.log.append(event)
         self.published += 1
@@ -1205,7 +1265,7 @@ class Central:
         if scope is not None:
             block = self.resources.scope_of(scope.kind, scope.name, change.group)
             scope = Scope(scope.kind, scope.name, block["id"], block["selfLink"])
-        if change.op is Op.DELETED:
+        if change.op is _DELETED:
             stored = self.resources.remove(link)
         else:
             stored = self.resources.touch(
@@ -1356,8 +1416,9 @@ class Central:
         """
         life = self.settings.token.life if life is None else life
         token = self.tokens.issue(client_id, life, self.wall(now), self.issuer if issuer is None else issuer, answer)
-        mark = self.tokens.judge(token, self.wall(now)).fingerprint
-        self.journal.add(now, "token.issued", client_id=client_id, life=life, token=mark)
+        if self.journal.keeps:
+            mark = self.tokens.judge(token, self.wall(now)).fingerprint
+            self.journal.add(now, "token.issued", client_id=client_id, life=life, token=mark)
         return token
 
     def takes_effect(self, answer: AnswerToken, client_id: str) -> bool:
@@ -1530,20 +1591,22 @@ class Central:
         wall = self._wall_start + self._skew + now
         if wall == self._stamped[0]:
             return self._stamped[1:]
-        number, micros = divmod(int(wall * 1_000_000), 86_400_000_000)
-        if number != self._day[0]:
-            self._day = (number, date.fromordinal(_EPOCH + number).isoformat())
-        seconds, micros = divmod(micros, 1_000_000)
-        minutes, seconds = divmod(seconds, 60)
-        hours, minutes = divmod(minutes, 60)
-        self._stamped = wall, self._day[1], f"{hours:02d}:{minutes:02d}:{seconds:02d}.{micros:06d}"
+        number, micros = divmod(int(wall * 1_000_000), 60_000_000)
+        known, day, minute = self._minute
+        if number != known:
+            days, minutes = divmod(number, 1440)
+            day = date.fromordinal(_EPOCH + days).isoformat()
+            minute = f"{minutes // 60:02d}:{minutes % 60:02d}:"
+            self._minute = number, day, minute
+        digits = f"{micros:08d}"
+        self._stamped = wall, day, f"{minute}{digits[:2]}.{digits[2:]}"
         return self._stamped[1:]
 
     def new_id(self) -> str:
         """A version 4 UUID from the seed."""
-        # Spelled by hand: `uuid.UUID` takes four times as long and an f-string twice, and every event has an id.
-        digits = "%032x" % (self._ids.getrandbits(128) & _UUID_MASK | _UUID_VERSION)
-        return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+        # Spelled by hand: `uuid.UUID` takes eight times as long, and every event has an id.
+        raw = (self._ids.getrandbits(128) & _UUID_MASK | _UUID_VERSION).to_bytes(16, "big")
+        return f"{raw[:4].hex()}-{raw[4:10].hex('-', 2)}-{raw[10:].hex()}"
 
     # ------------------------------------------------------------------------------------------ outliving a process
     def changes(self) -> Rows | None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
-from random import Random
 
 from mockcentral._core.actions import Action
+from mockcentral._core.chance import Chance
 from mockcentral._core.frozen import dataclass
 from mockcentral.faults.base import Moment
 from mockcentral.scenario.scaling import scaled_rule
@@ -30,23 +30,15 @@ class Strike:
 
 
 class _Armed:
-    __slots__ = ("_random", "_seed", "awaits", "fired", "rule", "until")
+    __slots__ = ("awaits", "fired", "random", "rule", "until")
 
     def __init__(self, rule: FaultRule, at: float, seed: str) -> None:
         self.rule = rule
         self.until = None if rule.ttl is None else at + rule.ttl
-        self._seed = seed
-        self._random: Random | None = None
+        self.random = Chance(seed)
         self.fired = 0
         self.awaits = set(rule.given)
         """Moments that must have come before it may strike."""
-
-    @property
-    def random(self) -> Random:
-        """The rule's own random stream; seeding takes its time, and not every rule gets to strike."""
-        if self._random is None:
-            self._random = Random(self._seed)
-        return self._random
 
     def wants(self, moment: Moment, now: float, attempt: int) -> bool:
         rule = self.rule
@@ -58,7 +50,7 @@ class _Armed:
             return False
         if rule.times is not None and self.fired >= rule.times:
             return False
-        return rule.probability >= 1.0 or self.random.random() < rule.probability
+        return rule.probability >= 1.0 or self.random().random() < rule.probability
 
 
 class Director:
@@ -134,7 +126,7 @@ class Director:
             if not armed.wants(moment, now, attempt):
                 continue
             armed.fired += 1
-            pause = armed.rule.after.pick(armed.random)
+            pause = armed.rule.after.pick(armed.random())
             if pause > 0:
                 self._tie += 1
                 heapq.heappush(self._planned, (now + pause, self._tie, armed, moment))
@@ -179,4 +171,4 @@ class Director:
 
     @staticmethod
     def _strike(armed: _Armed, moment: Moment, planned: float | None = None) -> Strike:
-        return Strike(armed.rule, moment, tuple(armed.rule.do.actions(moment, armed.random)), planned)
+        return Strike(armed.rule, moment, tuple(armed.rule.do.actions(moment, armed.random())), planned)

@@ -24,7 +24,7 @@ TYPE_NAMES = {
 """Event types in JSON (protocol 3.2)."""
 
 _CONDITION = re.compile(r"(sequenceID|sequence)\s*(>=|<=|==|=gt=|=ge=|=lt=|=le=|>|<)\s*(-?\d{1,19})")
-_MAX = 2**63 - 1
+UNBOUNDED = 2**63 - 1
 _NO_SCOPE = Scope("", "")
 
 EVERYTHING = 10_000
@@ -39,7 +39,7 @@ class Query:
     """
 
     after: int = 0
-    before: int = _MAX
+    before: int = UNBOUNDED
     page: int = 1
     page_size: int = 100
     newest_first: bool = False
@@ -76,7 +76,7 @@ def _whole(parameters: Mapping[str, str], name: str, default: int, minimum: int)
 
 
 def _bounds(text: str) -> tuple[int, int, int | None]:
-    after, before, asked = 0, _MAX, None
+    after, before, asked = 0, UNBOUNDED, None
     if not text.strip():
         return after, before, asked
     for part in text.split(";"):
@@ -85,7 +85,7 @@ def _bounds(text: str) -> tuple[int, int, int | None]:
             raise ValueError(
                 f"query holds {part.strip()[:60]!r}: only comparisons such as sequenceID>100 can be asked, joined by ;"
             )
-        operator, number = condition[2], min(int(condition[3]), _MAX)
+        operator, number = condition[2], min(int(condition[3]), UNBOUNDED)
         if operator in (">", "=gt="):
             low = number
         elif operator in (">=", "=ge=", "=="):

@@ -81,7 +81,7 @@ class EventLog:
 
         Raises OverflowError when int64 has no room left.
         """
-        sequence = self._next if not self.max_sequence else self.max_sequence + max(1, step)
+        sequence = self._next if not self.max_sequence else self.max_sequence + (step if step > 1 else 1)
         if sequence > MAX_SEQUENCE:
             raise OverflowError("sequence ids are int64 and the last one was given out")
         return sequence
@@ -129,7 +129,7 @@ class EventLog:
     def check(self, after: int) -> Gone | None:
         """Whether history can still answer "everything after this sequence" (410 otherwise, protocol 3.2)."""
         # No event has a sequence below 1: `sequenceID>=0` (after -1) asks for no more than 0 does.
-        return Gone(self.max_sequence) if max(after, 0) < self.purged_through else None
+        return Gone(self.max_sequence) if after < self.purged_through > 0 else None
 
     def __len__(self) -> int:
         return len(self._kept)

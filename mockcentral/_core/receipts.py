@@ -82,7 +82,8 @@ class Receipts:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._receipts: dict[str, Receipt] = {}
-        self._pending: list[Pending] = []
+        self.waiting: list[Pending] = []
+        """The faults that wait for a sign, mostly none: hot paths skip `sign` then."""
         self.sent = 0
         """How many faults reached the wire so far."""
 
@@ -94,14 +95,11 @@ class Receipts:
         """The receipt of a rule."""
         return self._receipts.get(name)
 
-    @property
-    def waiting(self) -> bool:
-        """Whether any fault waits for a sign: lets hot paths skip `sign`."""
-        return bool(self._pending)
-
     def armed(self, rule: FaultRule, now: float) -> None:
         """A rule is armed."""
         self._receipts[rule.name] = Receipt(rule)
+        if not self._journal.keeps:
+            return
         given = {"given": [str(anchor) for anchor in rule.given]} if rule.given else {}
         self._journal.add(
             now,
@@ -109,7 +107,7 @@ class Receipts:
             fault=rule.name,
             do=rule.do.name,
             anchor=str(rule.on),
-            settings=asdict(rule.do) if self._journal.keeps else {},
+            settings=asdict(rule.do),
             **given,
         )
 
@@ -123,7 +121,8 @@ class Receipts:
         """A rule struck."""
         if (receipt := self._receipts.get(rule.name)) is not None:
             receipt.triggered += 1
-        self._journal.add(now, "fault.triggered", fault=rule.name, do=rule.do.name, anchor=str(rule.on), **fields)
+        if self._journal.keeps:
+            self._journal.add(now, "fault.triggered", fault=rule.name, do=rule.do.name, anchor=str(rule.on), **fields)
 
     def on_wire(self, name: str, now: float, *, needs: str = "", mark: int = 0, **fields: Any) -> None:
         """What a rule asked for is out; `fields` may have `conn`, `attempt`, and by how many seconds it was `late`."""
@@ -131,9 +130,9 @@ class Receipts:
             receipt.on_wire += 1
         self._journal.add(now, "fault.on_wire", fault=name, **fields)
         self.sent += 1
-        if len(self._pending) >= MAX_PENDING:
-            del self._pending[0]
-        self._pending.append(
+        if len(self.waiting) >= MAX_PENDING:
+            del self.waiting[0]
+        self.waiting.append(
             Pending(
                 self.sent,
                 name,
@@ -147,12 +146,12 @@ class Receipts:
 
     def sign(self, how: str, now: float, fits: Callable[[Pending], bool]) -> None:
         """The client did something: every fault that it fits was observed."""
-        if not self._pending:
+        if not self.waiting:
             return
-        seen = [one for one in self._pending if (not one.needs or one.needs == how) and fits(one)]
+        seen = [one for one in self.waiting if (not one.needs or one.needs == how) and fits(one)]
         if not seen:
             return
-        self._pending = [one for one in self._pending if one not in seen]
+        self.waiting = [one for one in self.waiting if one not in seen]
         for one in seen:
             if (receipt := self._receipts.get(one.rule)) is not None:
                 receipt.observed += 1

@@ -254,7 +254,19 @@ def nesting(value: Any, limit: int = MAX_NESTING) -> bool:
 class _Sketch:
     """What publishers have made of a resource, until somebody looks at it: see `ResourceStore.touch`."""
 
-    __slots__ = ("attributes", "born", "changed", "id", "kind", "old", "scope", "self_link", "subresources", "version")
+    __slots__ = (
+        "attributes",
+        "body",
+        "born",
+        "changed",
+        "id",
+        "kind",
+        "old",
+        "scope",
+        "self_link",
+        "subresources",
+        "version",
+    )
 
     def __init__(self, id: str, self_link: str, old: Json | None, now: float) -> None:
         self.id = id
@@ -267,6 +279,8 @@ class _Sketch:
         self.kind = ""
         self.version = 0
         self.scope: Json | None = None
+        self.body: Mapping[str, Any] = {}
+        """Its title and its spec, where there are any."""
 
     def drawn(self, group: str, name: str, timestamp: Callable[[float], str]) -> Json:
         """The resource itself."""
@@ -298,13 +312,13 @@ class _Sketch:
             "apiVersion": DEFAULT_VERSION,
             "kind": self.kind,
             "name": name,
-            "title": name,
+            "title": self.body.get("title") or name,
             "metadata": metadata,
             "attributes": {},
             "tags": [],
             "finalizers": [],
             "owner": None,
-            "spec": {},
+            "spec": self.body.get("spec") or {},
             **given,
         }
 
@@ -392,6 +406,10 @@ class ResourceStore:
                 raise ValueError(f"{key} must be {words}")
         if not nesting(body):
             raise ValueError(f"the body nests deeper than {MAX_NESTING} objects and lists")
+        return self.place(link, body, kind, now)
+
+    def place(self, link: str, body: Mapping[str, Any], kind: str, now: float) -> Json:
+        """As `put`, for a body of our own making: nothing can be wrong with it."""
         self.settle()
         return self._put(link, body, kind, now)
 
@@ -429,6 +447,17 @@ class ResourceStore:
                 resource.setdefault(key, value)
         self._keep(link, resource, now, old)
         return resource
+
+    def sketch(self, link: str, body: Mapping[str, Any], kind: str, now: float) -> tuple[str, str]:
+        """As `place`, for a body with a title and a spec that refers to nothing: drawn when somebody looks, as what
+        `touch` makes. Returns its id and selfLink.
+        """
+        if self._changed is not None or link in self._sketches or link in self._resources:
+            metadata = self.place(link, body, kind, now)["metadata"]
+            return metadata["id"], metadata["selfLink"]
+        id, self_link = self.touch(link, kind=kind, now=now, scope=None, attributes={}, subresource="")
+        self._sketches[link].body = body
+        return id, self_link
 
     def touch(
         self, link: str, *, kind: str, now: float, scope: Json | None, attributes: Mapping[str, str], subresource: str
@@ -609,9 +638,14 @@ class ResourceStore:
         block = self._scopes.get(key)
         if block is None:
             link = make_link(group, kind, name)
-            if link not in self:
-                self.put(link, {"title": name}, kind=kind, now=0.0)
-            block = self._scopes[key] = self._scope(link)
+            if link not in self._sketches and link not in self._resources:
+                self.touch(link, kind=kind, now=0.0, scope=None, attributes={}, subresource="")
+            sketch = self._sketches.get(link)
+            if sketch is None:
+                block = self._scope(link)
+            else:
+                block = {"id": sketch.id, "kind": sketch.kind, "name": name, "selfLink": sketch.self_link}
+            self._scopes[key] = block
             self._owners.add(link)
         return block
 

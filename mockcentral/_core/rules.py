@@ -78,14 +78,11 @@ class Reactor:
             for rule in rules
             if rule.when
         ]
+        self.watches = bool(self._on_change)
+        """Whether any rule waits for a change."""
         self._on_moment = [(rule, rule.on) for rule in rules if rule.on is not None]
         self.moments = frozenset(anchor.name for _, anchor in self._on_moment)
         """The moments that any rule waits for."""
-
-    @property
-    def watches(self) -> bool:
-        """Whether any rule waits for a change."""
-        return bool(self._on_change)
 
     def changed(self, change: Change, resource: Json | None, cause: Cause) -> Iterator[Firing]:
         """The rules that fire because of a change; `resource` is what it made, None when it took one away.

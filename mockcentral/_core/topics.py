@@ -238,8 +238,8 @@ class TopicIndex:
 
 
 def _stars(key: Key) -> Stars:
-    group, kind, name, scope_kind, scope_name = (value == ANY for value in key)
-    return (group, kind, name, scope_kind, scope_name)
+    group, kind, name, scope_kind, scope_name = key
+    return (group == ANY, kind == ANY, name == ANY, scope_kind == ANY, scope_name == ANY)
 
 
 def _merged(filters: Iterable[Filter]) -> dict[Key, frozenset[str]]:

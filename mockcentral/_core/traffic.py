@@ -7,12 +7,15 @@ they are deleted, as a publisher would do it. Types and names are drawn from a r
 from __future__ import annotations
 
 from random import Random
+from typing import Final
 
 from mockcentral._core.events import Change, Op, parse_scope
 from mockcentral.scenario.scaling import scaled_traffic
 from mockcentral.scenario.schema import Traffic
 
-_OPS = {"created": Op.CREATED, "updated": Op.UPDATED, "deleted": Op.DELETED}
+_UPDATED: Final = Op.UPDATED
+_SUBRESOURCE: Final = Op.SUBRESOURCEUPDATED
+_OPS = {"created": Op.CREATED, "updated": _UPDATED, "deleted": Op.DELETED}
 _WORDS = ("petstore", "orders", "billing", "catalog", "inventory", "shipping", "users", "search", "payments", "reviews")
 
 
@@ -50,7 +53,7 @@ class TrafficLine:
     def next_change(self) -> Change:
         """The next change of the line, whose time is `next_at`; only to be called while there is one."""
         if not self.burst_left:
-            self.burst_left = min(self.spec.burst, self.left)
+            self.burst_left = self.left if self.left < self.spec.burst else self.spec.burst
         change = self._change()
         self.left -= 1
         self.burst_left -= 1
@@ -78,16 +81,10 @@ class TrafficLine:
         if word == "deleted":
             del alive[place]
         op = _OPS[word]
-        if op is Op.UPDATED and publish.subresource:
-            op = Op.SUBRESOURCEUPDATED
-        return Change(
-            op=op,
-            group=publish.group,
-            kind=publish.kind,
-            name=name,
-            scope=self._scope,
-            subresource=publish.subresource or "" if op is Op.SUBRESOURCEUPDATED else "",
-        )
+        if op is _UPDATED and publish.subresource:
+            op = _SUBRESOURCE
+        subresource = publish.subresource or "" if op is _SUBRESOURCE else ""
+        return Change(op, publish.group, publish.kind, name, self._scope, subresource)
 
     def _new_name(self) -> str:
         self._made += 1

@@ -28,6 +28,10 @@ class Clock:
         """Plan an action; a time that has passed means now."""
         heappush(self._queue, (when, self._tie(), action, arguments))
 
+    def plan(self, when: float, action: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+        """As `at`, for whoever has the arguments in a tuple already."""
+        heappush(self._queue, (when, self._tie(), action, arguments))
+
     @property
     def next_at(self) -> float:
         """When the next action is due, `NEVER` when none is planned."""

@@ -16,7 +16,7 @@ from mockcentral._core.actions import AnswerHttp, Part
 from mockcentral._core.central import Central
 from mockcentral._core.log import Gone
 from mockcentral._core.shapes import misshapen
-from mockcentral._core.tokens import Worth
+from mockcentral._core.tokens import GOOD
 from mockcentral.sim.party import Answer
 
 TOKEN_PATH = "/auth/realms/Broker/protocol/openid-connect/token"
@@ -62,7 +62,7 @@ def history(
         query = replace(query, page_size=decision.page_size)
     answer = _page(central, topic, query, token, now, facts)
     decision = _made(central, decision, ("page",) if answer.status == 200 else (), connection, now)
-    if not decision.whole:
+    if decision.words and not decision.whole:
         if facts:
             facts["sequences"] = []
         answer = _broken(answer, decision)
@@ -83,7 +83,7 @@ def _page(
     central: Central, topic: str, query: harvester.Query, token: str, now: float, facts: dict[str, Any]
 ) -> Answer:
     verdict = central.tokens.judge(token, central.wall(now))
-    if verdict.worth is not Worth.GOOD:
+    if verdict.worth is not GOOD:
         return Answer(401, f"token refused: {verdict.worth.value}")
     page = central.history(topic, query, now)
     if page is None:
@@ -94,7 +94,7 @@ def _page(
         return Answer(410, "gone", {"x-axway-max-sequence-id": str(page.max_sequence)})
     if facts:
         facts["sequences"] = page.sequences
-    return Answer(200, events=page.events)
+    return Answer(200, "", None, page.events)
 
 
 def token(
@@ -109,12 +109,15 @@ def token(
     pinned = decision.token is not None and not central.takes_effect(decision.token, client_id)
     decision = _made(central, decision, () if pinned else ("token",), connection, now)
     issued = central.token(client_id, now, answer=decision.token)
-    answer = Answer(200, token=issued, expires=central.tokens.judge(issued, central.wall(now)).expires)
-    return answer if decision.whole else _broken(answer, decision), decision, facts
+    expires = central.tokens.judge(issued, central.wall(now)).expires
+    answer = Answer(200, "", None, None, issued, expires)
+    return answer if not decision.words or decision.whole else _broken(answer, decision), decision, facts
 
 
 def _made(central: Central, decision: AnswerHttp, parts: Sequence[Part], connection: int, now: float) -> AnswerHttp:
     """What is still to be done to an answer. A real one has a body in any case."""
+    if not decision.words:
+        return decision
     size = len(decision.body.encode())
     if decision.status is None:
         size = len(misshapen(b"[]", decision.shape)[1]) if decision.shape else 1

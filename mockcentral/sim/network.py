@@ -19,7 +19,6 @@ left. Nothing here decides what a server or a client does next.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from random import Random
@@ -41,6 +40,7 @@ from mockcentral._core.actions import (
 )
 from mockcentral._core.calls import WATCH_PATH, WatchRequest
 from mockcentral._core.central import Central, Issue
+from mockcentral._core.chance import Chance
 from mockcentral._core.events import TopicEvent
 from mockcentral._core.harvester import Query
 from mockcentral._core.journal import unheard
@@ -230,7 +230,7 @@ class Network:
         thrifty: bool = False,
     ) -> None:
         self.clock = clock
-        self._plan = clock.at
+        self._plan = clock.plan
         self.central = central
         self.weather = weather
         self._up_span = (weather.up.low, weather.up.high - weather.up.low)
@@ -242,7 +242,7 @@ class Network:
         self._metadata = {"x-axway-tenant-id": central.settings.tenant, "user-agent": user_agent}
         self._up_delay = Random(f"{seed}:network:up").random
         self._down_delay = Random(f"{seed}:network:down").random
-        self._seed = seed
+        self._losses = Chance(f"{seed}:network:losses")  # most networks lose nothing
         self._central_planned = NEVER
         self._flushing = False
 
@@ -352,7 +352,7 @@ class Network:
             at = wire.up_at
         else:
             wire.up_at = at
-        self._plan(at, action, wire, *arguments)
+        self._plan(at, action, (wire, *arguments))
 
     def _down(self, wire: Wire, action: Any, *arguments: Any) -> bool:
         """Let something arrive at the client; False when it never will."""
@@ -364,7 +364,7 @@ class Network:
             at = wire.down_at
         else:
             wire.down_at = at
-        self._plan(at, action, wire, *arguments)
+        self._plan(at, action, (wire, *arguments))
         return True
 
     # ------------------------------------------------------------------------------------------ lives of clients
@@ -720,11 +720,7 @@ class Network:
 
     def _swallowed(self) -> bool:
         zombies = self.weather.zombies
-        return zombies > 0 and self._losses.random() < zombies
-
-    @functools.cached_property
-    def _losses(self) -> Random:
-        return Random(f"{self._seed}:network:losses")  # seeding takes its time, and most networks lose nothing
+        return zombies > 0 and self._losses().random() < zombies
 
     def _ack_ping(self, order: AckPing) -> bool:
         wire = self.wires.get(order.connection)
@@ -773,7 +769,7 @@ class Network:
     def _close(self, wire: Wire, reason: str) -> None:
         """The server is through with a connection."""
         self._forget(wire)
-        if self.weather.lost_ends and self._losses.random() < self.weather.lost_ends:
+        if self.weather.lost_ends and self._losses().random() < self.weather.lost_ends:
             self.cut(wire)
         else:
             self._down(wire, self._lost, reason)

@@ -199,7 +199,7 @@ class Stage:
             nonlocal newest, newest_at
             if len(world.published) > newest:
                 newest, newest_at = len(world.published), world.now
-            if self.over:
+            if client.error is not None:
                 return True
             if not client.settled or client not in world.seats:
                 return False

@@ -98,11 +98,6 @@ class Promises:
         """Whether events may be lost on a stream without a sign, so that only an audit finds them."""
         return self._holes or self._silent
 
-    @property
-    def baseline(self) -> int | None:
-        """The position from which on everything is owed; None while the client has not named one."""
-        return self._began_at if self._began_at is not None else self._client.first_checkpoint
-
     def _published(self) -> list[int]:
         """Sequences of everything published for the client's topic."""
         published = self._world.published
@@ -150,12 +145,15 @@ class Promises:
             raise Broken("in order", f"{it} after {self._highest} and not marked as recovered")
         self._seen_in_life.add(sequence)
         self._seen.add(sequence)
-        self._highest = max(self._highest, sequence)
+        if sequence > self._highest:
+            self._highest = sequence
 
     def missing(self, through: int | None = None) -> list[int]:
-        """What was published after the baseline (up to a sequence), is in no gap, and was never applied."""
-        baseline = self.baseline
-        if baseline is None:
+        """What was published after the position the client began at (up to a sequence), is in no gap, and was never
+        applied.
+        """
+        baseline = self._began_at if self._began_at is not None else self._client.first_checkpoint
+        if baseline is None:  # the client has not named one yet
             return []
         owed = self._published()
         low = bisect_right(owed, baseline)

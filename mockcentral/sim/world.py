@@ -171,8 +171,8 @@ class SimWorld:
         number = self._numbers.setdefault(party, len(self._numbers) + 1)
         seat = self.seats[party] = self.network.seat(party, number, life)
         seat.on_exit = lambda code: self.leave(party, code)
-        self.journal.add(self.now, "client.start", argv=[party.name], client=number)
-        party.start(seat, self.now)
+        self.journal.add(self.clock.now, "client.start", argv=[party.name], client=number)
+        party.start(seat, self.clock.now)
         self.network.plan(seat)
 
     def crash(self, party: Party, *, vanish: bool = False) -> None:
@@ -180,9 +180,9 @@ class SimWorld:
         nothing.
         """
         seat = self.seats.pop(party)
-        party.lost(self.now)
+        party.lost(self.clock.now)
         self.network.leave(seat, vanish=vanish)
-        self.journal.add(self.now, "client.exit", code=None, signal="SIGKILL", client=seat.number)
+        self.journal.add(self.clock.now, "client.exit", code=None, signal="SIGKILL", client=seat.number)
 
     def leave(self, party: Party, code: int) -> None:
         """A client ended by itself with an exit code."""
@@ -190,7 +190,7 @@ class SimWorld:
         if seat is None:
             return
         self.network.leave(seat)
-        self.journal.add(self.now, "client.exit", code=code, signal=None, client=seat.number)
+        self.journal.add(self.clock.now, "client.exit", code=code, signal=None, client=seat.number)
 
     def poke(self, party: Party) -> None:
         """A test changed a party behind the network's back: it may have a new deadline."""
@@ -215,7 +215,7 @@ class SimWorld:
         sequences = []
         for change in several:
             event: Event = self.central.publish(
-                change if isinstance(change, Change) else parse_change(change), self.now
+                change if isinstance(change, Change) else parse_change(change), self.clock.now
             )
             sequences.append(event.sequence)
         self.network.flush()
@@ -223,39 +223,39 @@ class SimWorld:
 
     def purge(self, *, through: int | None = None, keep: int | None = None) -> int:
         """Forget history, see `Central.purge`."""
-        count = self.central.purge(self.now, through=through, keep=keep)
+        count = self.central.purge(self.clock.now, through=through, keep=keep)
         self.network.flush()
         return count
 
     def expire_tokens(self) -> int:
         """Every token issued so far is expired."""
-        count = self.central.expire_tokens(self.now)
+        count = self.central.expire_tokens(self.clock.now)
         self.network.flush()
         return count
 
     def close_connections(self, *, abort: bool = True) -> None:
         """The server closes every connection."""
-        self.central.command(CloseConnection(0, abort), self.now)
+        self.central.command(CloseConnection(0, abort), self.clock.now)
         self.network.flush()
 
     def blackhole(self) -> None:
         """Every open connection falls silent."""
-        self.central.command(BlackHole(0), self.now)
+        self.central.command(BlackHole(0), self.clock.now)
         self.network.flush()
 
     def end_streams(self, code: int, message: str = "") -> None:
         """The server ends every watch call with a gRPC status."""
-        self.central.command(EndCall(0, code, message), self.now)
+        self.central.command(EndCall(0, code, message), self.clock.now)
         self.network.flush()
 
     def restart(self, down_for: float, *, forget: bool = False) -> None:
         """The server dies and comes back."""
-        self.central.restart(down_for, self.now, forget=forget)
+        self.central.restart(down_for, self.clock.now, forget=forget)
         self.network.flush()
 
     def arm(self, rule: FaultRule) -> None:
         """Arm a fault rule from now on."""
-        self.central.arm(rule, self.now)
+        self.central.arm(rule, self.clock.now)
         self.network.flush()
 
     def calm(self) -> None:

@@ -31,7 +31,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "events of a stream that was given up are taken",
         CORE + "machine.py",
-        "        return attempt == self.attempt and self._stream is not _Stream.NONE",
+        "        return attempt == self.attempt and self._stream is not _NO_STREAM",
         "        return True",
         JOIN + "test_the_tail_of_a_stream_that_was_given_up_is_dropped",
     ),
@@ -60,7 +60,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "a call that never stands is waited for",
         CORE + "machine.py",
         "        self._position_is_fresh = False\n"
-        "        self._timers.set(Timer.CONNECT, now + self._settings.connect_timeout)\n",
+        "        self._timers.set(timers.CONNECT, now + self._settings.connect_timeout)\n",
         "        self._position_is_fresh = False\n",
         BACK + "test_a_call_that_never_stands_is_given_up",
     ),
@@ -68,7 +68,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "a successor that never stands is waited for",
         CORE + "machine.py",
         "        self._successor = self._next_attempt()\n"
-        "        self._timers.set(Timer.CONNECT, now + self._settings.connect_timeout)\n",
+        "        self._timers.set(timers.CONNECT, now + self._settings.connect_timeout)\n",
         "        self._successor = self._next_attempt()\n",
         BACK + "test_a_successor_that_comes_to_nothing_is_an_ordinary_failure",
     ),
@@ -96,7 +96,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a stream is broken when its token ends",
         CORE + "machine.py",
-        "        if self._stream is _Stream.OPENING:\n            self._drop_stream()\n"
+        "        if self._stream is _OPENING:\n            self._drop_stream()\n"
         "            self._begin(now, str(error))",
         "        if True:\n            self._drop_stream()\n            self._begin(now, str(error))",
         BACK + "test_a_stream_outlives_its_token_and_is_closed_when_one_with_a_new_token_stands",
@@ -104,7 +104,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a provider in trouble is asked for a late token without a pause",
         CORE + "machine.py",
-        "                self._timers.set(Timer.REFRESH, now + told)\n",
+        "                self._timers.set(timers.REFRESH, now + told)\n",
         "                self._ask_token()\n",
         BACK + "test_a_stream_outlives_its_token_and_is_closed_when_one_with_a_new_token_stands",
     ),
@@ -141,22 +141,22 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a first word after the grace period is not caught up with",
         CORE + "machine.py",
-        "            self._unconfirmed = False\n            self._timers.set(Timer.AUDIT, now)",
+        "            self._unconfirmed = False\n            self._timers.set(timers.AUDIT, now)",
         "            self._unconfirmed = False",
         JOIN + "test_a_first_word_after_the_grace_period_is_caught_up_with",
     ),
     Mutant(
         "a silent server is waited for for ever",
         CORE + "machine.py",
-        "        self._timers.set(Timer.GRACE, now + self._settings.subscribe_grace)\n",
+        "        self._timers.set(timers.GRACE, now + self._settings.subscribe_grace)\n",
         "",
         JOIN + "test_without_a_first_word_the_grace_period_stands_in_for_it",
     ),
     Mutant(
         "a short page is taken for the last one",
         CORE + "machine.py",
-        "            self._server_max = max(self._server_max, self._cursor)\n            self._continue(now)",
-        "            self._server_max = max(self._server_max, self._cursor)\n"
+        "                self._server_max = self._cursor\n            self._continue(now)",
+        "                self._server_max = self._cursor\n"
         "            if len(ordered) < self._page_size:\n                self._reached_end(now)\n"
         "            else:\n                self._continue(now)",
         JOIN + "test_a_short_page_is_not_the_end",
@@ -164,15 +164,15 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "the keyset does not move",
         CORE + "machine.py",
-        "            self._cursor = max(self._cursor or 0, last)\n",
-        "            self._cursor = max(self._cursor or 0, ordered[0].sequence)\n",
+        "                self._cursor = last\n",
+        "                self._cursor = ordered[0].sequence\n",
         JOIN + "test_pages_are_read_by_keyset_until_one_is_empty",
     ),
     Mutant(
         "history is believed to be in order",
         CORE + "machine.py",
-        "key=lambda event: event.sequence)\n        if events and not fresh and not lost:",
-        "key=lambda event: 0)\n        if events and not fresh and not lost:",
+        "        fresh.sort(key=_sequence)\n        if events and not fresh and not lost:",
+        "        if events and not fresh and not lost:",
         JOIN + "test_a_history_out_of_order_is_put_in_order",
     ),
     Mutant(
@@ -185,8 +185,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a history that shows the position itself again is asked for ever",
         CORE + "machine.py",
-        "if event.sequence > floor), key",
-        "if event.sequence >= floor), key",
+        "fresh = [event for event in events if event.sequence > floor]",
+        "fresh = [event for event in events if event.sequence >= floor]",
         JOIN + "test_a_history_that_answers_with_the_position_itself_is_an_error_not_a_loop",
     ),
     Mutant(
@@ -308,21 +308,21 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a stream that owes events is kept",
         CORE + "machine.py",
-        "        if self._owed and self.state is State.LIVE:",
+        "        if self._owed and self.state is _LIVE:",
         "        if False:",
         JOIN + "test_a_stream_that_does_not_bring_what_history_shows_is_replaced",
     ),
     Mutant(
         "a failing audit ends a live stream",
         CORE + "machine.py",
-        "                self._timers.set(Timer.AUDIT, min(planned, soon))\n            return\n",
-        "                self._timers.set(Timer.AUDIT, min(planned, soon))\n",
+        "                self._timers.set(timers.AUDIT, min(planned, soon))\n            return\n",
+        "                self._timers.set(timers.AUDIT, min(planned, soon))\n",
         JOIN + "test_a_failing_audit_does_not_disturb_a_live_stream",
     ),
     Mutant(
         "an audit that is too late gives up instead of comparing what is left",
         CORE + "machine.py",
-        "                self._audit_gapped = True\n                self._ask(_Asked.AUDIT, now)",
+        "                self._audit_gapped = True\n                self._ask(_ASKED_AUDIT, now)",
         "                pass",
         KILLS + "test_a_stream_that_died_without_a_sign_is_noticed_even_if_part_of_history_is_gone",
     ),
@@ -336,9 +336,9 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a stream that stands is a reason to forget failures",
         CORE + "machine.py",
-        "        self._connect_failures = 0\n        self._timers.clear(Timer.CONNECT)",
+        "        self._connect_failures = 0\n        self._timers.clear(timers.CONNECT)",
         "        self._connect_failures = 0\n        self._pacer.succeeded()\n"
-        "        self._timers.clear(Timer.CONNECT)",
+        "        self._timers.clear(timers.CONNECT)",
         BACK + "test_that_a_stream_stands_is_no_reason_to_forget_failures",
     ),
     Mutant(
@@ -573,7 +573,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "tokens are not refreshed",
         CORE + "machine.py",
-        "            self._timers.set(Timer.REFRESH, now + refresh_after(life, self._random))\n",
+        "            self._timers.set(timers.REFRESH, now + refresh_after(life, self._random))\n",
         "",
         BACK + "test_the_refreshed_token_goes_to_the_stream",
     ),
@@ -623,15 +623,15 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "what history confirms is saved with the next event only",
         CORE + "machine.py",
-        "        if self.confirming and self._timers.at(Timer.CHECKPOINT) is None:",
+        "        if self.confirming and self._timers.at(timers.CHECKPOINT) is None:",
         "        if False:",
         PLACE + "test_what_a_rejoin_confirms_is_saved_without_an_event_after_it",
     ),
     Mutant(
         "what is to be confirmed is forgotten before the audit",
         CORE + "machine.py",
-        "            if self.confirming and 2 * self._since_verified > self._settings.buffer.recent:",
-        "            if False:",
+        "        if self.confirming and 2 * self._since_verified > self._settings.buffer.recent:",
+        "        if False:",
         PLACE + "test_what_is_to_be_confirmed_is_confirmed_before_it_is_forgotten",
     ),
     Mutant(
@@ -679,14 +679,14 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "nothing is saved when a watch is closed",
         CORE + "machine.py",
-        "            self._do(do.SaveCheckpoint(value))\n        self._enter(State.CLOSED, why, now)",
-        "            pass\n        self._enter(State.CLOSED, why, now)",
+        "            self._do(do.SaveCheckpoint(value))\n        self._enter(_CLOSED, why, now)",
+        "            pass\n        self._enter(_CLOSED, why, now)",
         PLACE + "test_closing_saves_what_is_processed_and_not_what_is_not",
     ),
     Mutant(
         "a store that fails is not tried again",
         CORE + "machine.py",
-        "        self._timers.set(Timer.CHECKPOINT, now + 2.0 ** (self._save_failures - 1))",
+        "        self._timers.set(timers.CHECKPOINT, now + 2.0 ** (self._save_failures - 1))",
         "        pass",
         PLACE + "test_a_store_that_recovers_is_used_again",
     ),
@@ -744,7 +744,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "what was processed just before a failure is not saved",
         CORE + "machine.py",
-        "        self._timers.clear_all(but=Timer.CHECKPOINT)",
+        "        self._timers.clear_all(but=timers.CHECKPOINT)",
         "        self._timers.clear_all()",
         BACK + "test_what_was_processed_just_before_a_failure_is_saved_after_it",
     ),

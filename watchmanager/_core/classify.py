@@ -10,6 +10,7 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Collection
+from functools import lru_cache
 
 from watchmanager._core.record import Record
 from watchmanager.errors import (
@@ -137,20 +138,26 @@ def _error(name: str, text: str, topic: str, connected: bool) -> WatchError:
         return EventTooLarge(f"an event is larger than the stream may carry{said}")
     if "too_many_pings" in lower or "too many pings" in lower:
         return TooManyPings(f"the server finds the keepalive interval too short{said}")
-    for pattern, make in _CONNECTING:
-        if pattern.search(lower):
-            if make is ProxyError:
-                status = re.search(r"response code (\d{3})", lower)
-                return ProxyError(f"the proxy refused{said}", status=int(status[1]) if status else None)
-            return make(f"{_WHAT[make]}{said}")
+    make = _recognised(lower)
+    if make is ProxyError:
+        status = re.search(r"response code (\d{3})", lower)
+        return ProxyError(f"the proxy refused{said}", status=int(status[1]) if status else None)
+    if make in _WHAT:
+        return make(f"{_WHAT[make]}{said}")
     if not connected:
         return ConnectError(f"the server cannot be reached ({name}){said}")
-    if name == "UNAVAILABLE" and re.search(r"reset|socket closed|stream removed|connection|broken pipe|eof", lower):
+    if name == "UNAVAILABLE" and make is StreamReset:
         return StreamReset(f"the stream was torn down{said}")
     return StreamError(f"the server ended the stream with {name}{said}")
 
 
-_CONNECTING: tuple[tuple[re.Pattern[str], type[WatchError]], ...] = (
+@lru_cache(256)  # streams end with the same few texts again and again
+def _recognised(text: str) -> type[WatchError]:
+    """What a text speaks of; a plain StreamError when nothing in it is known."""
+    return next((make for pattern, make in _TEXTS if pattern.search(text)), StreamError)
+
+
+_TEXTS: tuple[tuple[re.Pattern[str], type[WatchError]], ...] = (
     (re.compile(r"ping timeout|keepalive (watchdog )?timeout|keepalive timed out"), PeerUnresponsive),
     (
         re.compile(r"errors? resolving|dns resolution|domain name not found|name or service not known"),
@@ -171,6 +178,7 @@ _CONNECTING: tuple[tuple[re.Pattern[str], type[WatchError]], ...] = (
     ),
     (re.compile(r"timed? ?out|timeout occurred|deadline"), ConnectTimeout),
     (re.compile(r"failed to connect|connection refused|no route to host|network is unreachable"), ConnectError),
+    (re.compile(r"reset|socket closed|stream removed|connection|broken pipe|eof"), StreamReset),
 )
 _WHAT: dict[type[WatchError], str] = {
     PeerUnresponsive: "the server no longer answers pings",

@@ -43,11 +43,13 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import inf
+from operator import attrgetter
 from random import Random
 from typing import Any, Final, Literal
 
 from watchmanager._core import effects as do
 from watchmanager._core import inputs as happened
+from watchmanager._core import timers
 from watchmanager._core.backoff import Pacer
 from watchmanager._core.classify import Remedy, classify
 from watchmanager._core.effects import Effect
@@ -77,7 +79,14 @@ from watchmanager.errors import (
 from watchmanager.events import Event, Gap, GapReason, Item
 from watchmanager.policy import Backoff, Buffer, History, Keepalive
 
+# Members of enums have names of their own here and below: found through its class, each of them takes Python 3.11 as
+# long as the call of a function.
+_IDLE: Final = State.IDLE
+_CONNECTING: Final = State.CONNECTING
+_CATCHING_UP: Final = State.CATCHING_UP
 _LIVE: Final = State.LIVE
+_SPILLING: Final = State.SPILLING
+_BACKING_OFF: Final = State.BACKING_OFF
 _FAILED: Final = State.FAILED
 _CLOSED: Final = State.CLOSED
 NONE: Final[tuple[Effect, ...]] = ()
@@ -134,6 +143,11 @@ class _Stream(enum.Enum):
     OPEN = "open"
 
 
+_NO_STREAM: Final = _Stream.NONE
+_OPENING: Final = _Stream.OPENING
+_OPEN: Final = _Stream.OPEN
+
+
 class _Asked(enum.Enum):
     """What history was asked, and therefore what its answer means."""
 
@@ -144,18 +158,120 @@ class _Asked(enum.Enum):
     AUDIT = "whether anything was missed"
     BEHIND = "whether anything is behind what has no number"
 
+    # As in `Timer`.
+    __hash__ = object.__hash__
 
-_NEWEST = frozenset({_Asked.POSITION, _Asked.REGRESSION, _Asked.GONE, _Asked.BEHIND})
+
+_ASKED_POSITION: Final = _Asked.POSITION
+_ASKED_CATCH_UP: Final = _Asked.CATCH_UP
+_ASKED_REGRESSION: Final = _Asked.REGRESSION
+_ASKED_GONE: Final = _Asked.GONE
+_ASKED_AUDIT: Final = _Asked.AUDIT
+_ASKED_BEHIND: Final = _Asked.BEHIND
+
+_NEWEST = frozenset({_ASKED_POSITION, _ASKED_REGRESSION, _ASKED_GONE, _ASKED_BEHIND})
 """Questions for the newest event alone."""
 
 
 class Machine:
     """One watch: tell it what happened, do what it asks, wake it at `deadline()`; take items from `outbox`."""
 
+    # With more than 30 attributes each machine would have a dict of its own, and in that Python 3.11 finds neither them
+    # nor the methods quickly.
+    __slots__ = (
+        "_alive_at",
+        "_asked",
+        "_attempts",
+        "_audit_gapped",
+        "_audit_until",
+        "_audits",
+        "_awaiting_word",
+        "_behind",
+        "_buffer",
+        "_buffer_bytes",
+        "_checkpointing",
+        "_connect_failures",
+        "_contiguous",
+        "_credential",
+        "_credential_expires",
+        "_cursor",
+        "_delivered",
+        "_do",
+        "_doubted_at",
+        "_earliest",
+        "_effects",
+        "_forgotten",
+        "_gap_after",
+        "_gaps",
+        "_graced",
+        "_heard",
+        "_history_pacer",
+        "_history_refusals",
+        "_history_waits",
+        "_in_flight",
+        "_known",
+        "_last_error",
+        "_moved_after",
+        "_opened_at",
+        "_opens",
+        "_overdue",
+        "_owed",
+        "_pacer",
+        "_page_size",
+        "_ping_at",
+        "_ping_gaps",
+        "_pings",
+        "_position_is_fresh",
+        "_quick_bytes",
+        "_quick_events",
+        "_random",
+        "_refusals",
+        "_regression_checked",
+        "_regression_seen",
+        "_reopen_when_drained",
+        "_request",
+        "_resyncing",
+        "_save_failures",
+        "_saved",
+        "_saving",
+        "_sent",
+        "_server_max",
+        "_settings",
+        "_signed",
+        "_since",
+        "_since_verified",
+        "_sought",
+        "_stream",
+        "_stuck",
+        "_successor",
+        "_ticket",
+        "_timers",
+        "_token_asked",
+        "_token_failures",
+        "_token_pacer",
+        "_troubles",
+        "_unconfirmed",
+        "_unnumbered",
+        "_unsaved",
+        "_useless",
+        "_verified",
+        "_why",
+        "attempt",
+        "blocked",
+        "confirming",
+        "error",
+        "ever_live",
+        "low_water",
+        "outbox",
+        "starved",
+        "state",
+        "watermark",
+    )
+
     def __init__(self, settings: Settings, random: Random) -> None:
         self._settings = settings
         self._random = random
-        self.state = State.IDLE
+        self.state = _IDLE
         self.watermark = Watermark()
         self.outbox = Outbox(settings.buffer.recent, self.watermark)
         self.error: BaseException | None = None
@@ -183,7 +299,7 @@ class Machine:
         self._do = self._effects.append
 
         # stream
-        self._stream = _Stream.NONE
+        self._stream = _NO_STREAM
         self._heard = False
         self._opened_at: float | None = None
         self._stuck = False
@@ -221,7 +337,7 @@ class Machine:
         page = settings.history.page_size if settings.history else 1
         self._page_size = max(1, min(page, self.low_water))
         self._unnumbered = Unnumbered()
-        self._behind: tuple[_Asked, Sequence[Poison]] = (_Asked.CATCH_UP, ())  # a page of those, and what it was about
+        self._behind: tuple[_Asked, Sequence[Poison]] = (_ASKED_CATCH_UP, ())  # a page of those, and what it was about
         self._request = 0
         self._asked: _Asked | None = None
         self._in_flight = False
@@ -307,14 +423,14 @@ class Machine:
             limit = max(keepalive.silence_minimum, 2.5 * min(shortest, self._ping_gaps[-1]))
         if limit is not None and (longest >= limit or first - (self._alive_at or 0.0) >= limit):
             return -inf  # one of them might be taken for silence
-        return self._timers.next_but(Timer.SILENCE)
+        return self._timers.next_but(timers.SILENCE)
 
     def pinged(self, arrivals: Sequence[float]) -> None:
         """`handle` of a PING at each of these times and of a `Tick` whenever silence is to be looked at in between,
         once `sleeps_until` has said that nothing else comes of them.
         """
         gaps, before = self._ping_gaps, self._ping_at
-        check = self._timers.at(Timer.SILENCE)
+        check = self._timers.at(timers.SILENCE)
         alive = max(self._alive_at or 0.0, self._opened_at or 0.0)
         for now in arrivals:
             while check is not None and check < now:
@@ -326,7 +442,7 @@ class Machine:
         self._pings += len(arrivals)
         self._ping_at = self._alive_at = before
         if check is not None:
-            self._timers.set(Timer.SILENCE, check)
+            self._timers.set(timers.SILENCE, check)
 
     def take(self) -> tuple[Item, int]:
         """The next item for the consumer and its ticket; IndexError when there is none."""
@@ -349,19 +465,19 @@ class Machine:
     @property
     def ready(self) -> bool:
         """Whether what is published from now on is sure to arrive: by history it is once there is a position."""
-        return self.state is State.LIVE or (self.ever_live and not self.without_history)
+        return self.state is _LIVE or (self.ever_live and not self.without_history)
 
     def processed(self, ticket: int, now: float, *, all_before: bool = True) -> None:
         """The consumer is done with an item, and with all handed out before it unless told otherwise."""
         moved = self.watermark.through(ticket) if all_before else self.watermark.done(ticket)
-        if self._checkpointing and moved and self.state is not State.CLOSED:
+        if self._checkpointing and moved and self.state is not _CLOSED:
             self._unsaved += 1
             if self._saving:
                 return
             if self._unsaved >= self._settings.checkpoint_every:
-                self._timers.set(Timer.CHECKPOINT, now)
-            elif self._timers.at(Timer.CHECKPOINT) is None:
-                self._timers.set(Timer.CHECKPOINT, now + self._settings.checkpoint_interval)
+                self._timers.set(timers.CHECKPOINT, now)
+            elif self._timers.at(timers.CHECKPOINT) is None:
+                self._timers.set(timers.CHECKPOINT, now + self._settings.checkpoint_interval)
 
     def status(self, wall_minus_now: float = 0.0, *, keepalive_factor: float = 1.0) -> WatchStatus:
         """A picture; `wall_minus_now` turns times of `now` into whatever the caller counts in. `keepalive_factor`: how
@@ -380,7 +496,7 @@ class Machine:
             attempt=self.attempt,
             proven_alive_at=wall(self._alive_at),
             connected_at=wall(self._opened_at),
-            next_retry_at=wall(self._timers.at(Timer.RETRY) or self._timers.at(Timer.HISTORY)),
+            next_retry_at=wall(self._timers.at(timers.RETRY) or self._timers.at(timers.HISTORY)),
             token_expires_at=wall(self._credential_expires),
             last_error=self._last_error,
             received=outbox.highest,
@@ -414,7 +530,7 @@ class Machine:
     @property
     def caught_up(self) -> bool:
         """LIVE, and the consumer has been given everything."""
-        return self.state is State.LIVE and not self.outbox.items
+        return self.state is _LIVE and not self.outbox.items
 
     # ------------------------------------------------------------ small words
     def _enter(self, state: State, why: str, now: float) -> None:
@@ -429,8 +545,8 @@ class Machine:
         self.error = self._last_error = error
         if isinstance(error, WatchError):
             error.retryable = False
-        self._timers.clear_all(but=Timer.CHECKPOINT)
-        self._enter(State.FAILED, str(error) or type(error).__name__, now)
+        self._timers.clear_all(but=timers.CHECKPOINT)
+        self._enter(_FAILED, str(error) or type(error).__name__, now)
         self.starved = self.blocked = False
         self._do(do.Finished(error))
 
@@ -453,7 +569,7 @@ class Machine:
 
     # ------------------------------------------------------------ begin and end
     def _on_start(self, start: happened.Start, now: float) -> None:
-        if self.state is not State.IDLE:
+        if self.state is not _IDLE:
             return
         if self._sought is not None:
             self._move(self._sought, now)
@@ -475,19 +591,19 @@ class Machine:
         self._timers.clear_all()
         if self._settings.checkpointing and (value := self.restart_point) not in (None, self._saved):
             self._do(do.SaveCheckpoint(value))
-        self._enter(State.CLOSED, why, now)
+        self._enter(_CLOSED, why, now)
         self._do(do.Finished(None))
 
     def _on_sought(self, sought: happened.Sought, now: float) -> None:
-        if self.state is State.FAILED:
+        if self.state is _FAILED:
             return
-        if self.state is State.IDLE:
+        if self.state is _IDLE:
             self._sought = sought.position
             return
         # A fresh stream: nothing of what is under way tells before from after.
         self._drop_stream()
         self._move(sought.position, now)
-        if self.state is not State.BACKING_OFF:
+        if self.state is not _BACKING_OFF:
             self._begin(now, f"sought sequence {sought.position}")
 
     def _move(self, sequence: int, now: float) -> None:
@@ -499,11 +615,11 @@ class Machine:
         self._gap_after = None
         self._regression_seen = 0
         self._position_is_fresh = False
-        self._timers.clear(Timer.HISTORY)
+        self._timers.clear(timers.HISTORY)
         self._set_position(sequence)
         self.watermark.move(sequence)
         if self._settings.checkpointing:
-            self._timers.set(Timer.CHECKPOINT, now)
+            self._timers.set(timers.CHECKPOINT, now)
 
     def _on_crashed(self, crashed: happened.Crashed, now: float) -> None:
         self._fail(crashed.error, now)
@@ -523,8 +639,8 @@ class Machine:
         """History has shown that nothing is missing up to here."""
         self._verified = sequence
         self._since_verified = 0
-        if self.confirming and self._timers.at(Timer.CHECKPOINT) is None:
-            self._timers.set(Timer.CHECKPOINT, now + self._settings.checkpoint_interval)
+        if self.confirming and self._timers.at(timers.CHECKPOINT) is None:
+            self._timers.set(timers.CHECKPOINT, now + self._settings.checkpoint_interval)
 
     def _fix_position(self, sequence: int, now: float) -> None:
         """The first position: worth saving before anything is processed, so that a restart does not look for it anew
@@ -538,15 +654,15 @@ class Machine:
         """The restart point follows when what waits, and what is being processed, is done: it is from before."""
         self.watermark.move_behind(len(self.outbox.items), sequence)
         if self._settings.checkpointing:
-            self._timers.set(Timer.CHECKPOINT, now)
+            self._timers.set(timers.CHECKPOINT, now)
 
     # ------------------------------------------------------------ stream
     def _begin(self, now: float, why: str) -> None:
         """One more attempt at a stream: token, position, call."""
         self.attempt = self._next_attempt()
-        self._timers.clear(Timer.RETRY)
+        self._timers.clear(timers.RETRY)
         self._reopen_when_drained = False
-        self._enter(State.CONNECTING, why, now)
+        self._enter(_CONNECTING, why, now)
         if self._credential_is_good(now):
             self._connect(now)
         else:
@@ -557,12 +673,12 @@ class Machine:
         return self._attempts
 
     def _connect(self, now: float) -> None:
-        if self._stream is not _Stream.NONE:
+        if self._stream is not _NO_STREAM:
             return
         assert self._credential is not None
         if not self._known:
             if not self._in_flight:
-                self._ask(_Asked.POSITION, now)
+                self._ask(_ASKED_POSITION, now)
             return
         self._sent = self._credential
         self._open(now)
@@ -570,21 +686,21 @@ class Machine:
 
     def _open(self, now: float) -> None:
         """The stream `attempt` is on its way."""
-        self._stream = _Stream.OPENING
+        self._stream = _OPENING
         self._heard = self._graced = self._awaiting_word = self._unconfirmed = False
         self._signed = False
         self._opened_at = None
         self._stuck = False
         self._regression_checked = self._position_is_fresh
         self._position_is_fresh = False
-        self._timers.set(Timer.CONNECT, now + self._settings.connect_timeout)
+        self._timers.set(timers.CONNECT, now + self._settings.connect_timeout)
 
     def _open_successor(self, now: float) -> None:
         """A stream with the new token, beside the one that stands."""
         assert self._credential is not None
         self._sent = self._credential
         self._successor = self._next_attempt()
-        self._timers.set(Timer.CONNECT, now + self._settings.connect_timeout)
+        self._timers.set(timers.CONNECT, now + self._settings.connect_timeout)
         self._enter(self.state, "there is a new token: opening another stream with it", now)
         self._do(do.OpenStream(self._successor, self._credential))
 
@@ -602,34 +718,34 @@ class Machine:
     def _on_opened(self, opened: happened.StreamOpened, now: float) -> None:
         if opened.attempt == self._successor:
             self._take_over(now)
-        if opened.attempt != self.attempt or self._stream is not _Stream.OPENING:
+        if opened.attempt != self.attempt or self._stream is not _OPENING:
             return
         self._stuck = self._is_stuck(now)
-        self._stream = _Stream.OPEN
+        self._stream = _OPEN
         self._opens += 1
         self._opened_at = now
         self._ping_at = None
         self._connect_failures = 0
-        self._timers.clear(Timer.CONNECT)
+        self._timers.clear(timers.CONNECT)
         limit = self._silence_limit
         if limit is not None:
-            self._timers.set(Timer.SILENCE, now + limit)
+            self._timers.set(timers.SILENCE, now + limit)
         if self._credential is not None and self._credential != self._sent:
             self._send_token()
         if self._settings.history is None:
             self._go_live(now)
             return
-        self._timers.set(Timer.GRACE, now + self._settings.subscribe_grace)
-        self._enter(State.CATCHING_UP, f"reading history after sequence {self._resume_after()}", now)
-        if self._in_flight or self._history_waits or self._resyncing or self._timers.at(Timer.HISTORY) is not None:
+        self._timers.set(timers.GRACE, now + self._settings.subscribe_grace)
+        self._enter(_CATCHING_UP, f"reading history after sequence {self._resume_after()}", now)
+        if self._in_flight or self._history_waits or self._resyncing or self._timers.at(timers.HISTORY) is not None:
             # What is under way goes on; an audit that outlived its stream is a catch-up now.
-            if self._asked is _Asked.AUDIT:
-                self._asked = _Asked.CATCH_UP
+            if self._asked is _ASKED_AUDIT:
+                self._asked = _ASKED_CATCH_UP
             return
         self._catch_up(now)
 
     def _is_current(self, attempt: int) -> bool:
-        return attempt == self.attempt and self._stream is not _Stream.NONE
+        return attempt == self.attempt and self._stream is not _NO_STREAM
 
     def _word(self, now: float) -> None:
         """The server said something on this stream."""
@@ -638,13 +754,13 @@ class Machine:
             return
         self._heard = True
         self._refusals = self._troubles = 0
-        self._timers.clear(Timer.GRACE)
-        if self.state is State.CATCHING_UP and self._awaiting_word:
+        self._timers.clear(timers.GRACE)
+        if self.state is _CATCHING_UP and self._awaiting_word:
             self._awaiting_word = False
             self._continue(now)
-        elif self.state is State.LIVE and self._unconfirmed:
+        elif self.state is _LIVE and self._unconfirmed:
             self._unconfirmed = False
-            self._timers.set(Timer.AUDIT, now)
+            self._timers.set(timers.AUDIT, now)
 
     def _on_event(self, received: happened.EventReceived, now: float) -> None:
         if not self._is_current(received.attempt):
@@ -655,7 +771,7 @@ class Machine:
             broken = DecodeError(f"the stream brought an event without a sequence ({event.id or 'without an id'})")
             self._replace_stream(broken, now)
             return
-        if self.state is State.LIVE:
+        if self.state is _LIVE:
             self._word(now)
             self._since_verified += 1
             self._owed.discard(event.sequence)
@@ -670,7 +786,7 @@ class Machine:
             self._buffer[event.sequence] = event
             self._buffer_bytes += event.size
         self._word(now)
-        if self._stream is not _Stream.NONE:
+        if self._stream is not _NO_STREAM:
             self._check_room(now)
 
     def _on_ping(self, ping: happened.PingReceived, now: float) -> None:
@@ -683,8 +799,8 @@ class Machine:
         self._ping_at = now
         self._word(now)
         limit = self._silence_limit
-        if limit is not None and self._timers.at(Timer.SILENCE) is None:
-            self._timers.set(Timer.SILENCE, now + limit)
+        if limit is not None and self._timers.at(timers.SILENCE) is None:
+            self._timers.set(timers.SILENCE, now + limit)
 
     def _on_broken(self, broken: happened.StreamBroken, now: float) -> None:
         if not self._is_current(broken.attempt):
@@ -700,7 +816,7 @@ class Machine:
             self._take_over(now)
         if not self._is_current(ended.attempt):
             return
-        connected = self._stream is _Stream.OPEN
+        connected = self._stream is _OPEN
         lived = now - self._opened_at if self._opened_at is not None else 0.0
         heard = self._heard
         # gRPC says that a word has left when the call it waited in is over.
@@ -723,11 +839,11 @@ class Machine:
             return
         if self._successor is not None:
             self._adopt(now)
-            self._enter(State.CONNECTING, f"the other stream is not yet open: {verdict.error}", now)
+            self._enter(_CONNECTING, f"the other stream is not yet open: {verdict.error}", now)
             return
         if isinstance(verdict.error, EventTooLarge) and self._settings.history is None:
             self._poisoned_on_stream(verdict.error, now)
-            if self.state is State.FAILED:
+            if self.state is _FAILED:
                 return
         if verdict.eager_pings:
             self._do(do.Log("stream", "warning", f"{verdict.error}; pinging half as often from now on"))
@@ -744,7 +860,7 @@ class Machine:
 
     def _is_stuck(self, now: float) -> bool:
         """Whether the stream has been waiting to stand for so long that another connection is the better bet."""
-        limit = self._timers.at(Timer.CONNECT)
+        limit = self._timers.at(timers.CONNECT)
         return limit is not None and now - (limit - self._settings.connect_timeout) >= STUCK_AFTER
 
     def _connect_failed(self, stuck: bool) -> None:
@@ -777,12 +893,12 @@ class Machine:
         if self._successor is not None:
             self._do(do.CloseStream(self._successor))
             self._successor = None
-        if self._stream is not _Stream.NONE:
+        if self._stream is not _NO_STREAM:
             self._do(do.CloseStream(self.attempt))
             self._forget_stream()
 
     def _forget_stream(self) -> None:
-        self._stream = _Stream.NONE
+        self._stream = _NO_STREAM
         self._opened_at = None
         self._awaiting_word = self._overdue = False
         self.blocked = False
@@ -790,7 +906,7 @@ class Machine:
         self._buffer.clear()
         self._buffer_bytes = 0
         self._owed.clear()
-        self._timers.clear(Timer.CONNECT, Timer.GRACE, Timer.SILENCE, Timer.OWED, Timer.AUDIT, Timer.DOUBT)
+        self._timers.clear(timers.CONNECT, timers.GRACE, timers.SILENCE, timers.OWED, timers.AUDIT, timers.DOUBT)
 
     def _back_off(self, delay: float, error: WatchError, now: float) -> None:
         wait = self._wait_as_told(delay, error, now)
@@ -798,8 +914,8 @@ class Machine:
             self._retry_in(wait, error, now)
 
     def _retry_in(self, delay: float, error: BaseException, now: float) -> None:
-        self._timers.set(Timer.RETRY, now + delay)
-        self._enter(State.BACKING_OFF, f"next try in {delay:.1f} s (attempt {self.attempt} ended): {error}", now)
+        self._timers.set(timers.RETRY, now + delay)
+        self._enter(_BACKING_OFF, f"next try in {delay:.1f} s (attempt {self.attempt} ended): {error}", now)
 
     # ------------------------------------------------------------ what the user says about errors
     def _told(self, error: WatchError, now: float) -> Decision | None:
@@ -840,10 +956,10 @@ class Machine:
         if isinstance(decision, Retry):
             error.retryable = True
             delay = self._pacer.failed() if decision.delay is None else decision.delay
-            if self._stream is _Stream.NONE:
+            if self._stream is _NO_STREAM:
                 self._retry_in(delay, error, now)
             else:
-                self._timers.set(Timer.HISTORY, now + delay)
+                self._timers.set(timers.HISTORY, now + delay)
                 self._enter(self.state, f"next try in {delay:.1f} s: {error}", now)
         elif isinstance(decision, Stop):
             self._stop(error, now)
@@ -852,7 +968,7 @@ class Machine:
 
     def _stop(self, error: WatchError, now: float) -> None:
         """The end, without an error for the consumer."""
-        if self.state is not State.FAILED:
+        if self.state is not _FAILED:
             self._finish(now, f"closed on account of: {error}")
 
     # ------------------------------------------------------------ poison
@@ -883,16 +999,16 @@ class Machine:
         held = len(self._buffer)
         self._drop_stream()
         self._enter(
-            State.SPILLING,
+            _SPILLING,
             f"{waiting} events wait for the consumer: the stream is closed, history is read as there is room "
             f"({held} dropped for now)",
             now,
         )
         self._do(do.Log("flow", "warning", self._why))
-        if self._asked is _Asked.AUDIT:
-            self._asked = _Asked.CATCH_UP
+        if self._asked is _ASKED_AUDIT:
+            self._asked = _ASKED_CATCH_UP
         if not (
-            self._in_flight or self._history_waits or self._resyncing or self._timers.at(Timer.HISTORY) is not None
+            self._in_flight or self._history_waits or self._resyncing or self._timers.at(timers.HISTORY) is not None
         ):
             self._catch_up(now)
 
@@ -905,9 +1021,9 @@ class Machine:
         if not self._has_room():
             return
         self.starved = self.blocked = False
-        if self.state is State.SPILLING and self._reopen_when_drained:
+        if self.state is _SPILLING and self._reopen_when_drained:
             self._begin(now, "the consumer has caught up; opening a stream again")
-        elif self.state in (State.CATCHING_UP, State.SPILLING) and not self._awaiting_word:
+        elif self.state in (_CATCHING_UP, _SPILLING) and not self._awaiting_word:
             self._continue(now)
 
     # ------------------------------------------------------------ history
@@ -933,12 +1049,12 @@ class Machine:
         """Ask for the next page, or wait for room."""
         if self._in_flight or self._history_waits or self._resyncing:
             return
-        if self.state not in (State.CATCHING_UP, State.SPILLING):
+        if self.state not in (_CATCHING_UP, _SPILLING):
             return
         if not self._has_room():
             self.starved = True
             return
-        self._ask(_Asked.CATCH_UP, now)
+        self._ask(_ASKED_CATCH_UP, now)
 
     def _ask(self, what: _Asked, now: float) -> None:
         if not self._credential_is_good(now):
@@ -956,11 +1072,11 @@ class Machine:
             self._signed = self._heard or self._graced
         self._do(
             do.FetchHistory(
-                request=self._request,
-                after=None if newest else self._cursor,
-                page_size=1 if newest else self._unnumbered.width or self._page_size,
-                newest=newest,
-                credential=self._credential,
+                self._request,
+                None if newest else self._cursor,
+                1 if newest else self._unnumbered.width or self._page_size,
+                newest,
+                self._credential,
             )
         )
 
@@ -983,7 +1099,7 @@ class Machine:
             events = [*fetched.events, *(each for each in fetched.poison if each.before is None)]
         if asked in _NEWEST:
             newest = max((event.sequence for event in events), default=None)
-            if newest is None and lost and asked is _Asked.POSITION:
+            if newest is None and lost and asked is _ASKED_POSITION:
                 unknown = HistoryProtocolError(f"history's newest event cannot be placed: {lost[0].error}", status=200)
                 unknown.retryable = True
                 self._history_trouble(unknown, now)
@@ -991,14 +1107,14 @@ class Machine:
             self._history_pacer.succeeded()
             if newest is not None:
                 self._server_max = max(self._server_max, newest)
-            if asked is _Asked.POSITION:
+            if asked is _ASKED_POSITION:
                 self._fix_position(newest or 0, now)
                 self._position_is_fresh = True
-                if self.state is State.CONNECTING:
+                if self.state is _CONNECTING:
                     self._connect(now)
-            elif asked is _Asked.GONE:
+            elif asked is _ASKED_GONE:
                 self._expired(newest, now)
-            elif asked is _Asked.BEHIND:
+            elif asked is _ASKED_BEHIND:
                 self._judge_behind(newest, now)
             else:
                 self._judge_regression(newest, now)
@@ -1013,24 +1129,26 @@ class Machine:
         if ordered is None:
             return
         self._history_pacer.succeeded()
-        if asked is _Asked.AUDIT and self.state is State.LIVE:
+        if asked is _ASKED_AUDIT and self.state is _LIVE:
             self._audit_page(ordered, now)
             return
         for event in ordered:
             if isinstance(event, Poison):
                 self._emit_poison(event, now)
-                if self.state is State.FAILED:
+                if self.state is _FAILED:
                     return
             else:
                 self._emit_from_history(event, now)
         last = last_number(ordered)
         if last is not None:
-            self._cursor = max(self._cursor or 0, last)
+            if self._cursor is None or last > self._cursor:
+                self._cursor = last
             if self._contiguous:
                 self._confirm(self._cursor, now)
             self._earliest = False
             self._regression_checked = True
-            self._server_max = max(self._server_max, self._cursor)
+            if self._cursor > self._server_max:
+                self._server_max = self._cursor
             self._continue(now)
         else:
             self._reached_end(now)
@@ -1044,7 +1162,7 @@ class Machine:
             self._ask(self._asked, now)
         elif way is Way.LOOK:
             self._behind = (self._asked, lost)
-            self._ask(_Asked.BEHIND, now)
+            self._ask(_ASKED_BEHIND, now)
         elif way is Way.NONE:
             stuck = HistoryProtocolError(
                 f"the {len(events) + len(lost)} events of history after {floor} have no number, and it shows no more "
@@ -1068,8 +1186,11 @@ class Machine:
         """The page in rising order, nothing at or below the cursor; None after a failure. A server that answers a
         keyset query with old events only would be asked for ever, so that is an error.
         """
+        if not events and not lost and not self._unnumbered.waiting:
+            return []
         floor = self._cursor or 0
-        fresh = sorted((event for event in events if event.sequence > floor), key=lambda event: event.sequence)
+        fresh = [event for event in events if event.sequence > floor]
+        fresh.sort(key=_sequence)
         if events and not fresh and not lost:
             self._history_trouble(
                 HistoryProtocolError(
@@ -1163,22 +1284,22 @@ class Machine:
             else:
                 self._fix_position(0, now)
         if not self._regression_checked and self.outbox.highest > 0:
-            self._ask(_Asked.REGRESSION, now)
+            self._ask(_ASKED_REGRESSION, now)
             return
-        if self.state is State.SPILLING:
+        if self.state is _SPILLING:
             self._reopen_when_drained = True
             if self._has_room():
                 self._begin(now, "history is read; opening a stream again")
             else:
                 self.starved = True
-        elif self.state is State.CATCHING_UP:
+        elif self.state is _CATCHING_UP:
             if self._signed:
                 self._go_live(now)
             elif self._heard or self._graced:
                 self._continue(now)
             else:
                 self._awaiting_word = True
-                self._enter(State.CATCHING_UP, "history is read; waiting for the server's first word", now)
+                self._enter(_CATCHING_UP, "history is read; waiting for the server's first word", now)
 
     def _go_live(self, now: float) -> None:
         for sequence in sorted(self._buffer):
@@ -1189,21 +1310,21 @@ class Machine:
         self._buffer_bytes = 0
         self._unconfirmed = not self._heard
         self.ever_live = True
-        self._enter(State.LIVE, "events are delivered as they come", now)
+        self._enter(_LIVE, "events are delivered as they come", now)
         history = self._settings.history
         if history is not None and history.audit_interval is not None:
-            self._timers.set(Timer.AUDIT, now + history.audit_interval * self._random.uniform(0.9, 1.1))
+            self._timers.set(timers.AUDIT, now + history.audit_interval * self._random.uniform(0.9, 1.1))
             unread = not self._contiguous or self._since_verified > history.overlap
             if unread and self.outbox.highest > self._verified:
-                self._timers.set(Timer.AUDIT, now)
+                self._timers.set(timers.AUDIT, now)
 
     # ------------------------------------------------------------ audit
     def _start_audit(self, now: float) -> None:
         history = self._settings.history
-        if history is None or self.state is not State.LIVE:
+        if history is None or self.state is not _LIVE:
             return
         if history.audit_interval is not None:
-            self._timers.set(Timer.AUDIT, now + history.audit_interval * self._random.uniform(0.9, 1.1))
+            self._timers.set(timers.AUDIT, now + history.audit_interval * self._random.uniform(0.9, 1.1))
         if self._in_flight or self._history_waits or not self._has_room():
             return
         # Sequences that fell out of the window cannot be told from missed ones any more.
@@ -1212,7 +1333,7 @@ class Machine:
         self._audit_gapped = self._cursor <= self._forgotten
         if self._audit_gapped:
             self._cursor = None
-        self._ask(_Asked.AUDIT, now)
+        self._ask(_ASKED_AUDIT, now)
 
     def _audit_page(self, events: list[Event | Poison], now: float) -> None:
         outbox = self.outbox
@@ -1220,7 +1341,7 @@ class Machine:
         for event in events:
             if is_unnumbered(event):
                 self._emit_poison(event, now)
-                if self.state is State.FAILED:
+                if self.state is _FAILED:
                     return
                 continue
             ahead = event.sequence > outbox.highest
@@ -1230,7 +1351,7 @@ class Machine:
                 continue
             if isinstance(event, Poison):
                 self._emit_poison(event, now)
-                if self.state is State.FAILED:
+                if self.state is _FAILED:
                     return
                 continue
             recovered = outbox.recovered
@@ -1254,17 +1375,17 @@ class Machine:
             self._confirm(self._cursor, now)
             # Further until a page is empty, or ends with what the stream has brought since: then the stream is alive.
             if (self._cursor <= self._audit_until or news) and self._has_room():
-                self._ask(_Asked.AUDIT, now)
+                self._ask(_ASKED_AUDIT, now)
                 return
         self._audits += 1
 
     def _owe(self, sequence: int, now: float) -> None:
         self._owed.add(sequence)
-        if self._timers.at(Timer.OWED) is None:
-            self._timers.set(Timer.OWED, now + OWED_AFTER)
+        if self._timers.at(timers.OWED) is None:
+            self._timers.set(timers.OWED, now + OWED_AFTER)
 
     def _check_owed(self, now: float) -> None:
-        if self._owed and self.state is State.LIVE:
+        if self._owed and self.state is _LIVE:
             count = len(self._owed)
             self.outbox.recovered += sum(1 for sequence in self._owed if sequence <= self.outbox.highest)
             self._replace_stream(PeerUnresponsive(f"history shows {count} events that the stream did not deliver"), now)
@@ -1274,15 +1395,15 @@ class Machine:
         """The stream brought a number that was there before: a copy, or the server counts anew. History knows. It is
         asked at once, but for many copies not more often than every `DOUBT_PAUSE` seconds.
         """
-        if self._settings.history is not None and self._timers.at(Timer.DOUBT) is None:
-            self._timers.set(Timer.DOUBT, max(now, self._doubted_at + DOUBT_PAUSE))
+        if self._settings.history is not None and self._timers.at(timers.DOUBT) is None:
+            self._timers.set(timers.DOUBT, max(now, self._doubted_at + DOUBT_PAUSE))
 
     def _ask_in_doubt(self, now: float) -> None:
         if self._in_flight or self._history_waits:
-            self._timers.set(Timer.DOUBT, now + REGRESSION_PAUSE)
+            self._timers.set(timers.DOUBT, now + REGRESSION_PAUSE)
             return
         self._doubted_at = now
-        self._ask(_Asked.REGRESSION, now)
+        self._ask(_ASKED_REGRESSION, now)
 
     def _judge_regression(self, newest: int | None, now: float) -> None:
         position = max(self._verified, 0)
@@ -1291,12 +1412,12 @@ class Machine:
             self._regression_seen = 0
             self._reached_end(now)
             return
-        if self.state is State.LIVE:
+        if self.state is _LIVE:
             self._replace_stream(SequenceRegressed(position, newest), now)
             return
         self._regression_seen += 1
         if self._regression_seen < REGRESSION_CHECKS:
-            self._timers.set(Timer.HISTORY, now + REGRESSION_PAUSE)
+            self._timers.set(timers.HISTORY, now + REGRESSION_PAUSE)
             return
         self._regression_seen = 0
         self._regression_checked = True
@@ -1306,16 +1427,16 @@ class Machine:
         asked = self._answered(gone.request)
         if asked is None:
             return
-        if asked is _Asked.AUDIT and self.state is State.LIVE:
+        if asked is _ASKED_AUDIT and self.state is _LIVE:
             # Too old to be compared, and nothing says that something was missed. What is still kept can be compared.
             self._do(do.Log("history", "info", "the part of history to be audited is no longer kept"))
             if self._cursor is not None:
                 self._forgotten = max(self._forgotten, self._cursor)
                 self._cursor = None
                 self._audit_gapped = True
-                self._ask(_Asked.AUDIT, now)
+                self._ask(_ASKED_AUDIT, now)
             return
-        if asked not in (_Asked.CATCH_UP, _Asked.AUDIT) or self._cursor is None:
+        if asked not in (_ASKED_CATCH_UP, _ASKED_AUDIT) or self._cursor is None:
             self._history_trouble(
                 HistoryError("history answers 410 to a question without a lower bound", status=410), now
             )
@@ -1328,7 +1449,7 @@ class Machine:
             self._continue(now)
             return
         if gone.server_max is None:
-            self._ask(_Asked.GONE, now)
+            self._ask(_ASKED_GONE, now)
             return
         self._expired(gone.server_max, now)
 
@@ -1416,7 +1537,7 @@ class Machine:
             error.topic = self._settings.topic
             self._last_error = error
             attempts = self._settings.auth_attempts
-            if attempts is not None and self._history_refusals >= attempts and self._asked is not _Asked.AUDIT:
+            if attempts is not None and self._history_refusals >= attempts and self._asked is not _ASKED_AUDIT:
                 self._history_refusals = 0
                 self._give_up(error, now)
                 return
@@ -1432,37 +1553,39 @@ class Machine:
         self._last_error = error
         self._do(do.Log("history", "info", f"history: {error}"))
         retryable = error.retryable = error.retryable or (error.code or "") in self._settings.transient
-        if self._asked is _Asked.REGRESSION and self.state is State.LIVE:
+        if self._asked is _ASKED_REGRESSION and self.state is _LIVE:
             if retryable:
-                self._timers.set(Timer.DOUBT, now + max(self._history_pacer.failed(), error.retry_after or 0.0))
+                self._timers.set(timers.DOUBT, now + max(self._history_pacer.failed(), error.retry_after or 0.0))
             return
-        if self._asked in (_Asked.AUDIT, _Asked.BEHIND) and self.state is State.LIVE:
+        if self._asked in (_ASKED_AUDIT, _ASKED_BEHIND) and self.state is _LIVE:
             # The stream is not to blame. Another audit will tell: soon, or what was missed waits two intervals.
-            planned = self._timers.at(Timer.AUDIT)
+            planned = self._timers.at(timers.AUDIT)
             if retryable and planned is not None:
                 soon = now + max(self._history_pacer.failed(), error.retry_after or 0.0)
-                self._timers.set(Timer.AUDIT, min(planned, soon))
+                self._timers.set(timers.AUDIT, min(planned, soon))
             return
         if not retryable:
             self._give_up(error, now)
             return
         delay = self._history_pacer.failed()
-        if self._asked is _Asked.POSITION and self.state is State.CONNECTING:
+        if self._asked is _ASKED_POSITION and self.state is _CONNECTING:
             self._back_off(delay, error, now)
             return
         wait = self._wait_as_told(delay, error, now)
         if wait is None:
             return
         delay = wait
-        self._timers.set(Timer.HISTORY, now + delay)
+        self._timers.set(timers.HISTORY, now + delay)
         self._enter(self.state, f"history is asked again in {delay:.1f} s: {error}", now)
 
     def _retry_history(self, now: float) -> None:
-        if self._asked is _Asked.REGRESSION and self.state in (State.CATCHING_UP, State.SPILLING):
-            self._ask(_Asked.REGRESSION, now)
-        elif self._asked is _Asked.GONE and self.state in (State.CATCHING_UP, State.SPILLING):
-            self._ask(_Asked.GONE, now)
-        elif self.state in (State.CATCHING_UP, State.SPILLING):
+        if self._in_flight or self._history_waits or self._resyncing:
+            return
+        if self._asked is _ASKED_REGRESSION and self.state in (_CATCHING_UP, _SPILLING):
+            self._ask(_ASKED_REGRESSION, now)
+        elif self._asked is _ASKED_GONE and self.state in (_CATCHING_UP, _SPILLING):
+            self._ask(_ASKED_GONE, now)
+        elif self.state in (_CATCHING_UP, _SPILLING):
             if self._cursor is None and not self._earliest:
                 self._begin_reading()
             self._continue(now)
@@ -1490,11 +1613,11 @@ class Machine:
         self._credential_expires = None if life is None else now + life
         # The provider may know no other; then the server has to be asked again, at the pace of the refusals.
         self._useless = None
-        self._timers.clear(Timer.REFRESH, Timer.EXPIRY)
+        self._timers.clear(timers.REFRESH, timers.EXPIRY)
         if life is not None:
-            self._timers.set(Timer.REFRESH, now + refresh_after(life, self._random))
-            self._timers.set(Timer.EXPIRY, now + life)
-        if self._stream is _Stream.OPEN and self._credential != self._sent and self._successor is None:
+            self._timers.set(timers.REFRESH, now + refresh_after(life, self._random))
+            self._timers.set(timers.EXPIRY, now + life)
+        if self._stream is _OPEN and self._credential != self._sent and self._successor is None:
             # Without history, or with events that wait to be read, the break between two streams could cost events.
             if self._overdue and self._settings.history is not None and not self.blocked:
                 self._open_successor(now)
@@ -1502,12 +1625,12 @@ class Machine:
                 self._send_token()
         self._overdue = False
         waited, self._history_waits = self._history_waits, False
-        if self.state is State.CONNECTING and self._stream is _Stream.NONE:
+        if self.state is _CONNECTING and self._stream is _NO_STREAM:
             self._connect(now)
         elif waited and self._asked is not None and not self._in_flight:
-            if self._asked in (_Asked.CATCH_UP, _Asked.AUDIT) and self.state is not State.LIVE:
+            if self._asked in (_ASKED_CATCH_UP, _ASKED_AUDIT) and self.state is not _LIVE:
                 self._continue(now)
-            elif self.state not in (State.BACKING_OFF, State.IDLE):
+            elif self.state not in (_BACKING_OFF, _IDLE):
                 self._ask(self._asked, now)
 
     def _send_token(self) -> None:
@@ -1527,20 +1650,20 @@ class Machine:
             return
         if self._history_waits:
             self._history_waits = False
-            if self.state is not State.CONNECTING:
-                self._timers.set(Timer.HISTORY, now + max(self._token_pacer.failed(), error.retry_after or 0.0))
-        if self.state is State.CONNECTING and self._stream is _Stream.NONE:
+            if self.state is not _CONNECTING:
+                self._timers.set(timers.HISTORY, now + max(self._token_pacer.failed(), error.retry_after or 0.0))
+        if self.state is _CONNECTING and self._stream is _NO_STREAM:
             self._back_off(self._token_pacer.failed(), error, now)
             return
         if self._overdue:
             told = self._wait_as_told(self._token_pacer.failed(), error, now)
             if told is not None:
-                self._timers.set(Timer.REFRESH, now + told)
+                self._timers.set(timers.REFRESH, now + told)
             return
         if self._credential_expires is not None and now < self._credential_expires:
             wait = retry_after(self._token_failures, self._credential_expires - now, self._random)
             self._token_failures += 1
-            self._timers.set(Timer.REFRESH, now + max(wait, error.retry_after or 0.0))
+            self._timers.set(timers.REFRESH, now + max(wait, error.retry_after or 0.0))
 
     def _token_refused(self, error: WatchError, now: float, *, lived: float, heard: bool) -> None:
         self._refusals += 1
@@ -1556,73 +1679,57 @@ class Machine:
 
     def _token_ended(self, now: float) -> None:
         """No new token came in time. That is no reason to break a stream: whether it ends is for the server to say."""
-        if self._stream is _Stream.NONE:
+        if self._stream is _NO_STREAM:
             return
         error = TokenExpired("the token ended and the provider gave no new one")
         self._useless = self._credential
         self._last_error = error
-        if self._stream is _Stream.OPENING:
+        if self._stream is _OPENING:
             self._drop_stream()
             self._begin(now, str(error))
             return
         self._overdue = True
         self._enter(self.state, f"{error}; the stream is kept while the server lets it stand", now)
-        if self._timers.at(Timer.REFRESH) is None:
+        if self._timers.at(timers.REFRESH) is None:
             self._ask_token()
 
     # ------------------------------------------------------------ time
     def _on_tick(self, _: happened.Tick, now: float) -> None:
         while (timer := self._timers.due(now)) is not None:
-            if self.state is State.FAILED and timer is not Timer.CHECKPOINT:
-                continue
-            self._fire(timer, now)
+            if self.state is not _FAILED or timer is timers.CHECKPOINT:
+                _DUE[timer](self, now)
 
-    def _fire(self, timer: Timer, now: float) -> None:
-        if timer is Timer.RETRY:
-            self._begin(now, "trying again")
-        elif timer is Timer.CONNECT:
-            if self._successor is not None:
-                self._take_over(now)
-            if self._stream is _Stream.OPENING:
-                self._connect_failed(self._settings.connect_timeout >= STUCK_AFTER)
-                self._replace_stream(ConnectTimeout(f"no stream within {self._settings.connect_timeout:g} s"), now)
-        elif timer is Timer.GRACE:
-            self._graced = True
-            if self.state is State.CATCHING_UP and self._awaiting_word:
-                self._awaiting_word = False
-                self._continue(now)
-        elif timer is Timer.HISTORY:
-            if not self._in_flight and not self._history_waits and not self._resyncing:
-                self._retry_history(now)
-        elif timer is Timer.REFRESH:
-            self._ask_token()
-        elif timer is Timer.EXPIRY:
-            self._token_ended(now)
-        elif timer is Timer.SILENCE:
-            self._check_silence(now)
-        elif timer is Timer.AUDIT:
-            self._start_audit(now)
-        elif timer is Timer.DOUBT:
-            self._ask_in_doubt(now)
-        elif timer is Timer.OWED:
-            self._check_owed(now)
-        elif timer is Timer.CHECKPOINT:
-            self._save(now)
-            if self.confirming and 2 * self._since_verified > self._settings.buffer.recent:
-                self._start_audit(now)  # before what came is forgotten, and an audit could not tell what is missing
+    def _try_again(self, now: float) -> None:
+        self._begin(now, "trying again")
+
+    def _check_opening(self, now: float) -> None:
+        if self._successor is not None:
+            self._take_over(now)
+        if self._stream is _OPENING:
+            self._connect_failed(self._settings.connect_timeout >= STUCK_AFTER)
+            self._replace_stream(ConnectTimeout(f"no stream within {self._settings.connect_timeout:g} s"), now)
+
+    def _end_grace(self, now: float) -> None:
+        self._graced = True
+        if self.state is _CATCHING_UP and self._awaiting_word:
+            self._awaiting_word = False
+            self._continue(now)
+
+    def _refresh(self, now: float) -> None:
+        self._ask_token()
 
     def _check_silence(self, now: float) -> None:
         limit = self._silence_limit
-        if limit is None or self._stream is not _Stream.OPEN:
+        if limit is None or self._stream is not _OPEN:
             return
         last = max(self._alive_at or 0.0, self._opened_at or 0.0)
         if self.blocked:
             # While we do not read we cannot hear.
-            self._timers.set(Timer.SILENCE, now + limit)
+            self._timers.set(timers.SILENCE, now + limit)
         elif now >= last + limit:  # as the timer was set: the difference, rounded, may be a little less than the limit
             self._replace_stream(PeerUnresponsive(f"the server has said nothing for {now - last:.1f} s"), now)
         else:
-            self._timers.set(Timer.SILENCE, last + limit)
+            self._timers.set(timers.SILENCE, last + limit)
 
     # ------------------------------------------------------------ checkpoint
     @property
@@ -1630,6 +1737,11 @@ class Machine:
         """Everything up to here is processed and, where that is asked for, confirmed."""
         value = self.watermark.value
         return min(value, self._verified) if self.confirming and value is not None else value
+
+    def _save_and_confirm(self, now: float) -> None:
+        self._save(now)
+        if self.confirming and 2 * self._since_verified > self._settings.buffer.recent:
+            self._start_audit(now)  # before what came is forgotten, and an audit could not tell what is missing
 
     def _save(self, now: float) -> None:
         value = self.restart_point
@@ -1644,21 +1756,24 @@ class Machine:
         self._saved = saved.sequence
         self._save_failures = 0
         if self.restart_point != self._saved:
-            self._timers.set(Timer.CHECKPOINT, now + self._settings.checkpoint_interval)
+            self._timers.set(timers.CHECKPOINT, now + self._settings.checkpoint_interval)
 
     def _on_save_failed(self, failed: happened.CheckpointFailed, now: float) -> None:
         self._saving = False
         self._save_failures += 1
         self._do(do.Log("checkpoint", "error", str(failed.error)))
         if self._save_failures >= CHECKPOINT_TRIES:
-            if self.state is not State.FAILED:
+            if self.state is not _FAILED:
                 self._fail(failed.error, now)
             return
-        self._timers.set(Timer.CHECKPOINT, now + 2.0 ** (self._save_failures - 1))
+        self._timers.set(timers.CHECKPOINT, now + 2.0 ** (self._save_failures - 1))
 
 
 _AFTERLIFE = frozenset({happened.Tick, happened.Close, happened.CheckpointSaved, happened.CheckpointFailed})
 """What still counts after a failure: the consumer is reading what is left, and its progress is worth saving."""
+
+
+_sequence = attrgetter("sequence")
 
 
 _HANDLERS: dict[type[Any], Callable[[Machine, Any, float], None]] = {
@@ -1681,4 +1796,18 @@ _HANDLERS: dict[type[Any], Callable[[Machine, Any, float], None]] = {
     happened.CheckpointFailed: Machine._on_save_failed,
     happened.Crashed: Machine._on_crashed,
     happened.Close: Machine._on_close,
+}
+
+_DUE: dict[Timer, Callable[[Machine, float], None]] = {
+    timers.RETRY: Machine._try_again,
+    timers.CONNECT: Machine._check_opening,
+    timers.GRACE: Machine._end_grace,
+    timers.HISTORY: Machine._retry_history,
+    timers.REFRESH: Machine._refresh,
+    timers.EXPIRY: Machine._token_ended,
+    timers.SILENCE: Machine._check_silence,
+    timers.AUDIT: Machine._start_audit,
+    timers.DOUBT: Machine._ask_in_doubt,
+    timers.OWED: Machine._check_owed,
+    timers.CHECKPOINT: Machine._save_and_confirm,
 }

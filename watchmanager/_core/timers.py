@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from math import inf
+from typing import Final
 
 
 class Timer(enum.Enum):
@@ -23,6 +24,20 @@ class Timer(enum.Enum):
 
     # Members are single objects: the hash of their name, which Enum computes anew each time, is not needed.
     __hash__ = object.__hash__
+
+
+# Found through their class, each of them takes Python 3.11 as long as the call of a function.
+CONNECT: Final = Timer.CONNECT
+GRACE: Final = Timer.GRACE
+RETRY: Final = Timer.RETRY
+HISTORY: Final = Timer.HISTORY
+REFRESH: Final = Timer.REFRESH
+EXPIRY: Final = Timer.EXPIRY
+SILENCE: Final = Timer.SILENCE
+AUDIT: Final = Timer.AUDIT
+DOUBT: Final = Timer.DOUBT
+OWED: Final = Timer.OWED
+CHECKPOINT: Final = Timer.CHECKPOINT
 
 
 class Timers:
@@ -48,11 +63,10 @@ class Timers:
     def clear(self, *timers: Timer) -> None:
         """Disarm; unknown ones are fine."""
         due = self._due
-        before = len(due)
         for timer in timers:
-            due.pop(timer, None)
-        if len(due) != before:
-            self.deadline = min(due.values()) if due else None
+            at = due.pop(timer, None)
+            if at is not None and at == self.deadline:
+                self.deadline = min(due.values()) if due else None
 
     def clear_all(self, *, but: Timer | None = None) -> None:
         """Disarm all of them, except one."""
@@ -76,10 +90,15 @@ class Timers:
         if deadline is None or deadline > now:
             return None
         first: Timer | None = None
+        following = inf
         for timer, at in self._due.items():
             if at == deadline and (first is None or timer.name < first.name):
+                if first is not None:
+                    following = at
                 first = timer
+            elif at < following:
+                following = at
         assert first is not None
         del self._due[first]
-        self.deadline = min(self._due.values()) if self._due else None
+        self.deadline = following if self._due else None
         return first

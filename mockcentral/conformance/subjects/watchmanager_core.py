@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import lru_cache
 from random import Random
-from typing import Any
+from typing import Any, Final
 
 from mockcentral._core.calls import PING_CAPABILITY, PING_RESPONSE, WatchRequest
 from mockcentral._core.events import Op, TopicEvent
 from mockcentral._core.frozen import dataclass
-from mockcentral._core.harvester import Query
+from mockcentral._core.harvester import UNBOUNDED, Query
 from mockcentral.scenario.types import Span
 from mockcentral.sim.clock import NEVER
 from mockcentral.sim.party import Answer, Port
@@ -63,6 +63,9 @@ OF_THE_USERS = (Exception, SystemExit)
 AT_ONCE = Span(0.0, 0.0)
 _TYPES = tuple(EventType[op.name] for op in sorted(Op))
 """By number."""
+_PING: Final = Op.PING
+_LIVE: Final = State.LIVE
+_FAILED: Final = State.FAILED
 
 Application = Callable[[Item], object]
 """What an item is given to once it is its turn: a function, or a coroutine function that waits for nothing real."""
@@ -137,6 +140,41 @@ class WatchClient:
     `random` is for a client whose every draw is to be the same as another's.
     """
 
+    __slots__ = (
+        "_application",
+        "_asked",
+        "_busy",
+        "_current",
+        "_done_at",
+        "_handle",
+        "_inputs",
+        "_machine",
+        "_own_random",
+        "_port",
+        "_processing",
+        "_random",
+        "_requests",
+        "_save_time",
+        "_saving",
+        "_start",
+        "_unread",
+        "applied",
+        "checkpoint",
+        "error",
+        "first_checkpoint",
+        "http_timeout",
+        "keepalive",
+        "life",
+        "live_since",
+        "name",
+        "on_saved",
+        "positions",
+        "seed",
+        "settings",
+        "states",
+        "topic",
+    )
+
     def __init__(
         self,
         topic: str,
@@ -178,10 +216,12 @@ class WatchClient:
         self.on_saved: Callable[[int], None] | None = None
         self._forget()
 
-    @cached_property
+    @property
     def machine(self) -> Machine:
         """Of this life; before the first one, a machine that nobody has started."""
-        return Machine(self.settings, self._own_random or Random(0))
+        if not self.life:
+            return Machine(self.settings, self._own_random or Random(0))
+        return self._machine
 
     def _forget(self) -> None:
         self._port: Port | None = None
@@ -205,7 +245,7 @@ class WatchClient:
         self._port = port
         self.life += 1
         self.error = None
-        self.machine = self._new_machine()
+        self._machine = self._new_machine()
         self._handle = self._make_handler() if self._application is not None else None
         self._feed(self._where_to_begin(), now)
 
@@ -232,11 +272,11 @@ class WatchClient:
         self._feed(happened.StreamOpened(stream), now)
 
     def received(self, stream: int, events: tuple[TopicEvent, ...], now: float) -> None:
-        if self._unread or self.machine.blocked:
+        if self._unread or self._machine.blocked:
             self._unread.extend((stream, entry) for entry in events)
             return
         for position, entry in enumerate(events):
-            if self.machine.blocked:
+            if self._machine.blocked:
                 self._unread.extend((stream, entry) for entry in events[position:])
                 break
             self._read(stream, entry, now)
@@ -244,21 +284,21 @@ class WatchClient:
 
     def _read(self, stream: int, entry: TopicEvent, now: float) -> None:
         event = entry.event
-        if event.change.op is Op.PING:
-            effects = self.machine.handle(happened.PingReceived(stream, event.id), now)
+        if event.change.op is _PING:
+            effects = self._machine.handle(happened.PingReceived(stream, event.id), now)
         else:
-            effects = self.machine.receive(stream, _event(entry), now)
+            effects = self._machine.receive(stream, _event(entry), now)
         for effect in effects:
             _PERFORM[type(effect)](self, effect, now)
 
     def sleeps_until(self, first: float, every: float, jitter: float) -> float:
         if self._busy or self._inputs or self._unread or not self.settled:
             return -NEVER
-        until = self.machine.sleeps_until(first, every + jitter, every - jitter)
+        until = self._machine.sleeps_until(first, every + jitter, every - jitter)
         return until if self._saving is None else min(until, self._saving[0])
 
     def pinged(self, arrivals: Sequence[float]) -> None:
-        self.machine.pinged(arrivals)
+        self._machine.pinged(arrivals)
 
     def ended(self, stream: int, code: int, details: str, now: float) -> None:
         self._feed(happened.StreamEnded(stream, code, details), now)
@@ -271,7 +311,7 @@ class WatchClient:
             self._feed(self._token_input(answer, now), now)
 
     def deadline(self) -> float | None:
-        deadline = self.machine.deadline()
+        deadline = self._machine.deadline()
         if self._done_at is not None and (deadline is None or self._done_at < deadline):
             deadline = self._done_at
         if self._saving is not None and (deadline is None or self._saving[0] < deadline):
@@ -284,7 +324,7 @@ class WatchClient:
             self._saved(sequence)
         if self._done_at is not None and self._done_at <= now:
             self._finish_item(now)
-        deadline = self.machine.deadline()
+        deadline = self._machine.deadline()
         if deadline is not None and deadline <= now:
             self._inputs.append(_TICK)
         self._settle(now)
@@ -301,7 +341,7 @@ class WatchClient:
     @property
     def settled(self) -> bool:
         """LIVE, and the application is done with everything."""
-        return self.machine.caught_up and self._current is None
+        return self._current is None and self.life > 0 and self._machine.caught_up
 
     @property
     def events(self) -> list[Applied]:
@@ -324,7 +364,7 @@ class WatchClient:
             return
         self._busy = True
         try:
-            inputs, machine = self._inputs, self.machine
+            inputs, machine = self._inputs, self._machine
             handle = machine.handle
             while True:
                 while inputs:
@@ -336,7 +376,7 @@ class WatchClient:
                     break
                 elif machine.outbox.items:
                     self._take_item(now)
-                elif machine.state is State.FAILED and self._saving is None:
+                elif machine.state is _FAILED and self._saving is None:
                     inputs.append(happened.Close())
                 else:
                     break
@@ -345,7 +385,7 @@ class WatchClient:
 
     def _take_item(self, now: float) -> None:
         """The application, which is free, takes the next item."""
-        machine = self.machine
+        machine = self._machine
         self._current = machine.take()
         if (machine.starved or machine.blocked) and len(machine.outbox.items) <= machine.low_water:
             self._inputs.append(happened.Drained())
@@ -366,7 +406,7 @@ class WatchClient:
             self._port.record(
                 "client.applied", sequence=item.sequence, id=item.id, op=item.type.name, topic=entry.topic_link
             )
-        self.machine.processed(ticket, now)
+        self._machine.processed(ticket, now)
 
     def _hand_over(self, item: Item) -> None:
         assert self._handle is not None
@@ -390,13 +430,13 @@ class WatchClient:
 
     def _fetch_history(self, effect: do.FetchHistory, now: float) -> None:
         after = effect.after
-        query = Query(after or 0, page_size=effect.page_size, newest_first=effect.newest, asked_after=after)
+        query = Query(after or 0, UNBOUNDED, 1, effect.page_size, effect.newest, after)
         self._request(effect.request).history(self._requests, self.topic, query, effect.credential.reveal())
 
     def _open_stream(self, effect: do.OpenStream, now: float) -> None:
         assert self._port is not None
         token = effect.credential.reveal()
-        request = WatchRequest(self_link=self.topic, token=f"Bearer {token}", capabilities=(PING_CAPABILITY,))
+        request = WatchRequest(self.topic, f"Bearer {token}", None, "", "", (PING_CAPABILITY,))
         self._unread.clear()
         self._port.open_stream(effect.attempt, token, request)
 
@@ -422,7 +462,7 @@ class WatchClient:
         self._port.renew_history()
 
     def _save(self, effect: do.SaveCheckpoint, now: float) -> None:
-        if self._save_time > 0 and self.machine.state is not State.CLOSED:
+        if self._save_time > 0 and self._machine.state is not State.CLOSED:
             self._saving = (now + self._save_time, effect.sequence)
         else:
             self._saved(effect.sequence)
@@ -443,7 +483,7 @@ class WatchClient:
         if self.states and self.states[-1][1] is state:
             return
         self.states.append((now, state))
-        self.live_since = now if state is State.LIVE else None
+        self.live_since = now if state is _LIVE else None
         if self._port is not None and self._port.recording:
             connected = state in (State.LIVE, State.CATCHING_UP)
             self._port.record("client.status", connected=connected, state=state.value)
@@ -544,12 +584,19 @@ _PERFORM: dict[type[Any], Callable[[WatchClient, Any, float], None]] = {
 }
 
 
+# Plans choose between few of each.
+_backoff = lru_cache(64)(Backoff)
+_keepalive = lru_cache(64)(Keepalive)
+_buffer = lru_cache(64)(Buffer)
+_history = lru_cache(64)(History)
+
+
 def make_settings(plan: ClientPlan, topic: str = "") -> Settings:
     """The machine's settings of a plan."""
     on_gone: Any = plan.on_gone
     history = None
     if plan.history:
-        history = History(
+        history = _history(
             page_size=plan.page_size,
             timeout=plan.http_timeout,
             audit_interval=plan.audit_interval,
@@ -558,9 +605,9 @@ def make_settings(plan: ClientPlan, topic: str = "") -> Settings:
         )
     return Settings(
         topic=topic,
-        backoff=Backoff(maximum=plan.backoff, initial=min(0.5, plan.backoff)),
-        keepalive=Keepalive(interval=plan.keepalive, timeout=plan.keepalive_timeout),
-        buffer=Buffer(max_events=plan.max_events, recent=plan.recent),
+        backoff=_backoff(maximum=plan.backoff, initial=min(0.5, plan.backoff)),
+        keepalive=_keepalive(interval=plan.keepalive, timeout=plan.keepalive_timeout),
+        buffer=_buffer(max_events=plan.max_events, recent=plan.recent),
         history=history,
         on_gone=on_gone,
         transient=EVERY_CODE,

@@ -18,6 +18,7 @@ import pytest
 from google.protobuf import any_pb2
 
 from mockcentral import World
+from mockcentral._core.central import Central
 from mockcentral.conformance.verdict import Outcome
 from mockcentral.faults.registry import FAULTS
 from mockcentral.scenario.load import parse_fault
@@ -283,18 +284,17 @@ def test_a_stream_lives_through_it_and_gets_every_event(world: World, do: object
         assert world.faults()[0]["observed"] == 1  # it acked a PING that came behind
 
 
-def test_every_settings_frame_and_every_ping_is_answered(world: World) -> None:
+def test_every_settings_frame_and_every_ping_is_answered(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """The barrier's PING comes behind them, so its ack comes behind all of theirs."""
     arm(world, {"ping_flood": 300}, "subscribe")
     heard: list[bytes] = []
-    central = world._live_host().central
-    original = central.ping_acked
+    original = Central.ping_acked
 
-    def listen(id: int, payload: bytes, now: float) -> None:
+    def listen(central: Central, id: int, payload: bytes, now: float) -> None:
         heard.append(payload)
-        original(id, payload, now)
+        original(central, id, payload, now)
 
-    central.ping_acked = listen  # type: ignore[method-assign]
+    monkeypatch.setattr(Central, "ping_acked", listen)
     with Watch(world) as watch:
         subscribed(world)
         assert world.barrier() == 1
