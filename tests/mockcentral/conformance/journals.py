@@ -90,6 +90,20 @@ class Tape:
         self.add(f"conn.{kind}", conn=conn, **about)
         return self
 
+    def wait_out(self, attempt: int, messages: int) -> Tape:
+        """So many messages of a call wait for the client's window."""
+        self.add("conn.held", conn=attempt, attempt=attempt, waiting=messages)
+        return self
+
+    def let_out(self, attempt: int) -> Tape:
+        """They have got past it."""
+        self.add("conn.let_out", conn=attempt, attempt=attempt)
+        return self
+
+    def connect(self, conn: int, protocol: str = "http/1.1") -> Tape:
+        self.add("conn.open", conn=conn, peer="127.0.0.1:1", protocol=protocol)
+        return self
+
     def harvest(
         self,
         after: int | None,

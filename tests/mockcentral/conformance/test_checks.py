@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -97,6 +98,37 @@ def reset(*, ended_by: str = "server", pong: bool = False, **about: bool) -> Tap
     return tape.close(1, "server", **about)
 
 
+def held(messages: int = 1) -> Tape:
+    """Three events on a call, so many of them still behind the client's window when the call ends in order."""
+    tape = Tape().watch(1).publish(1, 2, 3).send(1, 1, 2, 3).end(1, "OK", graceful=True)
+    return tape.wait_out(1, messages) if messages else tape
+
+
+def swept_page(*, reset: bool = True) -> Tape:
+    """The answer of history that has the third event goes out on a connection that is reset after it."""
+    tape = broken().connect(5).harvest(1, 2, 3, conn=5)
+    return tape.close(5, "server", reset=True) if reset else tape.close(5, "server")
+
+
+def deleted_after_page(*, reset: bool) -> Tape:
+    """A page of history offers an event, its topic is deleted, and the client ends."""
+    tape = Tape(spawned=True).watch(1).publish(1).send(1, 1).apply(1).end(1).publish(2).connect(5)
+    tape.harvest(1, 2, conn=5)
+    if reset:
+        tape.close(5, "server", reset=True)
+    tape.add("topic.deleted", topic=TOPIC)
+    return tape.harvest(1, status=404).exit(1)
+
+
+def ill(*pauses: float, status: int = 503, **about: Any) -> Tape:
+    """A stream broke before its second event, and history answers each question, after so long, with an error."""
+    tape = Tape().watch(1).publish(1).send(1, 1).apply(1).fault("busy", "http_error", "armed", "triggered", "on_wire")
+    tape.end(1).publish(2).watch(2)
+    for pause in pauses:
+        tape.wait(pause).harvest(1, status=status, **about)
+    return tape
+
+
 def renumbered() -> Tape:
     """Two events, and then two more with the same numbers."""
     tape = Tape().watch(1).publish(1, 2).send(1, 1, 2).apply(1, 2)
@@ -151,6 +183,104 @@ CASES: list[Case] = [
     ("reconnects", "ended as its topic was deleted", PASS, deleted),
     ("reconnects", "did not end as its topic was deleted", FAIL, lambda: deleted(again=True).end(2).exit(1)),
     ("resumes", "ended as its topic was deleted", SKIPPED, deleted),
+    # ------------------------------------------------------------------------------------ what has not left the server
+    ("complete", "ended in order, and out", PASS, lambda: held(0)),
+    ("complete", "ended in order, but not past the client's window", UNKNOWN, held),
+    ("complete", "ended in order, and past the window later", PASS, lambda: held().let_out(1)),
+    ("complete", "past the window when the client was told to stop", UNKNOWN, lambda: held().stop().let_out(1)),
+    ("complete", "past the window when bytes vanish", UNKNOWN, lambda: held().doubt(1).let_out(1)),
+    ("complete", "past the window before bytes vanish", PASS, lambda: held().let_out(1).doubt(1)),
+    ("complete", "past the window on a line that is slow by now", UNKNOWN, lambda: held().doubt(1, "slow").let_out(1)),
+    (
+        "complete",
+        "past the window after an answered PING, and then a reset",
+        UNKNOWN,
+        lambda: held().open(2, conn=1).subscribe(2, OTHER).ping(2, "a").pong(2, "a").let_out(1).close(1, reset=True),
+    ),
+    ("complete", "an open stream whose client reads nothing", UNKNOWN, lambda: calm().wait_out(1, 3)),
+    ("complete", "an open stream whose client reads slowly", PASS, lambda: calm().wait_out(1, 3).let_out(1)),
+    (
+        "complete",
+        "not past the window, and asked from beyond",
+        PASS,
+        lambda: held().harvest(3),
+    ),
+    (
+        "complete",
+        "a client that says what it applied and does not read what follows",
+        FAIL,
+        lambda: calm().wait_out(1, 1).apply(1),
+    ),
+    ("reconnects", "the end is not past the client's window", UNKNOWN, lambda: held().wait(11).publish(4)),
+    ("reconnects", "the end got past it late", PASS, lambda: held().wait(11).let_out(1).wait(9).watch(2)),
+    ("reconnects", "the end got past it, and nothing followed", FAIL, lambda: held().let_out(1).wait(11).publish(4)),
+    # ------------------------------------------------------------------------------------ an answer that was swept away
+    ("complete", "a page of history on a connection that is reset", UNKNOWN, swept_page),
+    ("complete", "a page on a connection that is closed in order", PASS, lambda: swept_page(reset=False)),
+    ("complete", "a page that was reset, asked from beyond", PASS, lambda: swept_page().harvest(3)),
+    (
+        "complete",
+        "a page, and another question on its connection, and then a reset",
+        PASS,
+        lambda: broken().connect(5).harvest(1, 2, 3, conn=5).harvest(1, conn=5).close(5, "server", reset=True),
+    ),
+    (
+        "complete",
+        "a page, and another question beside it, and then a reset",
+        UNKNOWN,
+        lambda: broken().connect(5, "h2").harvest(1, 2, 3, conn=5).harvest(1, conn=5).close(5, "server", reset=True),
+    ),
+    (
+        "complete",
+        "a page on a connection that is reset after the client was told to stop",
+        PASS,
+        lambda: broken().connect(5).harvest(1, 2, 3, conn=5).stop().close(5, "server", reset=True),
+    ),
+    (
+        "complete",
+        "kept back, and a page of it reset",
+        UNKNOWN,
+        lambda: kept_back(3).apply(1, 3).harvest(1, 2, 3, conn=5).close(5, reset=True),
+    ),
+    ("complete", "offered by a page before its topic was deleted", FAIL, lambda: deleted_after_page(reset=False)),
+    ("complete", "offered by a page that may not have come", UNKNOWN, lambda: deleted_after_page(reset=True)),
+    (
+        "complete",
+        "purged, and the 410 may not have come",
+        UNKNOWN,
+        lambda: (
+            calm().apply(1).end(1).purge(3).watch(2).harvest(1, status=410, max_sequence=3, conn=5).close(5, reset=True)
+        ),
+    ),
+    (
+        "handles_gone",
+        "it asked the same again, for the first answer may not have come",
+        PASS,
+        lambda: (
+            Tape()
+            .watch(1)
+            .harvest(5, status=410, max_sequence=9, conn=5)
+            .close(5, reset=True)
+            .harvest(5, status=410, max_sequence=9)
+        ),
+    ),
+    (
+        "handles_gone",
+        "the only 410 may not have come",
+        UNKNOWN,
+        lambda: Tape().watch(1).harvest(5, status=410, max_sequence=9, conn=5).close(5, reset=True),
+    ),
+    # ------------------------------------------------------------------------------------ history that is ill
+    ("complete", "history was ill to the end", UNKNOWN, lambda: ill(1, 2, 4)),
+    ("complete", "history was ill, and asked less and less often", UNKNOWN, lambda: ill(1, 10, 20).wait(35).status()),
+    ("complete", "history was ill, and well at last", PASS, lambda: ill(1, 2).harvest(1, 2).apply(2)),
+    ("complete", "history was ill, and well, and not believed", FAIL, lambda: ill(1, 2).harvest(1, 2)),
+    ("complete", "history was ill, and then not asked for it", FAIL, lambda: ill(1, 2).harvest(2, status=503)),
+    ("complete", "history was never asked", FAIL, ill),
+    ("complete", "history refused a question that was wrong", FAIL, lambda: ill(1, 2, status=400)),
+    ("complete", "history answered something else", UNKNOWN, lambda: ill(1, 2, status=400, spoiled=True)),
+    ("complete", "history broke off", UNKNOWN, lambda: ill(1, 2, status=200, spoiled=True)),
+    ("complete", "history was ill before", FAIL, lambda: Tape().watch(1).harvest(0, status=503).publish(1, 2).apply(1)),
     # ------------------------------------------------------------------------------------ ordered
     ("ordered", "events applied in order", PASS, lambda: calm().apply(1, 2, 3)),
     ("ordered", "holes do not matter", PASS, lambda: calm().apply(1, 3)),
