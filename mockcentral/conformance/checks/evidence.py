@@ -434,14 +434,30 @@ class Evidence:
         The stream it should have come on was struck and goes on, or the client is waiting on one that was struck before
         its subscription was read, or its next attempt is not due. An answer of history has not come since, and it has
         not got the event otherwise.
+
+        A fault that lets the client send hardly anything takes nothing of what is sent to it, and only one that never
+        gives it another byte keeps its subscription back for longer than it may be away.
         """
-        struck = {
-            (place, record[place])
-            for record in self.faults
-            if record["kind"] == "fault.on_wire"
-            for place in ("conn", "attempt")
-            if place in record
-        }
+        sizes = {line["fault"]: line["settings"].get("size") for line in self.faults if "settings" in line}
+        struck: set[tuple[str, int]] = set()
+        narrowed: dict[int, bool] = {}
+        """Connection to whether the client may send nothing more there, not even byte by byte."""
+        for record in self.faults:
+            if record["kind"] != "fault.on_wire":
+                continue
+            if self._kinds.get(record["fault"]) == "window":
+                narrowed[record["conn"]] = not sizes.get(record["fault"])
+            else:
+                struck.update((place, record[place]) for place in ("conn", "attempt") if place in record)
+
+        def hit_by(call: Attempt) -> bool:
+            if not struck.isdisjoint({("conn", call.conn), ("attempt", call.number)}):
+                return True
+            return call.topic is None and (
+                narrowed.get(call.conn, False)
+                or (call.conn in narrowed and self.stop_t - call.opened["t"] <= (self.back_within or ASKS_WITHIN))
+            )
+
         open_calls: list[Attempt] = []
         last: Attempt | None = None
         ended = 0
@@ -452,7 +468,7 @@ class Evidence:
                 open_calls.append(call)
             elif call.topic == topic and call.end["n"] > ended:
                 last, ended = call, call.end["n"]
-        hit = [call for call in open_calls if not struck.isdisjoint({("conn", call.conn), ("attempt", call.number)})]
+        hit = [call for call in open_calls if hit_by(call)]
         begins = [max(self._sent_from(call), ended) for call in hit if call.topic == topic]
         if hit and not any(call.topic == topic for call in open_calls):
             begins.append(0)

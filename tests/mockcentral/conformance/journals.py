@@ -133,6 +133,11 @@ class Tape:
             self.add(f"fault.{stage}", fault=name, **about, **({} if stage == "armed" else where))
         return self
 
+    def narrow(self, size: int, conn: int = 1) -> Tape:
+        """The fault `window`."""
+        self.add("fault.armed", fault="narrow", do="window", anchor="subscribe", settings={"size": size})
+        return self.fault("narrow", "window", "triggered", "on_wire", conn=conn)
+
     def http2_ping(self, conn: int, nth: int, what: str) -> Tape:
         self.add("ping.received", conn=conn, nth=nth)
         self.add(f"ping.{what}", conn=conn, nth=nth)

@@ -57,10 +57,15 @@ def swallowed() -> Tape:
     return tape.doubt(1).fault("x", "blackhole", "armed", "triggered", "on_wire", conn=1).publish(2).send(1, 2)
 
 
-def stuck(conn: int = 1) -> Tape:
-    """A client may send nothing more on its connection; its stream ends, and the next one gets no first message out."""
-    tape = Tape().watch(1).publish(1).send(1, 1).fault("x", "window", "armed", "triggered", "on_wire", conn=conn)
+def stuck(conn: int = 1, size: int = 0) -> Tape:
+    """A client may send hardly anything where it is; its stream ends, and the next one gets no first message out."""
+    tape = Tape().watch(1).publish(1).send(1, 1).narrow(size, conn)
     return tape.end(1, graceful=True).publish(2).open(2, conn=1)
+
+
+def narrow(size: int = 0) -> Tape:
+    """A client may send hardly anything on its connection, and lets the second event not come, nor the third."""
+    return Tape().watch(1).publish(1).send(1, 1).apply(1).narrow(size).publish(2, 3).send(1, 2, 3).wait_out(1, 2)
 
 
 def late_end(do: str = "close", *, slow: bool = True, at_once: bool = True, **where: int) -> Tape:
@@ -176,7 +181,7 @@ CASES: list[Case] = [
     ("unique", "numbers that begin anew", PASS, lambda: renumbered().apply(1, 2)),
     ("unique", "numbers that begin anew, twice", FAIL, lambda: renumbered().apply(1, 1, 2)),
     ("complete", "numbers that begin anew", PASS, lambda: renumbered().apply(1, 2)),
-    ("complete", "numbers that begin anew, taken for known", FAIL, lambda: renumbered().apply(1)),
+    ("complete", "numbers that begin anew, taken for known", FAIL, lambda: renumbered().apply(1).wait(5).status()),
     ("complete", "ended as its topic was deleted", PASS, deleted),
     ("complete", "did not end as its topic was deleted", FAIL, lambda: deleted(again=True)),
     ("complete", "missed what it was offered before its topic was deleted", FAIL, lambda: deleted().harvest(0, 2)),
@@ -576,6 +581,23 @@ CASES: list[Case] = [
     ("complete", "waits on one, and has read history", FAIL, lambda: stuck().apply(1).harvest(1, 2)),
     ("complete", "a stream that nobody reads, and another one", FAIL, lambda: stuck().apply(1).watch(3)),
     ("complete", "waits on a stream that no fault struck", FAIL, lambda: stuck(conn=7).apply(1)),
+    # A window of some bytes lets everything through in time: from then on it is the client that sends nothing.
+    (
+        "complete",
+        "waits on a stream that is read byte by byte",
+        UNKNOWN,
+        lambda: stuck(size=1).apply(1).wait(9).status(),
+    ),
+    (
+        "complete",
+        "waits on a stream that is read byte by byte, for too long",
+        FAIL,
+        lambda: stuck(size=1).apply(1).wait(11).status(),
+    ),
+    ("complete", "waits on a stream that nobody reads, for long", UNKNOWN, lambda: stuck().apply(1).wait(60).status()),
+    # What the client may not send keeps nothing from it: what it does not let come is its own doing.
+    ("complete", "does not read when it cannot write", FAIL, narrow),
+    ("complete", "cannot write, and reads on", PASS, lambda: narrow().let_out(1).apply(2, 3)),
     ("resumes", "kept back and purged", PASS, lambda: kept_back(3).purge(2).apply(1, 3).end(1).watch(2)),
     ("resumes", "kept back and still in the history", FAIL, lambda: kept_back(3).apply(1, 3).end(1).watch(2)),
     ("complete", "purged and never told", FAIL, lambda: calm().apply(1).end(1).purge(3).watch(2).harvest(None)),
