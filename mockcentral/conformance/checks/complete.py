@@ -21,6 +21,7 @@ def judge(evidence: Evidence, settings: Complete) -> Finding:
     missing: list[Record] = []
     doubtful: list[Record] = []
     untold: list[Record] = []
+    busy: list[Record] = []
     denied: list[Record] = []
     questions: list[Record] = []
     excused: dict[int, Record] = {}
@@ -33,6 +34,7 @@ def judge(evidence: Evidence, settings: Complete) -> Finding:
         let_go = evidence.let_go(topic)
         absent = bool(wanted.keys() - holdings.had)
         not_told = evidence.untold(topic) if absent else {}
+        not_yet = evidence.busy(topic) if absent else {}
         not_given, asked = evidence.denied(topic) if absent else ({}, [])
         offered = holdings if let_go is None else evidence.handed(topic)
         owed += len(wanted)
@@ -50,6 +52,8 @@ def judge(evidence: Evidence, settings: Complete) -> Finding:
                 doubtful.append(line)
             elif place in not_told:
                 untold.append(line)
+            elif place in not_yet:
+                busy.append(line)
             elif place in not_given:
                 denied.append(line)
                 questions += asked[-1:]
@@ -74,6 +78,12 @@ def judge(evidence: Evidence, settings: Complete) -> Finding:
             f"a client that reads history more often."
             f"{note}",
             untold,
+        )
+    if busy:
+        return unknown(
+            f"The run was over while the client was still at work: {len(busy)} of {owed} are behind the last that it "
+            f"applied: {_sequences(busy)}. Give it longer (--timeout), or fewer events.{note}",
+            busy,
         )
     if denied:
         return unknown(

@@ -491,6 +491,36 @@ class Evidence:
         left = any(n < exit["n"] < self.stop_n for exit in self.exits)
         return not left and self.stop_t - self.end_heard(last) < self.back_within
 
+    def busy(self, topic: str) -> dict[int, Record]:
+        """Place to `event.published` line of what is behind the last that a client says it applied, when it may well be
+        at the next: it has that, and has not been at it for twice the longest time that it took for one before.
+        """
+        mine = [one for one in self.applied if topic in one.topics and one.record["n"] < self.stop_n]
+        if not mine or any(_n(mine[-1].record) < exit["n"] < self.stop_n for exit in self.exits):
+            return {}
+        came: dict[int, Record] = {}
+        for attempt in self.attempts:
+            for event in attempt.events if attempt.topic == topic else ():
+                came.setdefault(self._place(event["n"], event["sequence"]), event)
+        for page in self.harvests:
+            for sequence in page.get("sequences", ()) if self.key(page) == topic else ():
+                came.setdefault(self._place(page["n"], sequence), page)
+        places = [one.era * _ERA + one.sequence for one in mine]
+        rest = {place: line for place, line in self.owed(topic).items() if place > max(places)}
+        backlog = [came[place] for place in self.handed(topic).had & rest.keys() & came.keys()]
+        slowest = max(
+            (
+                later.record["t"] - max(earlier.record["t"], came[place]["t"])
+                for (earlier, later), place in zip(pairwise(mine), places[1:], strict=True)
+                if place in came and came[place]["n"] < later.record["n"]
+            ),
+            default=0.0,
+        )
+        if not backlog:
+            return {}
+        since = max(mine[-1].record["t"], min(line["t"] for line in backlog))
+        return rest if self.stop_t - since < 2 * slowest else {}
+
     def denied(self, topic: str) -> tuple[dict[int, Record], list[Record]]:
         """Place to `event.published` line of what history did not give a client that asked for it and goes on asking,
         and the last questions, of which none had an answer that it could use.

@@ -68,6 +68,14 @@ def narrow(size: int = 0) -> Tape:
     return Tape().watch(1).publish(1).send(1, 1).apply(1).narrow(size).publish(2, 3).send(1, 2, 3).wait_out(1, 2)
 
 
+def slow(*pauses: float, backlog: int = 20) -> Tape:
+    """Everything is sent at once, and a client takes so long for each event."""
+    tape = Tape().watch(1).publish(*range(1, backlog + 1)).send(1, *range(1, backlog + 1))
+    for sequence, pause in enumerate(pauses, 1):
+        tape.wait(pause).apply(sequence)
+    return tape
+
+
 def late_end(do: str = "close", *, slow: bool = True, at_once: bool = True, **where: int) -> Tape:
     """A fault orders the end of a stream, at once or later, on a slow line or on one that becomes so afterwards."""
     tape = Tape().watch(1).publish(1)
@@ -598,6 +606,26 @@ CASES: list[Case] = [
     # What the client may not send keeps nothing from it: what it does not let come is its own doing.
     ("complete", "does not read when it cannot write", FAIL, narrow),
     ("complete", "cannot write, and reads on", PASS, lambda: narrow().let_out(1).apply(2, 3)),
+    # ------------------------------------------------------------------------------------ a slow handler
+    ("complete", "still applying when the run is over", UNKNOWN, lambda: slow(5, 5, 5).wait(8).status()),
+    ("complete", "still applying when the time is over", UNKNOWN, lambda: slow(*[1] * 19).stop()),
+    ("complete", "applied all of it slowly", PASS, lambda: slow(*[1] * 20)),
+    ("complete", "applied some, and then nothing more", FAIL, lambda: slow(1, 1, 1).wait(8).status()),
+    ("complete", "applied nothing", FAIL, lambda: slow().wait(8).status()),
+    ("complete", "still applying, and left one out", FAIL, lambda: slow(5, 5, 5).apply(5).wait(8).status()),
+    (
+        "complete",
+        "its pauses were those of the traffic",
+        FAIL,
+        lambda: calm().apply(1, 2, 3).wait(20).publish(4, 5).send(1, 4, 5).apply(4).wait(8).status(),
+    ),
+    (
+        "complete",
+        "a handler that takes long, but has nothing to do",
+        FAIL,
+        lambda: slow(5, 5, backlog=2).publish(3).watch(3).wait(1).status(),
+    ),
+    ("complete", "was still applying when it exited", FAIL, lambda: slow(5, 5, 5).exit(1).wait(1).status()),
     ("resumes", "kept back and purged", PASS, lambda: kept_back(3).purge(2).apply(1, 3).end(1).watch(2)),
     ("resumes", "kept back and still in the history", FAIL, lambda: kept_back(3).apply(1, 3).end(1).watch(2)),
     ("complete", "purged and never told", FAIL, lambda: calm().apply(1).end(1).purge(3).watch(2).harvest(None)),
