@@ -47,7 +47,7 @@ from mockcentral._core.actions import (
 )
 from mockcentral._core.central import Central
 from mockcentral._core.clock import WorldClock
-from mockcentral._core.journal import Journal, unheard
+from mockcentral._core.journal import Journal, spoiled, unheard
 from mockcentral._core.keeping import Keeper, Unreadable
 from mockcentral._core.shapes import misshapen
 from mockcentral.scenario.schema import Scenario
@@ -170,6 +170,10 @@ class Host:
         """Call -> the same for what they did to its events."""
         self._held_up: set[int] = set()
         """Calls whose client gives them no window."""
+        self._ending: dict[int, tuple[Link, int, Callable[[], bool | None]]] = {}
+        """Call -> its link, how many messages it has, and whether they have got past that window; of those that we have
+        ended.
+        """
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at: float | None = None
         self._flushing = False
@@ -309,6 +313,8 @@ class Host:
                         self._note_windows(link)
                     if link.take_drained():
                         self.journal.add(self.now(), "conn.drained", conn=link.id)
+                if self._ending:
+                    self._note_ends()
                 if self._leaving or self._marks:
                     receipts += self._left()
                 if not receipts and not self.central.has_orders:
@@ -402,14 +408,36 @@ class Host:
         return left
 
     def _note_windows(self, link: Link) -> None:
-        """Central knows on which calls what it sends waits for the client's window."""
+        """Central knows on which calls what it sends waits for the client's window, and so does the journal."""
         h2 = link.h2
-        if h2 is None or not self.central.has_rules:
+        if h2 is None or link.mute:
             return
         for stream, call in link.calls.items():
-            if (waits := bool(h2.queued(stream))) is not (call in self._held_up):
-                (self._held_up.add if waits else self._held_up.discard)(call)
-                self.central.call_waits(call, waits)
+            waiting = h2.queued(stream)
+            if bool(waiting) is not (call in self._held_up):
+                (self._held_up.add if waiting else self._held_up.discard)(call)
+                self._journal_window(link, call, waiting)
+                self.central.call_waits(call, bool(waiting))
+
+    def _note_ends(self) -> None:
+        """The same for calls that we have ended: of Central's they are none any more."""
+        for call, (link, waiting, let_out) in list(self._ending.items()):
+            out = False if link.lost or link.mute else let_out()
+            if call not in self._held_up and out is not True:
+                self._held_up.add(call)
+                self._journal_window(link, call, waiting)
+            if out is not None:
+                del self._ending[call]
+                if call in self._held_up:
+                    self._held_up.discard(call)
+                    if out:
+                        self._journal_window(link, call, 0)
+
+    def _journal_window(self, link: Link, call: int, waiting: int) -> None:
+        if waiting:
+            self.journal.add(self.now(), "conn.held", conn=link.id, attempt=call, waiting=waiting)
+        else:
+            self.journal.add(self.now(), "conn.let_out", conn=link.id, attempt=call)
 
     def _write_down(self) -> None:
         """What happened goes to the store before anybody hears of it. A fake that cannot write must not go on as if it
@@ -498,7 +526,10 @@ class Host:
             return True
         done = True
         if isinstance(order, EndCall):
+            let_out = self._sending(order, link, stream)
             link.h2.end(stream, order.code, order.message, order.trailers, bare=order.bare)
+            if let_out is not None and (waiting := link.h2.queued(stream)):
+                self._ending[order.call] = link, waiting, let_out
         elif isinstance(order, ResetCall):
             link.h2.reset(stream, order.error_code)
         else:
@@ -508,7 +539,8 @@ class Host:
             if not done:  # it has its headers already: all that can be done is to end it
                 link.h2.end(stream, 2, "the answer had begun")
         self.streams.pop(order.call)
-        self._held_up.discard(order.call)
+        if order.call not in self._ending:
+            self._held_up.discard(order.call)
         link.calls.pop(stream, None)
         return done and heard
 
@@ -693,7 +725,7 @@ class Host:
         size = 0 if request.method == "HEAD" or response.status in (204, 304) else len(response.body)
         decision = self.central.http_made(decision, parts, size, link.id, self.now())
         if not decision.whole:
-            facts |= {"sequences": []} if "sequences" in facts else {}  # nobody can have got these
+            spoiled(facts)
         work = functools.partial(self._respond, link, request, path, query, response, facts, decision)
         if decision.delay > 0:
             self.central.later(decision.delay, self.now(), lambda now: work())
