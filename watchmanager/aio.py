@@ -797,14 +797,13 @@ class AsyncWatch:
 
         `connection` is yours, of any DB-API 2.0 module, to the database of the manager's `SqlCheckpoints`. The block
         and the commit run where you are, in the loop's thread, too. Raises CheckpointLocked when another watch took
-        over, CheckpointWriteFailed when the database does not take it, ConfigError without SqlCheckpoints.
+        over, CheckpointWriteFailed when the database does not take it, ConfigError without SqlCheckpoints and with
+        `History(confirm=True)`.
         """
-        from watchmanager.sql import SqlCheckpoints, Transaction
+        from watchmanager.sql import Transaction, transactional
 
         engine = self._engine
-        store, ticket = engine.store, self._ticket_of(item)
-        if not isinstance(store, SqlCheckpoints):
-            raise ConfigError("a transaction needs checkpoints=SqlCheckpoints(...) on the manager")
+        store, ticket = transactional(engine.store, confirming=engine.machine.confirming), self._ticket_of(item)
 
         def settle(outcome: Outcome, error: BaseException | None) -> None:
             self._ticket = 0

@@ -112,6 +112,8 @@ class History:
     `url` is where it is, the manager's own address when None. `audit_interval`: every so often history is compared with
     what was delivered, None for never. `overlap`: a rejoin starts from what history confirmed last, unless more events
     than this came over the stream since; then it starts from the newest delivered and audits the rest afterwards.
+    `confirm`: a checkpoint moves only as far as history has confirmed, so that not even what a stream left out can be
+    lost with your process; what came since the last audit comes again to the next one.
     """
 
     url: str | None = None
@@ -119,6 +121,7 @@ class History:
     timeout: float = 60.0
     audit_interval: float | None = 300.0
     overlap: int = 1000
+    confirm: bool = False
 
     def __post_init__(self) -> None:
         _check_whole(self, "page_size", 1, 100_000)
@@ -126,6 +129,10 @@ class History:
         _check_whole(self, "overlap", 0)
         if self.audit_interval is not None:
             _check(self, "audit_interval", 0.1)
+        elif self.confirm:
+            raise ConfigError("History.confirm needs audits: give audit_interval a number of seconds, or drop confirm")
+        if not isinstance(self.confirm, bool):
+            raise ConfigError(f"History.confirm is {self.confirm!r}: it must be True or False")
         if self.url is not None and not self.url.startswith(("http://", "https://")):
             from watchmanager._core.proxies import redact
 

@@ -239,6 +239,18 @@ class _Session:
             raise self._kind(f"{self._what}: {type(error).__name__}: {error}") from error
 
 
+def transactional(store: object, *, confirming: bool) -> SqlCheckpoints:
+    """The store of a watch whose positions can be part of a transaction. Raises ConfigError for any other."""
+    if not isinstance(store, SqlCheckpoints):
+        raise ConfigError("a transaction needs checkpoints=SqlCheckpoints(...) on the manager")
+    if confirming:
+        raise ConfigError(
+            "a transaction saves the position of what it has done, History(confirm=True) only what history has "
+            "confirmed: leave one of them out"
+        )
+    return store
+
+
 class Transaction:
     """`with watch.transaction(event, connection) as cursor:`: what the block writes and the position, or neither.
 

@@ -35,7 +35,7 @@ from watchmanager.aio import (
 )
 from watchmanager.auth import TokenLike
 from watchmanager.checkpoints import CheckpointStore
-from watchmanager.errors import ConfigError, LifecycleError, WatchClosed, WatchError
+from watchmanager.errors import LifecycleError, WatchClosed, WatchError
 from watchmanager.events import Event, EventType, Item
 from watchmanager.handlers import GapHandler, HandlerErrorLike, Key
 from watchmanager.policy import TLS, Backoff, Buffer, History, Keepalive, Proxy
@@ -479,14 +479,12 @@ class Watch:
 
         `connection` is yours, of any DB-API 2.0 module, to the database of the manager's `SqlCheckpoints`. The block
         and the commit run in your thread. Raises CheckpointLocked when another watch took over, CheckpointWriteFailed
-        when the database does not take it, ConfigError without SqlCheckpoints.
+        when the database does not take it, ConfigError without SqlCheckpoints and with `History(confirm=True)`.
         """
-        from watchmanager.sql import SqlCheckpoints, Transaction
+        from watchmanager.sql import Transaction, transactional
 
         engine, portal = self._engine, self._portal
-        store, ticket = engine.store, self._ticket_of(item)
-        if not isinstance(store, SqlCheckpoints):
-            raise ConfigError("a transaction needs checkpoints=SqlCheckpoints(...) on the manager")
+        store, ticket = transactional(engine.store, confirming=engine.machine.confirming), self._ticket_of(item)
 
         async def position() -> int | None:
             return engine.position_after(ticket)

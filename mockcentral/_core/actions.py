@@ -48,6 +48,21 @@ class SendToEach:
 
 
 @dataclass(frozen=True, slots=True)
+class MarkSent:
+    """Send nothing: what a fault did to the event of this `sequence` shows once all that was sent on its call so far
+    has left. Of the last events, those in `tail`, the first bytes are enough: how long the first of them is.
+
+    `number` counts the marks of a world.
+    """
+
+    connection: int
+    call: int
+    sequence: int
+    number: int
+    tail: tuple[TopicEvent, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class EndCall:
     """Send what is queued, then trailers with this gRPC status. `code` is a number, 0 to 16.
 
@@ -241,6 +256,7 @@ class StartListening:
 Order: TypeAlias = (
     SendEvents
     | SendToEach
+    | MarkSent
     | EndCall
     | ResetCall
     | AckPing

@@ -92,7 +92,8 @@ class Connection:
 
 class Held:
     """An event that goes out as `sent`, so often, when so many events of its call were sent. `holders` are the fault
-    rules that hold it, until the first event overtakes it; `others` those that had something else done to it.
+    rules that hold it, until the first event overtakes it; `others` those that had something else done to it, and
+    whether its first bytes show that.
     """
 
     __slots__ = ("copies", "entry", "holders", "others", "sent", "until")
@@ -104,7 +105,7 @@ class Held:
         sent: TopicEvent,
         copies: int,
         holders: tuple[str, ...],
-        others: tuple[str, ...],
+        others: tuple[tuple[str, bool], ...],
     ) -> None:
         self.until = until
         self.entry = entry
@@ -141,7 +142,6 @@ class Call:
         "token",
         "token_expires",
         "unanswered",
-        "unseen",
         "unsure",
         "waits",
         "wants_pings",
@@ -173,14 +173,14 @@ class Call:
         """So many further events are left out."""
         self.held: list[Held] = []
         """Events that later ones overtake."""
-        self.ping_marks: dict[str, int] = {}
-        """PING events without an answer: what had reached the wire before each."""
+        self.ping_marks: dict[str, tuple[int, int]] = {}
+        """PING events without an answer: how many faults had reached the wire before each, and how many marks were
+        ordered before it.
+        """
         self.unanswered = 0
         """PING events in a row without an answer."""
         self.waits = False
         """The client gives no window: what is sent on it is not out yet."""
-        self.unseen: list[tuple[str, TopicEvent]] = []
-        """Receipts that are due when it is."""
         self.unsure = False
         """What goes out on it need not arrive any more, or need not be understood."""
         self.strained = False

@@ -45,6 +45,7 @@ from mockcentral._core.actions import (
     GuardPings,
     HalfClose,
     Later,
+    MarkSent,
     Order,
     Part,
     PurgeLog,
@@ -153,6 +154,7 @@ class Central:
         "_last_connection",
         "_last_ping",
         "_last_stray",
+        "_marks",
         "_moments",
         "_now",
         "_owed",
@@ -223,8 +225,11 @@ class Central:
         self.receipts = Receipts(journal)
         self._timers: list[tuple[float, int, Callable[[float], None], bool]] = []
         self._skew = 0.0
-        self._owed: dict[bytes, tuple[Barrier, int, int]] = {}
-        """PINGs of barriers that are not acked: payload to barrier, connection, and what was on the wire before."""
+        self._owed: dict[bytes, tuple[Barrier, int, int, int]] = {}
+        """PINGs of barriers that are not acked: payload to barrier, connection, how many faults were on the wire before
+        it, and how many marks were ordered before it.
+        """
+        self._marks = 0
         self._last_ping = 0
         self._actions = self._settled = 0
         """How many actions there were, and at which of them the last `barrier` moment was asked for."""
@@ -318,6 +323,8 @@ class Central:
             fields["conn"] = connection
         if (call := getattr(order, "call", None)) is not None:
             fields["attempt"] = call
+        if isinstance(order, MarkSent):
+            fields |= {"sequence": order.sequence, "mark": order.number}
         planned = next((at for promised, at in self._promised if promised is order), None)
         if planned is not None:
             fields["late"] = _late(now, planned)
@@ -512,7 +519,7 @@ class Central:
         for id in sorted(barrier.waiting):
             self._last_ping += 1
             payload = b"barr" + (self._last_ping & 0xFFFFFFFF).to_bytes(4, "big")
-            self._owed[payload] = (barrier, id, self.receipts.sent)
+            self._owed[payload] = (barrier, id, self.receipts.sent, self._marks)
             self.send_ping(id, payload)
         if not barrier.waiting:
             done(now)
@@ -534,9 +541,19 @@ class Central:
         if owed is None or owed[1] != id:
             return
         del self._owed[payload]
-        barrier, _, sent = owed
-        self.receipts.sign("read on", now, lambda one: one.connection == id and one.number <= sent)
+        barrier, _, sent, marks = owed
+        self.receipts.sign(
+            "read on", now, lambda one: one.connection == id and one.number <= sent and one.mark <= marks
+        )
         barrier.heard(id, now)
+
+    def ping_left(self, payload: bytes) -> None:
+        """A PING of ours has left only now, and behind what has left by now: its ack proves so much more. To be said
+        when something was on its way while the PING was ordered.
+        """
+        if (owed := self._owed.get(payload)) is not None:
+            barrier, id, _, marks = owed
+            self._owed[payload] = (barrier, id, self.receipts.sent, marks)
 
     def _reachable(self) -> list[Connection]:
         return [one for one in self.connections.values() if one.protocol == "h2" and not (one.mute or one.deaf)]
@@ -695,9 +712,16 @@ class Central:
 
     def _answered_ping(self, call: Call, ping_id: str | None, now: float) -> None:
         """The answer to a PING event: everything sent on the call before that event has been read."""
-        sent = call.ping_marks.pop(ping_id or "", None)
-        if sent is not None:
-            self.receipts.sign("read on", now, lambda one: one.call == call.id and one.number <= sent)
+        found = call.ping_marks.pop(ping_id or "", None)
+        if found is None:
+            return
+        sent, marks = found
+
+        def fits(one: Pending) -> bool:
+            # What was ordered on one call before the PING left before it, whatever it had to wait for.
+            return one.call == call.id and (one.mark <= marks if one.mark else one.number <= sent)
+
+        self.receipts.sign("read on", now, fits)
 
     def client_said(self, kind: str, now: float, **fields: Any) -> dict[str, Any]:
         """A line of the client's own for the journal; what it applied shows that it read on."""
@@ -886,7 +910,7 @@ class Central:
         call.pings += 1
         call.unanswered += 1
         entry = self._ping_event(call, now)
-        call.ping_marks[entry.event.id] = self.receipts.sent
+        call.ping_marks[entry.event.id] = (self.receipts.sent, self._marks)
         if len(call.ping_marks) > MAX_PING_MARKS:
             del call.ping_marks[next(iter(call.ping_marks))]
         self._issue(SendEvents(call.id, (entry,)))
@@ -1042,7 +1066,7 @@ class Central:
             call.losing -= 1
             answer = replace(answer, copies=0, hold=0)
         overtaken = tuple(call.held)
-        shown = tuple(rule for rule, word in words if _shows(word, answer))
+        shown = tuple((rule, _shows_early(word, answer)) for rule, word in words if _shows(word, answer))
         sent = entry if answer.change is None else altered(entry, answer.change)
         if answer.hold and answer.copies:
             holders = tuple(rule for rule, word in words if word.hold == answer.hold)
@@ -1050,7 +1074,7 @@ class Central:
         else:
             self._put_in(batch, call, entry, sent, answer.copies, shown, now)
             for held in overtaken if answer.copies else ():
-                self._show(held.holders, call, held.entry, now)
+                self._show(held.holders, batch, call, held.entry)
                 held.holders = ()
         for held in [held for held in call.held if held.until <= call.sent + 1]:
             call.held.remove(held)
@@ -1063,38 +1087,43 @@ class Central:
         entry: TopicEvent,
         sent: TopicEvent,
         copies: int,
-        rules: Iterable[str],
+        shown: Iterable[tuple[str, bool]],
         now: float,
     ) -> None:
-        """An event that goes out as `sent`, so often, and the receipts of the rules that show in it."""
+        """An event that goes out as `sent`, so often, and the rules that show in it, see `_shows_early`."""
         call.strained = call.strained or sent is not entry
         for _ in range(copies):
             batch.append(sent)
             self._journal_event(call, entry, now, sent)
-        self._show(rules, call, entry, now)
+        for rule, early in shown:
+            self._show((rule,), batch, call, entry, (sent,) * copies if early else ())
 
-    def _show(self, rules: Iterable[str], call: Call, entry: TopicEvent, now: float) -> None:
-        """What these rules did with an event can be seen, unless nothing gets through any more."""
-        if call.waits:
-            call.unseen += [(rule, entry) for rule in rules]
-        elif not call.connection.mute:
-            for rule in rules:
-                self._on_wire(rule, now, conn=call.connection.id, attempt=call.id, sequence=entry.event.sequence)
+    def _show(
+        self,
+        rules: Iterable[str],
+        batch: list[TopicEvent],
+        call: Call,
+        entry: TopicEvent,
+        tail: tuple[TopicEvent, ...] = (),
+    ) -> None:
+        """What these rules did with an event shows once the batch, which is sent now, has left. That there is no such
+        event shows then, too: nothing that is still to come can have kept it. Never when nothing gets through any more.
+        """
+        for rule in () if call.connection.mute else rules:
+            self._send(call, batch)
+            batch.clear()
+            self._marks += 1
+            self._issue(MarkSent(call.connection.id, call.id, entry.event.sequence, self._marks, tail), rule)
 
     @property
     def has_rules(self) -> bool:
         """Whether there is a fault whose receipt could depend on anything."""
         return bool(self._director.anchors)
 
-    def call_waits(self, id: int, waits: bool, now: float) -> None:
+    def call_waits(self, id: int, waits: bool) -> None:
         """What is sent on a call waits for its client's window, or does so no more."""
-        if (call := self.calls.get(id)) is None:
-            return
-        call.waits = waits
-        if not waits:
-            unseen, call.unseen = call.unseen, []
-            for rule, entry in unseen:
-                self._show((rule,), call, entry, now)
+        if (call := self.calls.get(id)) is not None:
+            call.waits = waits
 
     def _send(self, call: Call, batch: Sequence[TopicEvent]) -> None:
         if batch:
@@ -1840,6 +1869,14 @@ def _shows(word: AnswerEvent, answer: AnswerEvent) -> bool:
     return (word.copies > 1 and word.copies == answer.copies) or (
         word.change is not None and word.change is answer.change
     )
+
+
+def _shows_early(word: AnswerEvent, answer: AnswerEvent) -> bool:
+    """Whether the first bytes of the first copy of an event show what a fault did to it: who is told that a message is
+    too long need not take the rest of it.
+    """
+    change = word.change
+    return change is not None and change is answer.change and change.padding > 0 and not change.fields
 
 
 def _merged(answer: AnswerHttp, found: AnswerHttp | AnswerToken) -> AnswerHttp:

@@ -28,6 +28,15 @@ def unheard(facts: Record) -> None:
         facts["sequences"] = []
 
 
+def spoiled(facts: Record) -> None:
+    """What the line of an answer of history says when a fault put something else in its place, or cut it: nobody can
+    have got its events.
+    """
+    if "sequences" in facts:
+        facts["spoiled"] = True
+        facts["sequences"] = []
+
+
 class _Piece:
     """Records that were added together and that nobody has looked at yet."""
 

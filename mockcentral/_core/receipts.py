@@ -5,6 +5,8 @@
     on the wire the bytes (or the silence) it asked for are out      told by whoever carried the order out
     observed    the client did something it could only do, or would only do, once that had reached it
 
+That an event is missing is on the wire when all that was sent before its place is out.
+
 *Observed* is the one that is concluded, from what a client does next: it acks a PING that was sent afterwards (what
 came before it on the connection has been read), asks again, gives the call or connection up, or comes back for what
 the fault took from it. It is evidence that the fault was felt, not a verdict: a client may be right to do nothing.
@@ -60,7 +62,9 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A fault that reached the wire and waits for a sign of the client. `number` counts them."""
+    """A fault that reached the wire and waits for a sign of the client. `number` counts them; `mark` is the number of
+    the `MarkSent` that it waited for, 0 where it was none.
+    """
 
     number: int
     rule: str
@@ -69,6 +73,7 @@ class Pending:
     sequence: int
     needs: str
     """The one sign that counts, "" for any."""
+    mark: int = 0
 
 
 class Receipts:
@@ -119,7 +124,7 @@ class Receipts:
         if self._journal.keeps:
             self._journal.add(now, "fault.triggered", fault=rule.name, do=rule.do.name, anchor=str(rule.on), **fields)
 
-    def on_wire(self, name: str, now: float, *, needs: str = "", **fields: Any) -> None:
+    def on_wire(self, name: str, now: float, *, needs: str = "", mark: int = 0, **fields: Any) -> None:
         """What a rule asked for is out; `fields` may have `conn`, `attempt`, and by how many seconds it was `late`."""
         if (receipt := self._receipts.get(name)) is not None:
             receipt.on_wire += 1
@@ -128,7 +133,15 @@ class Receipts:
         if len(self.waiting) >= MAX_PENDING:
             del self.waiting[0]
         self.waiting.append(
-            Pending(self.sent, name, fields.get("conn", 0), fields.get("attempt", 0), fields.get("sequence", 0), needs)
+            Pending(
+                self.sent,
+                name,
+                fields.get("conn", 0),
+                fields.get("attempt", 0),
+                fields.get("sequence", 0),
+                needs,
+                mark,
+            )
         )
 
     def sign(self, how: str, now: float, fits: Callable[[Pending], bool]) -> None:

@@ -37,7 +37,8 @@ def judge(
     settings = _settings(scenario)
     defaults = {expectation.name: expectation for expectation in EXPECTATIONS}
     back_within = getattr(settings.get("reconnects"), "within", 0.0)
-    evidence = Evidence(journal, now, back_within=float(back_within))
+    times = {rule.name: rule.times for rule in scenario.faults}
+    evidence = Evidence(journal, now, back_within=float(back_within), times=times)
     return [
         judge_receipts(evidence, scenario.attempts)
         if name == RECEIPTS

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Literal, cast
 from h2.errors import ErrorCodes
 
 from mockcentral._core.actions import BlackHole, CloseConnection, CutCall, Order, Reframe, ShapeBytes, SpoilHandshake
+from mockcentral.servers.departure import Marks
 from mockcentral.servers.pipe import Pipe, half_close, reset
+from mockcentral.servers.tls import below, left_to_write
 from mockcentral.wire.codec import decode_request
 from mockcentral.wire.grpc import (
     CallOpened,
@@ -63,11 +65,19 @@ HIGH_WATER = 256 * 1024
 class Link(asyncio.Protocol):
     """A connection from accept to close."""
 
+    # Of the class until they are needed: with more than thirty attributes all of them take CPython longer.
+    _below: asyncio.Transport | None = None
+    """Under TLS the transport that has the socket."""
+    _left = 0
+    """Bytes that went to the transport and were seen to have left it."""
+
     def __init__(self, host: Host) -> None:
         self.host = host
         self.id = 0
         self.calls: dict[int, int] = {}
         """HTTP/2 stream -> call."""
+        self.marks: dict[int, Marks] = {}
+        """Call -> what of its events has its receipt when it has left."""
         self.h2: ServerConnection | None = None
         self.http1: Http1Connection | None = None
         self.pipe: Pipe | None = None
@@ -115,6 +125,8 @@ class Link(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        if (socket_transport := below(transport)) is not None:
+            self._below = socket_transport
         if transport.is_closing():  # the world stopped listening meanwhile
             self._closing = True
             return
@@ -188,6 +200,7 @@ class Link(asyncio.Protocol):
             return True
         while self._unheard:  # over TLS the end may come with the same read
             self._listen(self._next_unheard())
+        self._look_what_left()
         if self.pipe is None or self._transport.get_extra_info("sslcontext") is not None:  # TLS ends both ways at once
             return False
         return self.pipe.ended(self._transport.close)  # what a slow line holds is not lost with the end behind it
@@ -217,9 +230,13 @@ class Link(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._paused = False
+        if self._below is None:  # it tells of what it has sent, be it closing or not
+            self._left = self._handed_to_transport - self._left_to_write()
         if self._telling:
             self._telling = False
             self._transport.set_write_buffer_limits(high=HIGH_WATER)
+            if self._below is not None:
+                self._below.set_write_buffer_limits()
         self._set_reading()
         if self.http1 is not None:
             self.host.loop.call_soon(self._go_on)
@@ -260,6 +277,7 @@ class Link(asyncio.Protocol):
         self._await_turn()
 
     def _listen(self, data: bytes) -> None:
+        self.host.catch_up()
         if self._closing:
             self._unheard.clear()
             return
@@ -275,13 +293,18 @@ class Link(asyncio.Protocol):
     # ------------------------------------------------------------------------------------------ the host calls these
     def write_out(self) -> None:
         """Hand to the transport what the HTTP/2 layer has ready, as far as the transport takes it."""
-        if self.h2 is None or self.mute or self._closing or self._transport.is_closing():
+        if self.h2 is None or self.mute or self._closing:
             return
         self._said_all = False
+        if self._transport.is_closing() or (self._below is not None and self._throws_away):
+            return
         while not self._paused and not (self.pipe is not None and self.pipe.full):
             data = self.h2.data_to_send(HIGH_WATER)
             if data:
                 self._write(data)
+            if self.marks:
+                for marks in self.marks.values():
+                    marks.hand_on()
             if len(data) < HIGH_WATER:
                 self._said_all = True
                 break
@@ -328,6 +351,7 @@ class Link(asyncio.Protocol):
     def _finish(self, linger: bool) -> None:
         if self._transport.is_closing():
             return
+        self._look_what_left()
         self._lingering = linger and self._transport.can_write_eof()
         if self._lingering:
             self._transport.write_eof()
@@ -378,16 +402,38 @@ class Link(asyncio.Protocol):
         """Whether as many bytes as were handed on at some time have left; None: not yet, False: they never will. When
         it is the transport that keeps them, the host hears of it when they have left.
         """
-        passed = self._passed + (self.pipe.passed if self.pipe is not None else 0)
+        passed = self._handed_to_transport
         if passed < mark:
             return False if self.mute else None
-        left = self._left_to_write()
-        if passed - left >= mark:
+        self._look_what_left()
+        if self._left >= mark:
             return True
-        if not self._telling:
+        if not self._telling and not (self._below is not None and self._throws_away):
             self._telling = True
-            self._transport.set_write_buffer_limits(high=0)
+            behind = passed - mark if self._below is None else 0
+            self._transport.set_write_buffer_limits(high=behind, low=behind)
+            if self._below is not None:
+                self._below.set_write_buffer_limits(high=0)
         return None
+
+    @property
+    def _handed_to_transport(self) -> int:
+        return self._passed + (self.pipe.passed if self.pipe is not None else 0)
+
+    @property
+    def _throws_away(self) -> bool:
+        """Whether the transport that has the socket is closing: its buffer may be empty because it gave up. TLS does
+        not say so before the next turn.
+        """
+        return (self._below or self._transport).is_closing()
+
+    def _look_what_left(self) -> None:
+        if not self._throws_away:
+            self._left = self._handed_to_transport - self._left_to_write()
+
+    def has_cut(self, stream: int) -> bool:
+        """Whether a fault has cut off something of what was sent on a stream."""
+        return self.pipe is not None and self.pipe.mangler is not None and self.pipe.mangler.has_cut(stream)
 
     # ------------------------------------------------------------------------------------------ what faults do to it
     @property
@@ -587,10 +633,9 @@ class Link(asyncio.Protocol):
             self._give_up()
 
     def _left_to_write(self) -> int:
-        try:
-            return self._transport.get_write_buffer_size()
-        except AttributeError:  # a TLS transport of Python 3.10 that is about to report its end
-            return 0
+        if self._below is not None:
+            return left_to_write(self._transport, self._below)
+        return self._transport.get_write_buffer_size()
 
     # ------------------------------------------------------------------------------------------ HTTP/2
     def _hear_h2(self, data: bytes) -> None:

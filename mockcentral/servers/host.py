@@ -15,7 +15,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import parse_qsl, unquote
 
 from mockcentral._core.actions import (
@@ -28,6 +28,7 @@ from mockcentral._core.actions import (
     GoAway,
     HalfClose,
     HoldAccept,
+    MarkSent,
     Order,
     Part,
     Reframe,
@@ -46,12 +47,12 @@ from mockcentral._core.actions import (
 )
 from mockcentral._core.central import Central
 from mockcentral._core.clock import WorldClock
-from mockcentral._core.journal import Journal, unheard
+from mockcentral._core.journal import Journal, spoiled, unheard
 from mockcentral._core.keeping import Keeper, Unreadable
 from mockcentral._core.shapes import misshapen
 from mockcentral.scenario.schema import Scenario
 from mockcentral.servers import wsgi
-from mockcentral.servers.departure import Departure
+from mockcentral.servers.departure import Departure, Marks, Receipt
 from mockcentral.servers.half_read import HalfRead
 from mockcentral.servers.handshake import BROKEN, shake_hands_badly
 from mockcentral.servers.listener import Listener, bind, shown
@@ -68,6 +69,9 @@ if TYPE_CHECKING:
 ENHANCE_YOUR_CALM = 0xB
 """HTTP/2 error code (RFC 9113 section 7)."""
 
+MESSAGE_PREFIX = 5
+"""Bytes before each gRPC message; the last four say how long it is."""
+
 MAX_QUEUED_EVENTS = 1_000_000
 """Events waiting for one slow reader; beyond that its stream is reset, which gRPC calls RESOURCE_EXHAUSTED. They are
 references, not copies, but keep alive what the log has dropped.
@@ -80,9 +84,6 @@ MAX_WAITING_ANSWERS = 8 * 1024 * 1024
 """Bytes of HTTP answers that a client has asked for on a connection and does not read; beyond that it is told to read
 first, in an answer that needs no window. Over HTTP/1 it cannot ask for a second before it has read the first.
 """
-
-Receipt: TypeAlias = Callable[[float], None]
-"""Tells Central, with the time, that something a fault wanted is on the wire."""
 
 _ON_CALLS = (EndCall, ResetCall, RespondCall, SendBytes)
 _ON_LINES = (AckPing, SendPing, GoAway, SendFrames, ShrinkWindow, HalfClose, CloseConnection)
@@ -165,8 +166,14 @@ class Host:
         self._dirty: dict[Link, None] = {}
         self._leaving: list[tuple[Receipt, Departure]] = []
         """What faults sent and that is on its way out."""
+        self._marks: dict[int, Marks] = {}
+        """Call -> the same for what they did to its events."""
         self._held_up: set[int] = set()
         """Calls whose client gives them no window."""
+        self._ending: dict[int, tuple[Link, int, Callable[[], bool | None]]] = {}
+        """Call -> its link, how many messages it has, and whether they have got past that window; of those that we have
+        ended.
+        """
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at: float | None = None
         self._flushing = False
@@ -280,8 +287,16 @@ class Host:
                     for order, rule in issues:
                         if type(order) in _ENDS:
                             receipts += self._let_out_before(order)
-                        departure = None if rule is None else self._departure(order)
-                        if not self._perform(order, rule) or rule is None:
+                        if rule is None:
+                            heard = self._perform(order, rule)
+                            if type(order) is SendPing and heard and (receipts or self._leaving or self._marks):
+                                self._leaving.append(self._ping_on_its_way(order))
+                            continue
+                        if type(order) is MarkSent:
+                            receipts += self._mark(order, rule)
+                            continue
+                        departure = self._departure(order)
+                        if not self._perform(order, rule):
                             continue
                         receipt = self.central.carried_out(order, rule, self.now())
                         if departure is None:
@@ -298,7 +313,9 @@ class Host:
                         self._note_windows(link)
                     if link.take_drained():
                         self.journal.add(self.now(), "conn.drained", conn=link.id)
-                if self._leaving:
+                if self._ending:
+                    self._note_ends()
+                if self._leaving or self._marks:
                     receipts += self._left()
                 if not receipts and not self.central.has_orders:
                     break
@@ -322,7 +339,42 @@ class Host:
             if link in self._dirty:
                 del self._dirty[link]
                 link.write_out()
-        return self._left() if self._leaving else []
+        return self._left() if self._leaving or self._marks else []
+
+    def catch_up(self) -> None:
+        """To be called before a client is heard, which may have read what has left: that has its receipt first."""
+        if self._leaving or self._marks:
+            self.flush()
+
+    def _mark(self, order: MarkSent, rule: str) -> list[Receipt]:
+        """Wait until what was sent on a call so far has left; its receipt, if it has. It is written out at once:
+        nothing that is sent behind it is to have a say in that.
+        """
+        place = self.streams.get(order.call)
+        if place is None or place[0].mute or place[0].closing:
+            return []
+        link, stream = place
+        assert link.h2 is not None
+        but = 0
+        if order.tail:
+            from mockcentral.wire.codec import event_frame
+
+            but = sum(len(event_frame(entry)) for entry in order.tail) - MESSAGE_PREFIX
+        if (marks := self._marks.get(order.call)) is None:
+            marks = self._marks[order.call] = link.marks[order.call] = Marks(link, stream)
+        marks.add(link.h2.sent_so_far(stream, but), self.central.carried_out(order, rule, self.now()))
+        link.write_out()
+        return self._left_of(order.call, marks, written=True)
+
+    def _left_of(self, call: int, marks: Marks, *, written: bool) -> list[Receipt]:
+        found = marks.left(written=written)
+        if not marks:
+            del self._marks[call], marks.link.marks[call]
+        return found
+
+    def _ping_on_its_way(self, order: SendPing) -> tuple[Receipt, Departure]:
+        """What tells Central that a PING has left, while there is something that may leave before it."""
+        return lambda now: self.central.ping_left(order.payload), Departure(self.links[order.connection])
 
     def _departure(self, order: Order) -> Departure | None:
         """What to ask whether an order has left; None when it is seen as soon as it is carried out."""
@@ -346,6 +398,8 @@ class Host:
         """The receipts of what has left by now; what never will is forgotten, and has none."""
         waiting, left = self._leaving, []
         self._leaving = []
+        for call, marks in list(self._marks.items()):
+            left += self._left_of(call, marks, written=marks.link not in self._dirty)
         for receipt, departure in waiting:
             if (over := departure.over(written=departure.link not in self._dirty)) is None:
                 self._leaving.append((receipt, departure))
@@ -354,14 +408,36 @@ class Host:
         return left
 
     def _note_windows(self, link: Link) -> None:
-        """Central knows on which calls what it sends waits for the client's window."""
+        """Central knows on which calls what it sends waits for the client's window, and so does the journal."""
         h2 = link.h2
-        if h2 is None or not self.central.has_rules:
+        if h2 is None or link.mute:
             return
         for stream, call in link.calls.items():
-            if (waits := bool(h2.queued(stream))) is not (call in self._held_up):
-                (self._held_up.add if waits else self._held_up.discard)(call)
-                self.central.call_waits(call, waits, self.now())
+            waiting = h2.queued(stream)
+            if bool(waiting) is not (call in self._held_up):
+                (self._held_up.add if waiting else self._held_up.discard)(call)
+                self._journal_window(link, call, waiting)
+                self.central.call_waits(call, bool(waiting))
+
+    def _note_ends(self) -> None:
+        """The same for calls that we have ended: of Central's they are none any more."""
+        for call, (link, waiting, let_out) in list(self._ending.items()):
+            out = False if link.lost or link.mute else let_out()
+            if call not in self._held_up and out is not True:
+                self._held_up.add(call)
+                self._journal_window(link, call, waiting)
+            if out is not None:
+                del self._ending[call]
+                if call in self._held_up:
+                    self._held_up.discard(call)
+                    if out:
+                        self._journal_window(link, call, 0)
+
+    def _journal_window(self, link: Link, call: int, waiting: int) -> None:
+        if waiting:
+            self.journal.add(self.now(), "conn.held", conn=link.id, attempt=call, waiting=waiting)
+        else:
+            self.journal.add(self.now(), "conn.let_out", conn=link.id, attempt=call)
 
     def _write_down(self) -> None:
         """What happened goes to the store before anybody hears of it. A fake that cannot write must not go on as if it
@@ -450,7 +526,10 @@ class Host:
             return True
         done = True
         if isinstance(order, EndCall):
+            let_out = self._sending(order, link, stream)
             link.h2.end(stream, order.code, order.message, order.trailers, bare=order.bare)
+            if let_out is not None and (waiting := link.h2.queued(stream)):
+                self._ending[order.call] = link, waiting, let_out
         elif isinstance(order, ResetCall):
             link.h2.reset(stream, order.error_code)
         else:
@@ -460,7 +539,8 @@ class Host:
             if not done:  # it has its headers already: all that can be done is to end it
                 link.h2.end(stream, 2, "the answer had begun")
         self.streams.pop(order.call)
-        self._held_up.discard(order.call)
+        if order.call not in self._ending:
+            self._held_up.discard(order.call)
         link.calls.pop(stream, None)
         return done and heard
 
@@ -525,6 +605,7 @@ class Host:
 
     def act(self, work: Callable[[Central, float], Any]) -> Any:
         """Do something to Central and carry out what follows from it."""
+        self.catch_up()
         try:
             return work(self.central, self.now())
         finally:
@@ -644,7 +725,7 @@ class Host:
         size = 0 if request.method == "HEAD" or response.status in (204, 304) else len(response.body)
         decision = self.central.http_made(decision, parts, size, link.id, self.now())
         if not decision.whole:
-            facts |= {"sequences": []} if "sequences" in facts else {}  # nobody can have got these
+            spoiled(facts)
         work = functools.partial(self._respond, link, request, path, query, response, facts, decision)
         if decision.delay > 0:
             self.central.later(decision.delay, self.now(), lambda now: work())

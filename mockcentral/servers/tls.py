@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import ssl
+import sys
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +16,20 @@ if TYPE_CHECKING:
     from mockcentral._core.actions import TlsFlaw
 
 ALPN = ["h2", "http/1.1"]
+
+
+def below(transport: asyncio.BaseTransport) -> asyncio.Transport | None:
+    """The transport of the socket below asyncio's TLS; None where there is none, or it is not to be found."""
+    found = getattr(getattr(transport, "_ssl_protocol", None), "_transport", None)  # there is no public way to it
+    return found if isinstance(found, asyncio.Transport) else None
+
+
+def left_to_write(transport: asyncio.Transport, below: asyncio.Transport) -> int:
+    """Bytes that wait in TLS, which does not count those that it has handed on, and below it."""
+    left = below.get_write_buffer_size()
+    if sys.version_info >= (3, 11):  # before, TLS keeps nothing and answers for what is below
+        left += transport.get_write_buffer_size()
+    return left
 
 
 class TlsError(ValueError):

@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 from mockcentral._core import harvester
 from mockcentral._core.actions import AnswerHttp, Part
 from mockcentral._core.central import Central
+from mockcentral._core.journal import spoiled
 from mockcentral._core.log import Gone
 from mockcentral._core.shapes import misshapen
 from mockcentral._core.tokens import GOOD
@@ -55,6 +56,7 @@ def history(
     decision = central.http_request(("http", "harvest", "page"), connection, now, query.page)
     carry_out()
     if decision.status is not None:
+        spoiled(facts)
         if facts and decision.gone == "with header":
             facts["max_sequence"] = central.log.max_sequence
         return _faulty(decision), _made(central, decision, (), connection, now), facts
@@ -63,8 +65,7 @@ def history(
     answer = _page(central, topic, query, token, now, facts)
     decision = _made(central, decision, ("page",) if answer.status == 200 else (), connection, now)
     if decision.words and not decision.whole:
-        if facts:
-            facts["sequences"] = []
+        spoiled(facts)
         answer = _broken(answer, decision)
     return answer, decision, facts
 

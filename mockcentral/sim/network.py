@@ -31,6 +31,7 @@ from mockcentral._core.actions import (
     CloseConnection,
     EndCall,
     GoAway,
+    MarkSent,
     ResetCall,
     SendEvents,
     SendPing,
@@ -264,17 +265,20 @@ class Network:
         self._flushing = True
         try:
             while issues:
-                receipts = []
+                receipts: list[Issue] = []
                 for order, rule in issues:
                     kind = type(order)
                     if kind is SendEvents:
                         self._send_events(order)  # type: ignore[arg-type]
                     elif (carry_out := _ORDERS.get(kind)) is not None:
                         done = carry_out(self, order)
-                        if rule is not None and done is not False:
+                        if done is not False and (rule is not None or kind is SendPing):
                             receipts.append((order, rule))
                 for order, rule in receipts:
-                    central.performed(order, rule, self.clock.now)
+                    if rule is not None:
+                        central.performed(order, rule, self.clock.now)
+                    elif isinstance(order, SendPing):  # behind what has its receipt now
+                        central.ping_left(order.payload)
                 issues = central.orders()
         finally:
             self._flushing = False
@@ -691,6 +695,11 @@ class Network:
             if stream is not None:
                 self._down(stream.wire, self._deliver, stream, (order.event,))
 
+    def _mark_sent(self, order: MarkSent) -> bool:
+        """What is sent here leaves at once, or never."""
+        stream = self.calls.get(order.call)
+        return stream is not None and not (stream.wire.holed or stream.wire.cut_down)
+
     def _end_call(self, order: EndCall) -> bool:
         stream = self.calls.pop(order.call, None)
         if stream is None:
@@ -768,6 +777,7 @@ class Network:
 
 _ORDERS: dict[type[Any], Callable[[Network, Any], bool | None]] = {
     SendToEach: Network._send_to_each,
+    MarkSent: Network._mark_sent,
     EndCall: Network._end_call,
     ResetCall: Network._reset_call,
     AckPing: Network._ack_ping,

@@ -61,6 +61,7 @@ class ClientPlan:
     http_timeout: float = 60.0
     backoff: float = 60.0
     history: bool = True
+    confirm: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -93,7 +93,12 @@ class Stage:
         began_at = client.start if isinstance(client.start, int) else None
         loses = any(rule.do.name == "lose" for rule in scenario.faults)
         self.promises = Promises(
-            self.world, self.client, began_at=began_at, holes=loses, silent=plan.weather.zombies > 0
+            self.world,
+            self.client,
+            began_at=began_at,
+            holes=loses,
+            silent=plan.weather.zombies > 0,
+            confirming=plan.client.confirm,
         )
         self._changes = 0
         self.world.join(self.client)

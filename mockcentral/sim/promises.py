@@ -62,8 +62,9 @@ class Promises:
     """Watches over one client from its beginning. `began_at` is its start position when the test gave one.
 
     `holes`: the server leaves events out of streams that go on. Nobody can know of a hole before history shows it, so
-    then a checkpoint may pass one that is not found yet. `silent`: streams may also fall silent without a sign. What
-    was lost in either way and is purged from history before anybody looked is beyond every promise.
+    then a checkpoint may pass one that is not found yet, unless it waits for history (`confirming`). `silent`: streams
+    may also fall silent without a sign. What was lost in either way and is purged from history before anybody looked is
+    beyond every promise.
     """
 
     def __init__(
@@ -74,9 +75,11 @@ class Promises:
         began_at: int | None = None,
         holes: bool = False,
         silent: bool = False,
+        confirming: bool = False,
     ) -> None:
         self._world = world
         self._holes = holes
+        self._confirming = confirming
         self._silent = silent
         self._client = client
         self._began_at = began_at
@@ -108,7 +111,7 @@ class Promises:
         """The store was told that everything up to `checkpoint` is processed."""
         self.check()
         missing = self.missing(checkpoint)
-        if missing and not self._holes:
+        if missing and (self._confirming or not self._holes):
             raise Broken(
                 "checkpoint",
                 f"{self._client.name}: the checkpoint {checkpoint} was saved before {_some(missing)} was processed",

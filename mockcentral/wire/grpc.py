@@ -662,6 +662,18 @@ class ServerConnection:
             return None
         return lambda: False if call.lost else None if call.queue else True
 
+    def sent_so_far(self, stream: int, but: int = 0) -> Callable[[], bool | None]:
+        """As `sending`, for what was sent on a stream until now, whatever is sent behind it; of that without the last
+        `but` bytes. False when the stream is over.
+        """
+        call = self._streams.get(stream)
+        if call is None:
+            return lambda: False
+        if (queue := call.queue) is None:
+            return lambda: True
+        mark = queue.end - but
+        return lambda: True if queue.taken >= mark else None if call.queue is queue else False
+
     @property
     def queued_bytes(self) -> int:
         """Bytes waiting in all queues, for windows or for `data_to_send` to be called."""

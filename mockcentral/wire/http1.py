@@ -197,6 +197,9 @@ class Http1Connection:
                 del self._ahead[:_SLICE]
             elif isinstance(event, h11.Request):
                 self._request = event
+                if not event.http_version.startswith(b"1."):
+                    version = event.http_version.decode("ascii")
+                    return [self._fail(505, f"HTTP/{version} is not spoken here: write HTTP/1.1.")]
                 names = {name for name, _ in event.headers}
                 # RFC 9112 6.1: somebody on the way may read it otherwise, so it is the last one here.
                 self._ambiguous = names >= {b"content-length", b"transfer-encoding"}

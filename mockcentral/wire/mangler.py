@@ -22,7 +22,7 @@ class Mangler:
     Without orders it passes whole frames on as they are. `reframe` and `cut` count from the next frame on.
     """
 
-    __slots__ = ("_cuts", "_empty", "_frame_bytes", "_held", "_pending", "_reached", "_write_bytes")
+    __slots__ = ("_cuts", "_empty", "_frame_bytes", "_held", "_lost", "_pending", "_reached", "_write_bytes")
 
     def __init__(self) -> None:
         self._held = b""
@@ -33,6 +33,7 @@ class Mangler:
         self._cuts: dict[int, int] = {}
         """Stream -> bytes of DATA it may still send; 0 for good."""
         self._reached: list[int] = []
+        self._lost: set[int] = set()
 
     def reframe(self, frame_bytes: int | None, write_bytes: int | None, *, empty: bool = False) -> None:
         """Cut DATA and header blocks into frames of at most `frame_bytes` of payload, with an `empty` DATA frame before
@@ -49,6 +50,11 @@ class Mangler:
     def forget(self, stream: int) -> None:
         """A stream is over."""
         self._cuts.pop(stream, None)
+        self._lost.discard(stream)
+
+    def has_cut(self, stream: int) -> bool:
+        """Whether anything of a stream was cut off."""
+        return stream in self._lost
 
     def take_reached(self) -> list[int]:
         """The streams that came to their cut since it was last asked."""
@@ -95,6 +101,8 @@ class Mangler:
         payload = whole[HEADER_SIZE:]
         if flags & _PADDED and payload:
             payload = payload[1 : max(1, len(payload) - payload[0])]
+        if len(payload) > left:
+            self._lost.add(stream)
         if not left:
             return b""
         if len(payload) < left:

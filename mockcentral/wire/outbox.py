@@ -37,13 +37,23 @@ class Outbox:
     @property
     def size(self) -> int:
         """Bytes that wait."""
-        return (self._ends[-1] if self._ends else self._taken) - self._taken
+        return self.end - self._taken
+
+    @property
+    def end(self) -> int:
+        """Bytes put since the start."""
+        return self._ends[-1] if self._ends else self._taken
+
+    @property
+    def taken(self) -> int:
+        """Bytes taken since the start."""
+        return self._taken
 
     def put(self, messages: Iterable[bytes]) -> int:
         """Messages to be sent after those that wait; returns how many bytes they have."""
         first = len(self._messages)
         self._messages += messages
-        start = self._ends[-1] if self._ends else self._taken
+        start = self.end
         self._ends.extend(islice(accumulate(map(len, self._messages[first:]), initial=start), 1, None))
         return (self._ends[-1] if self._ends else start) - start
 

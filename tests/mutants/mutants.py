@@ -214,9 +214,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a rejoin from the newest event counts as confirmation of all before",
         CORE + "machine.py",
-        "            if self._contiguous:\n                self._verified = self._cursor\n"
-        "                self._since_verified = 0",
-        "            self._verified = self._cursor\n            self._since_verified = 0",
+        "            if self._contiguous:\n                self._confirm(self._cursor, now)",
+        "            self._confirm(self._cursor, now)",
         KILLS + "test_what_a_stream_lost_long_ago_is_found_after_a_rejoin_from_the_newest_event",
     ),
     # ------------------------------------------------------------------ duplicates, late events
@@ -537,10 +536,31 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "an event of history without a number is told of again and again",
-        CORE + "machine.py",
-        "if new := [each.key for each in some if each.key not in self._lost]:",
+        CORE + "unnumbered.py",
+        "if new := [each.key for each in some if each.key not in self._told]:",
         "if new := [each.key for each in some]:",
         "tests/watchmanager/api/test_poison.py::test_the_newest_event_of_history_without_a_number_holds_nothing_up",
+    ),
+    Mutant(
+        "a page full of events without a number is believed to be all there is of them",
+        CORE + "unnumbered.py",
+        "        if size >= width and width < WIDEST:",
+        "        if False:",
+        "tests/watchmanager/api/test_poison.py::test_a_page_full_of_events_without_a_number_is_no_end_of_history",
+    ),
+    Mutant(
+        "events without a number are an error, though nothing is behind them",
+        CORE + "unnumbered.py",
+        "        if not self._more_behind:\n            return Way.LOOK",
+        "        if False:\n            return Way.LOOK",
+        "tests/watchmanager/api/test_poison.py::test_a_page_full_of_events_without_a_number_may_be_the_last_one",
+    ),
+    Mutant(
+        "an event without a number that ended a page is forgotten when the next one leaves it out",
+        CORE + "unnumbered.py",
+        "each.sequence == floor and each.key not in again",
+        "False",
+        "tests/watchmanager/api/test_poison.py::test_what_ends_a_page_is_told_of_although_the_next_page_leaves_it_out",
     ),
     Mutant(
         "too eager pings go on",
@@ -594,6 +614,27 @@ MUTANTS: tuple[Mutant, ...] = (
         PLACE + "test_only_processed_events_are_saved",
     ),
     Mutant(
+        "what history has not confirmed is saved, whatever was asked for",
+        CORE + "machine.py",
+        "        return min(value, self._verified) if self.confirming and value is not None else value",
+        "        return value",
+        PLACE + "test_a_position_that_is_to_be_confirmed_waits_for_history",
+    ),
+    Mutant(
+        "what history confirms is saved with the next event only",
+        CORE + "machine.py",
+        "        if self.confirming and self._timers.at(timers.CHECKPOINT) is None:",
+        "        if False:",
+        PLACE + "test_what_a_rejoin_confirms_is_saved_without_an_event_after_it",
+    ),
+    Mutant(
+        "what is to be confirmed is forgotten before the audit",
+        CORE + "machine.py",
+        "        if self.confirming and 2 * self._since_verified > self._settings.buffer.recent:",
+        "        if False:",
+        PLACE + "test_what_is_to_be_confirmed_is_confirmed_before_it_is_forgotten",
+    ),
+    Mutant(
         "the mark moves over holes",
         CORE + "watermark.py",
         "        while running and running[0][0] in self._done:",
@@ -638,7 +679,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "nothing is saved when a watch is closed",
         CORE + "machine.py",
-        "            self._do(do.SaveCheckpoint(self.watermark.value))\n        self._enter(_CLOSED, why, now)",
+        "            self._do(do.SaveCheckpoint(value))\n        self._enter(_CLOSED, why, now)",
         "            pass\n        self._enter(_CLOSED, why, now)",
         PLACE + "test_closing_saves_what_is_processed_and_not_what_is_not",
     ),

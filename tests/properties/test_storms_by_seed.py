@@ -18,6 +18,14 @@ def test_three_hundred_storms_break_no_promise() -> None:
         assert played.live_after is None or played.live_after <= played.bound, seed
 
 
+def test_where_streams_lose_events_no_checkpoint_passes_one_if_it_is_to_be_confirmed() -> None:
+    storms = (storm(Random(seed).randint) for seed in range(1500))
+    losing = [each for each in storms if any(rule.do.name == "lose" for rule in each[0].faults)]
+    for scenario, plan in losing:
+        play(scenario, replace(plan, client=replace(plan.client, confirm=True)))
+    assert len(losing) > 100
+
+
 def test_the_judge_finds_no_fault_with_a_client_that_breaks_no_promise() -> None:
     expect = (Ordered(), Unique(), Complete(), Filterable(), Resumes())
     for seed in range(0, 6000, 30):

@@ -45,7 +45,7 @@ from dataclasses import dataclass, field
 from math import inf
 from operator import attrgetter
 from random import Random
-from typing import Any, Final, Literal, TypeGuard
+from typing import Any, Final, Literal
 
 from watchmanager._core import effects as do
 from watchmanager._core import inputs as happened
@@ -58,6 +58,7 @@ from watchmanager._core.outbox import Outbox
 from watchmanager._core.status import State, WatchStatus
 from watchmanager._core.timers import Timer, Timers
 from watchmanager._core.token import Credential, refresh_after, retry_after
+from watchmanager._core.unnumbered import WIDEST, Unnumbered, Way, is_unnumbered, last_number
 from watchmanager._core.watermark import Watermark
 from watchmanager.decisions import Decision, Raise, Retry, Stop
 from watchmanager.errors import (
@@ -109,8 +110,6 @@ YOUNG_REFUSAL = 1.0
 """A token refused on a stream younger than this gets no immediate retry, or the retries could go round without a pause.
 """
 CHECKPOINT_TRIES = 4
-WIDEST = 100_000
-"""Of what is asked for at a time, or looked through."""
 TOKEN_MARGIN = 0.5
 """A token with less life than this is not worth opening a stream with."""
 
@@ -212,8 +211,6 @@ class Machine:
         "_in_flight",
         "_known",
         "_last_error",
-        "_lost",
-        "_more_behind",
         "_moved_after",
         "_opened_at",
         "_opens",
@@ -225,7 +222,6 @@ class Machine:
         "_ping_gaps",
         "_pings",
         "_position_is_fresh",
-        "_put_off",
         "_quick_bytes",
         "_quick_events",
         "_random",
@@ -255,13 +251,14 @@ class Machine:
         "_token_pacer",
         "_troubles",
         "_unconfirmed",
+        "_unnumbered",
         "_unsaved",
         "_useless",
         "_verified",
         "_why",
-        "_wide",
         "attempt",
         "blocked",
+        "confirming",
         "error",
         "ever_live",
         "low_water",
@@ -283,6 +280,8 @@ class Machine:
         """History waits for room: tell `Drained` once the outbox is down to `low_water`."""
         self.blocked = False
         """The outbox is full and nothing may be spilled: do not read on until this is False again."""
+        self.confirming = settings.checkpointing and settings.history is not None and settings.history.confirm
+        """The restart point moves only as far as history has confirmed."""
         self.low_water = settings.buffer.max_events // 2
         # Looked at for every event, so not looked up each time.
         self._quick_events = settings.buffer.max_events - 1
@@ -320,9 +319,6 @@ class Machine:
         self._gap_after: int | None = None  # a gap whose end the next page will tell
         self._verified = 0
         self._since_verified = 0
-        self._put_off: list[Poison] = []  # what ended the last page
-        self._lost: deque[str] = deque(maxlen=1000)
-        """Names of events of history without a readable number that were told of."""
         self._forgotten = -1
         """History said that it no longer reaches back to here: it is not asked from there again (protocol 7.1 C29)."""
         self._contiguous = True  # what is being read began at `verified`, so it may move it
@@ -340,9 +336,8 @@ class Machine:
         # history
         page = settings.history.page_size if settings.history else 1
         self._page_size = max(1, min(page, self.low_water))
-        self._wide = 0  # the size of the page asked for instead, to get over events without a number
-        self._behind: tuple[_Asked, Sequence[Poison]] = (_ASKED_CATCH_UP, ())  # such a page, and what it was about
-        self._more_behind = False  # there is something behind it
+        self._unnumbered = Unnumbered()
+        self._behind: tuple[_Asked, Sequence[Poison]] = (_ASKED_CATCH_UP, ())  # a page of those, and what it was about
         self._request = 0
         self._asked: _Asked | None = None
         self._in_flight = False
@@ -506,7 +501,7 @@ class Machine:
             last_error=self._last_error,
             received=outbox.highest,
             delivered=self._delivered,
-            committed=self.watermark.value,
+            committed=self.restart_point,
             server_max=max(self._server_max, outbox.highest),
             lag=len(outbox.items) + len(self._buffer),
             buffered_bytes=outbox.bytes + self._buffer_bytes,
@@ -594,8 +589,8 @@ class Machine:
     def _finish(self, now: float, why: str) -> None:
         self._drop_stream()
         self._timers.clear_all()
-        if self._settings.checkpointing and self.watermark.value not in (None, self._saved):
-            self._do(do.SaveCheckpoint(self.watermark.value))
+        if self._settings.checkpointing and (value := self.restart_point) not in (None, self._saved):
+            self._do(do.SaveCheckpoint(value))
         self._enter(_CLOSED, why, now)
         self._do(do.Finished(None))
 
@@ -639,6 +634,13 @@ class Machine:
         self._forgotten = -1
         self._contiguous = True
         self._cursor = sequence
+
+    def _confirm(self, sequence: int, now: float) -> None:
+        """History has shown that nothing is missing up to here."""
+        self._verified = sequence
+        self._since_verified = 0
+        if self.confirming and self._timers.at(timers.CHECKPOINT) is None:
+            self._timers.set(timers.CHECKPOINT, now + self._settings.checkpoint_interval)
 
     def _fix_position(self, sequence: int, now: float) -> None:
         """The first position: worth saving before anything is processed, so that a restart does not look for it anew
@@ -1072,7 +1074,7 @@ class Machine:
             do.FetchHistory(
                 self._request,
                 None if newest else self._cursor,
-                1 if newest else self._wide or self._page_size,
+                1 if newest else self._unnumbered.width or self._page_size,
                 newest,
                 self._credential,
             )
@@ -1119,7 +1121,7 @@ class Machine:
             return
         if lost and not self._is_wide_enough(events, lost, now):
             return
-        self._wide, self._more_behind = 0, False
+        self._unnumbered.over()
         self._take_page(asked, events, lost, now)
 
     def _take_page(self, asked: _Asked, events: Sequence[Event | Poison], lost: Sequence[Poison], now: float) -> None:
@@ -1137,13 +1139,12 @@ class Machine:
                     return
             else:
                 self._emit_from_history(event, now)
-        last = _last_number(ordered)
+        last = last_number(ordered)
         if last is not None:
             if self._cursor is None or last > self._cursor:
                 self._cursor = last
             if self._contiguous:
-                self._verified = self._cursor
-                self._since_verified = 0
+                self._confirm(self._cursor, now)
             self._earliest = False
             self._regression_checked = True
             if self._cursor > self._server_max:
@@ -1153,42 +1154,29 @@ class Machine:
             self._reached_end(now)
 
     def _is_wide_enough(self, events: Sequence[Event | Poison], lost: Sequence[Poison], now: float) -> bool:
-        """Whether there is a way on from a page with events that have no number: one that is full of them is asked for
-        again, twice as large.
-        """
-        floor = self._cursor if self._cursor is not None else 0
-        size, width = len(events) + len(lost), self._wide or self._page_size
-        if any(event.sequence > floor for event in events):
-            return True
-        if size >= width and width < WIDEST:
-            self._wide = 2 * width
-            assert self._asked is not None
-            self._ask(self._asked, now)
-            return False
-        if size < width and (not self._wide or size > width // 2):
-            return True  # there is nothing behind them
-        # As many as before: they are the last ones, or the server shows no more at a time.
+        """Whether there is a way on from a page with events that have no number; if not, more is asked for."""
         assert self._asked is not None
-        if self._more_behind:
+        floor = self._cursor or 0
+        way = self._unnumbered.way(events, lost, floor, self._page_size)
+        if way is Way.AGAIN:
+            self._ask(self._asked, now)
+        elif way is Way.LOOK:
+            self._behind = (self._asked, lost)
+            self._ask(_ASKED_BEHIND, now)
+        elif way is Way.NONE:
             stuck = HistoryProtocolError(
-                f"the {size} events of history after {floor} have no number, and it shows no more of them at a time: "
-                f"there is no asking for what comes next ({lost[0].error})",
+                f"the {len(events) + len(lost)} events of history after {floor} have no number, and it shows no more "
+                f"of them at a time: there is no asking for what comes next ({lost[0].error})",
                 status=200,
             )
-            self._wide, self._more_behind = 0, False
             self._history_trouble(stuck, now)
-            return False
-        self._behind = (self._asked, lost)
-        self._ask(_ASKED_BEHIND, now)
-        return False
+        return way is Way.ON
 
     def _judge_behind(self, newest: int | None, now: float) -> None:
         asked, lost = self._behind
-        if newest is not None and newest > (self._cursor or 0):
-            self._more_behind = True  # maybe since a moment ago: then the same question brings it
+        if self._unnumbered.is_behind(newest, self._cursor or 0):
             self._ask(asked, now)
             return
-        self._wide = 0
         self._asked = asked
         self._take_page(asked, (), lost, now)
 
@@ -1196,13 +1184,11 @@ class Machine:
         self, events: Sequence[Event | Poison], lost: Sequence[Poison], now: float
     ) -> list[Event | Poison] | None:
         """The page in rising order, nothing at or below the cursor; None after a failure. A server that answers a
-        keyset query with old events only would be asked for ever, so that is an error. What is lost without a number
-        takes its place once, and is left out when it is seen again.
+        keyset query with old events only would be asked for ever, so that is an error.
         """
-        put_off, self._put_off = self._put_off, []
-        if not events and not lost and not put_off:
+        if not events and not lost and not self._unnumbered.waiting:
             return []
-        floor = self._cursor if self._cursor is not None else 0
+        floor = self._cursor or 0
         fresh = [event for event in events if event.sequence > floor]
         fresh.sort(key=_sequence)
         if events and not fresh and not lost:
@@ -1214,23 +1200,8 @@ class Machine:
                 now,
             )
             return None
-        if lost or put_off:
-            # What ends a page comes again at the head of the next one, with its neighbour behind it; or not, from a
-            # server that leaves out what has no number to compare.
-            again = {each.key for each in lost}
-            before = fresh[0].sequence if fresh else -1
-            missed = [each for each in put_off if each.sequence == floor and each.key not in again]
-            lost = [*(Poison(floor, each.error, before, each.key) for each in missed), *lost]
-            places: dict[tuple[int, int | None], list[Poison]] = {}
-            for each in lost:
-                if fresh and each.before == -1:
-                    self._put_off.append(Poison(fresh[-1].sequence, each.error, -1, each.key))
-                else:
-                    places.setdefault((max(each.sequence, floor), each.before), []).append(each)
-            for (after, end), some in places.items():
-                if new := [each.key for each in some if each.key not in self._lost]:
-                    fresh.append(Poison(after, some[0].error, end, " ".join(new), len(some)))
-            fresh.sort(key=lambda each: (each.sequence, _is_lost(each)))
+        if lost or self._unnumbered.waiting:
+            self._unnumbered.put_in_place(fresh, lost, floor)
         return fresh
 
     def _arrive(self, sequence: int, now: float) -> None:
@@ -1262,7 +1233,7 @@ class Machine:
 
     def _leave_out(self, poison: Poison, before: int, now: float) -> None:
         """Events of history whose number cannot be read: all that is known is what stands beside them."""
-        self._lost += poison.key.split()
+        self._unnumbered.told(poison)
         after = poison.sequence
         through = before - 1 if before > 0 else after + 1
         end = before - 1 if before > 0 else max(self.outbox.highest, *self._buffer, 0)
@@ -1368,7 +1339,7 @@ class Machine:
         outbox = self.outbox
         news = 0
         for event in events:
-            if _is_lost(event):
+            if is_unnumbered(event):
                 self._emit_poison(event, now)
                 if self.state is _FAILED:
                     return
@@ -1398,10 +1369,10 @@ class Machine:
                         f"sequence {event.sequence} was missing on the stream; recovered from history",
                     )
                 )
-        last = _last_number(events)
+        last = last_number(events)
         if last is not None and not (self._audit_gapped and self._owed):
-            self._cursor = self._verified = max(self._verified, last)
-            self._since_verified = 0
+            self._cursor = max(self._verified, last)
+            self._confirm(self._cursor, now)
             # Further until a page is empty, or ends with what the stream has brought since: then the stream is alive.
             if (self._cursor <= self._audit_until or news) and self._has_room():
                 self._ask(_ASKED_AUDIT, now)
@@ -1761,8 +1732,19 @@ class Machine:
             self._timers.set(timers.SILENCE, last + limit)
 
     # ------------------------------------------------------------ checkpoint
-    def _save(self, now: float) -> None:
+    @property
+    def restart_point(self) -> int | None:
+        """Everything up to here is processed and, where that is asked for, confirmed."""
         value = self.watermark.value
+        return min(value, self._verified) if self.confirming and value is not None else value
+
+    def _save_and_confirm(self, now: float) -> None:
+        self._save(now)
+        if self.confirming and 2 * self._since_verified > self._settings.buffer.recent:
+            self._start_audit(now)  # before what came is forgotten, and an audit could not tell what is missing
+
+    def _save(self, now: float) -> None:
+        value = self.restart_point
         if self._saving or value is None or value == self._saved or not self._settings.checkpointing:
             return
         self._saving = True
@@ -1773,7 +1755,7 @@ class Machine:
         self._saving = False
         self._saved = saved.sequence
         self._save_failures = 0
-        if self.watermark.value != self._saved:
+        if self.restart_point != self._saved:
             self._timers.set(timers.CHECKPOINT, now + self._settings.checkpoint_interval)
 
     def _on_save_failed(self, failed: happened.CheckpointFailed, now: float) -> None:
@@ -1792,19 +1774,6 @@ _AFTERLIFE = frozenset({happened.Tick, happened.Close, happened.CheckpointSaved,
 
 
 _sequence = attrgetter("sequence")
-
-
-def _is_lost(item: Event | Poison) -> TypeGuard[Poison]:
-    """Whether not even the number of an event of history can be read."""
-    return isinstance(item, Poison) and item.before is not None
-
-
-def _last_number(page: Sequence[Event | Poison]) -> int | None:
-    """Of an ordered page: the number to ask on from; None when there is none on it."""
-    for each in reversed(page):
-        if not _is_lost(each):
-            return each.sequence
-    return None
 
 
 _HANDLERS: dict[type[Any], Callable[[Machine, Any, float], None]] = {
@@ -1840,5 +1809,5 @@ _DUE: dict[Timer, Callable[[Machine, float], None]] = {
     timers.AUDIT: Machine._start_audit,
     timers.DOUBT: Machine._ask_in_doubt,
     timers.OWED: Machine._check_owed,
-    timers.CHECKPOINT: Machine._save,
+    timers.CHECKPOINT: Machine._save_and_confirm,
 }

@@ -12,7 +12,8 @@ def judge(evidence: Evidence, settings: Complete) -> Finding:
 
     Excused is only what was purged (or lies before the newest sequence of a 410) if the client was told so by a 410,
     what was purged while a fault kept it back on a stream that went on, and what a client that ends because its topic
-    was deleted was never offered. What a fault took, and nothing told the client by the end of the run, may yet come.
+    was deleted was never offered. What a fault took, and nothing told the client by the end of the run, may yet come,
+    and so may what history would not give.
     """
     if not evidence.subscriptions:
         return unknown("The client never subscribed to a topic.")
@@ -20,6 +21,9 @@ def judge(evidence: Evidence, settings: Complete) -> Finding:
     missing: list[Record] = []
     doubtful: list[Record] = []
     untold: list[Record] = []
+    busy: list[Record] = []
+    denied: list[Record] = []
+    questions: list[Record] = []
     excused: dict[int, Record] = {}
     unreachable: set[int] = set()
     orphaned: set[int] = set()
@@ -28,7 +32,11 @@ def judge(evidence: Evidence, settings: Complete) -> Finding:
         wanted = evidence.owed(topic)
         holdings = evidence.holdings(topic)
         let_go = evidence.let_go(topic)
-        not_told = evidence.untold(topic) if wanted.keys() - holdings.had else {}
+        absent = bool(wanted.keys() - holdings.had)
+        not_told = evidence.untold(topic) if absent else {}
+        not_yet = evidence.busy(topic) if absent else {}
+        not_given, asked = evidence.denied(topic) if absent else ({}, [])
+        offered = holdings if let_go is None else evidence.handed(topic)
         owed += len(wanted)
         for place, line in wanted.items():
             if place in holdings.had:
@@ -38,12 +46,17 @@ def judge(evidence: Evidence, settings: Complete) -> Finding:
                 told.append(gone)
             elif evidence.out_of_reach(line):
                 unreachable.add(place)
-            elif let_go is not None and line["sequence"] not in evidence.offered:
+            elif let_go is not None and place not in offered.had | offered.unknown:
                 orphaned.add(place)
-            elif place in holdings.unknown:
+            elif place in offered.unknown or evidence.perhaps_gone(topic, line):
                 doubtful.append(line)
             elif place in not_told:
                 untold.append(line)
+            elif place in not_yet:
+                busy.append(line)
+            elif place in not_given:
+                denied.append(line)
+                questions += asked[-1:]
             else:
                 missing.append(line)
     note = f" Not counted: {len(excused)} events purged before it could get them, as a 410 told it." if excused else ""
@@ -66,10 +79,24 @@ def judge(evidence: Evidence, settings: Complete) -> Finding:
             f"{note}",
             untold,
         )
+    if busy:
+        return unknown(
+            f"The run was over while the client was still at work: {len(busy)} of {owed} are behind the last that it "
+            f"applied: {_sequences(busy)}. Give it longer (--timeout), or fewer events.{note}",
+            busy,
+        )
+    if denied:
+        return unknown(
+            f"A fault kept the answers of history for {len(denied)} of {owed} from the client to the end: "
+            f"{_sequences(denied)}. It did not give up asking. Let the fault strike less often, or the run last longer."
+            f"{note}",
+            denied + questions,
+        )
     if doubtful:
         return unknown(
-            f"{len(doubtful)} of {owed} went out on streams that broke, or where a fault may have taken them, and "
-            f"nothing the client did later shows whether it has them: {_sequences(doubtful)}.{note}",
+            f"{len(doubtful)} of {owed} went out on streams or in answers that broke, where a fault may have taken "
+            f"them, or not past the client's window, and nothing the client did later shows whether it has them: "
+            f"{_sequences(doubtful)}.{note}",
             doubtful,
         )
     if not owed:

@@ -13,8 +13,11 @@ Where faults may take events, the journal says it: `conn.unsure` (of a connectio
 what goes out from there on may vanish or mean nothing to the client; `conn.slow` that it comes late, and `conn.drained`
 that all of it has come out of the slow line. A call that a client ended itself after such a thing, or after an event
 that was spoiled, is not `graceful`: it may have left before it read everything. A `conn.close` with `reset` takes away
-what was not read yet, also of calls that the server had ended in good order before, unless a PING event that went out
-on the connection after such an end was answered.
+what was not read yet, answers of history and calls that the server had ended in good order before among it, unless a
+PING event that went out on the connection after that was answered, or another question over HTTP/1.
+
+`conn.held` says that the newest messages of an `attempt`, so many as `waiting` says, and its end if it has ended, wait
+for the client's window, and `conn.let_out` that all of them have got past it: they count as sent only then.
 
 A `client.stop` line means the harness told the client to go: what its calls do after that says nothing about it.
 """
@@ -23,11 +26,11 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 from mockcentral.conformance.checks.finding import Record
 
@@ -52,6 +55,15 @@ class Attempt:
     requests: list[Record] = field(default_factory=list)
     events: list[Record] = field(default_factory=list)
     end: Record | None = None
+    held: list[tuple[int, float]] = field(default_factory=list)
+    """When it waited for its client's window: the line of the first message that did, and the one on which all of them
+    had got past it, infinite when they never did.
+    """
+
+    def left(self, line: Record) -> float:
+        """The line from which on what went out with a line had left the server; infinite when it never did."""
+        n = _n(line)
+        return next((out for first, out in self.held if first <= n < out), n)
 
     @property
     def read_until(self) -> int:
@@ -80,6 +92,11 @@ class Applied:
 BACKLOG = 0.1
 """Seconds after a stall in which what came during it may still be read."""
 
+ASKS_WITHIN = 10.0
+"""Seconds after an answer that says nothing within which a client asks history again, if the scenario says nothing of
+how long it may be away.
+"""
+
 _ERA = 1 << 64
 """More than any sequence."""
 
@@ -94,22 +111,34 @@ class Holdings:
 
 @dataclass(slots=True)
 class _Gone:
-    """A 410: what a client that was told it need not have, of what was published before the line `until`."""
+    """A 410: what a client that was told it need not have, of what was published before the line `until`. `sure`: it
+    was told.
+    """
 
     record: Record
     after: int
     through: int
     until: int
+    sure: bool
 
 
 class Evidence:
     """A journal, sorted by what checks ask for."""
 
-    def __init__(self, journal: Sequence[Record], now: float | None = None, *, back_within: float = 0.0) -> None:
+    def __init__(
+        self,
+        journal: Sequence[Record],
+        now: float | None = None,
+        *,
+        back_within: float = 0.0,
+        times: Mapping[str, int | None] | None = None,
+    ) -> None:
         """`now`: world time of the judgement, seconds; without it that of the last line. `back_within`: seconds that
-        the scenario grants the client from the end of a stream to the next attempt.
+        the scenario grants the client from the end of a stream to the next attempt. `times`: how often its fault rules
+        may strike.
         """
         self.back_within = back_within
+        self.times = times or {}
         self.whole = not journal or journal[0].get("n") == 1
         """False when the journal lost its beginning (it is bounded in memory): most checks cannot judge then."""
         last = float(journal[-1]["t"]) if journal else 0.0
@@ -129,6 +158,8 @@ class Evidence:
         self.pings: list[Record] = []
         """`ping.received`, `ping.acked` and `ping.withheld`, in order."""
         self.closes: dict[int, Record] = {}
+        self._in_turn: set[int] = set()
+        """Connections on which an answer is read before the next request is made."""
         self._unsure: dict[tuple[str, int], int] = {}
         """("conn" or "attempt", its number) to the line from which on nothing that goes out is sure to be read."""
         self._slow: dict[int, int] = {}
@@ -193,6 +224,13 @@ class Evidence:
         elif kind == "stream.end":
             if (attempt := self._by_number.get(record["attempt"])) is not None:
                 attempt.end = record
+        elif kind == "conn.open":
+            if record.get("protocol") == "http/1.1":
+                self._in_turn.add(record["conn"])
+        elif kind == "conn.held":
+            self._hold(record)
+        elif kind == "conn.let_out":
+            self._let_out(record)
         elif kind == "conn.close":
             self.closes[record["conn"]] = record
         elif kind == "conn.unsure":
@@ -220,6 +258,18 @@ class Evidence:
             self.stop = self.stop or record
         elif kind == "world.start":
             self.world = record
+
+    def _hold(self, record: Record) -> None:
+        attempt = self._by_number.get(record["attempt"])
+        if attempt is None or (attempt.held and math.isinf(attempt.held[-1][1])):
+            return
+        waiting = attempt.events[-record["waiting"] :] if record["waiting"] else []
+        attempt.held.append((_n(waiting[0] if waiting else record), math.inf))
+
+    def _let_out(self, record: Record) -> None:
+        attempt = self._by_number.get(record["attempt"])
+        if attempt is not None and attempt.held and self.stop is None:
+            attempt.held[-1] = (attempt.held[-1][0], _n(record))
 
     def _blackholes(self) -> dict[int, Record]:
         """Connection to the line from which on its bytes vanished."""
@@ -250,6 +300,8 @@ class Evidence:
         """
         assert attempt.end is not None
         end = attempt.end
+        if (out := attempt.left(end)) != end["n"]:
+            return next((float(line["t"]) for line in self._journal if line["n"] == out), math.inf)
         if end["n"] < self._slow.get(attempt.conn, end["n"] + 1):
             return float(end["t"])
         did_it = {
@@ -341,12 +393,6 @@ class Evidence:
         }
 
     @cached_property
-    def offered(self) -> set[int]:
-        """Every sequence that went out, on a stream or in an answer of history."""
-        streams = {event["sequence"] for attempt in self.attempts for event in attempt.events}
-        return streams.union(*(line.get("sequences", ()) for line in self.harvests))
-
-    @cached_property
     def kept_back(self) -> set[int]:
         """Sequences that a fault left out of a stream, or let later ones overtake there.
 
@@ -388,14 +434,30 @@ class Evidence:
         The stream it should have come on was struck and goes on, or the client is waiting on one that was struck before
         its subscription was read, or its next attempt is not due. An answer of history has not come since, and it has
         not got the event otherwise.
+
+        A fault that lets the client send hardly anything takes nothing of what is sent to it, and only one that never
+        gives it another byte keeps its subscription back for longer than it may be away.
         """
-        struck = {
-            (place, record[place])
-            for record in self.faults
-            if record["kind"] == "fault.on_wire"
-            for place in ("conn", "attempt")
-            if place in record
-        }
+        sizes = {line["fault"]: line["settings"].get("size") for line in self.faults if "settings" in line}
+        struck: set[tuple[str, int]] = set()
+        narrowed: dict[int, bool] = {}
+        """Connection to whether the client may send nothing more there, not even byte by byte."""
+        for record in self.faults:
+            if record["kind"] != "fault.on_wire":
+                continue
+            if self._kinds.get(record["fault"]) == "window":
+                narrowed[record["conn"]] = not sizes.get(record["fault"])
+            else:
+                struck.update((place, record[place]) for place in ("conn", "attempt") if place in record)
+
+        def hit_by(call: Attempt) -> bool:
+            if not struck.isdisjoint({("conn", call.conn), ("attempt", call.number)}):
+                return True
+            return call.topic is None and (
+                narrowed.get(call.conn, False)
+                or (call.conn in narrowed and self.stop_t - call.opened["t"] <= (self.back_within or ASKS_WITHIN))
+            )
+
         open_calls: list[Attempt] = []
         last: Attempt | None = None
         ended = 0
@@ -406,7 +468,7 @@ class Evidence:
                 open_calls.append(call)
             elif call.topic == topic and call.end["n"] > ended:
                 last, ended = call, call.end["n"]
-        hit = [call for call in open_calls if not struck.isdisjoint({("conn", call.conn), ("attempt", call.number)})]
+        hit = [call for call in open_calls if hit_by(call)]
         begins = [max(self._sent_from(call), ended) for call in hit if call.topic == topic]
         if hit and not any(call.topic == topic for call in open_calls):
             begins.append(0)
@@ -416,10 +478,10 @@ class Evidence:
             line["n"]
             for line in self.harvests
             if self.key(line) == topic and line.get("status") == 200 and line.get("after") is not None
-            if not line.get("unheard") and line["n"] < self.stop_n
+            if not line.get("spoiled") and self.heard(line) and line["n"] < self.stop_n
         )
         since = max(min(begins, default=math.inf), max(heard, default=0))
-        handed = self._handed(topic).had
+        handed = self.handed(topic).had
         return {place: line for place, line in self.owed(topic).items() if line["n"] > since and place not in handed}
 
     def _not_due(self, last: Attempt) -> bool:
@@ -428,6 +490,99 @@ class Evidence:
         n = last.end["n"]
         left = any(n < exit["n"] < self.stop_n for exit in self.exits)
         return not left and self.stop_t - self.end_heard(last) < self.back_within
+
+    def busy(self, topic: str) -> dict[int, Record]:
+        """Place to `event.published` line of what is behind the last that a client says it applied, when it may well be
+        at the next: it has that, and has not been at it for twice the longest time that it took for one before.
+        """
+        mine = [one for one in self.applied if topic in one.topics and one.record["n"] < self.stop_n]
+        if not mine or any(_n(mine[-1].record) < exit["n"] < self.stop_n for exit in self.exits):
+            return {}
+        came: dict[int, Record] = {}
+        for attempt in self.attempts:
+            for event in attempt.events if attempt.topic == topic else ():
+                came.setdefault(self._place(event["n"], event["sequence"]), event)
+        for page in self.harvests:
+            for sequence in page.get("sequences", ()) if self.key(page) == topic else ():
+                came.setdefault(self._place(page["n"], sequence), page)
+        places = [one.era * _ERA + one.sequence for one in mine]
+        rest = {place: line for place, line in self.owed(topic).items() if place > max(places)}
+        backlog = [came[place] for place in self.handed(topic).had & rest.keys() & came.keys()]
+        slowest = max(
+            (
+                later.record["t"] - max(earlier.record["t"], came[place]["t"])
+                for (earlier, later), place in zip(pairwise(mine), places[1:], strict=True)
+                if place in came and came[place]["n"] < later.record["n"]
+            ),
+            default=0.0,
+        )
+        if not backlog:
+            return {}
+        since = max(mine[-1].record["t"], min(line["t"] for line in backlog))
+        return rest if self.stop_t - since < 2 * slowest else {}
+
+    def denied(self, topic: str) -> tuple[dict[int, Record], list[Record]]:
+        """Place to `event.published` line of what history did not give a client that asked for it and goes on asking,
+        and the last questions, of which none had an answer that it could use.
+
+        Who has not asked for longer than between two questions before, or than it may be away, has given up: that
+        counts as soon as the faults are spent that could make the next answer ill.
+        """
+        asked = [
+            line
+            for line in self.harvests
+            if self.key(line) == topic and line.get("after") is not None and line["n"] < self.stop_n
+        ]
+        first = next((n for n in range(len(asked), 0, -1) if not self._ill(asked[n - 1])), 0)
+        if not (row := asked[first:]) or (self._gave_up(row) and self._well_again()):
+            return {}, []
+        last = row[-1]
+        watches = any(
+            call.topic == topic and (call.end is None or call.end["n"] > self.stop_n)
+            for call in self.attempts
+            if call.opened["n"] < self.stop_n
+        )
+        beyond = self._place(last["n"], last["after"])
+        handed = self.handed(topic).had
+        return {
+            place: line
+            for place, line in self.owed(topic).items()
+            if place > beyond and place not in handed and (line["n"] < last["n"] or not watches)
+        }, row
+
+    def _ill(self, line: Record) -> bool:
+        """Whether a fault kept the answer of history from the client, whatever the client did."""
+        status = line.get("status", 0)
+        if status != 410 and (line.get("spoiled") or status >= 500 or status == 429):
+            return True
+        if line.get("unheard"):
+            conn = line.get("conn", 0)
+            return any(
+                fault["kind"] == "fault.on_wire" and fault.get("conn", 0) == conn and fault["n"] < line["n"]
+                for fault in self.faults
+            )
+        return status in (200, 410) and not self.heard(line)
+
+    def _gave_up(self, row: Sequence[Record]) -> bool:
+        times = [float(line["t"]) for line in row]
+        pauses = (2 * (later - earlier) for earlier, later in pairwise(times))
+        told = (
+            float(line["settings"].get("retry_after") or 0.0)
+            for line in self.faults
+            if line["kind"] == "fault.armed" and "settings" in line
+        )
+        return self.stop_t - times[-1] > max((self.back_within or ASKS_WITHIN, *pauses, *told))
+
+    def _well_again(self) -> bool:
+        """Whether all the faults have struck as often as they may that made answers ill."""
+        struck = Counter(line["fault"] for line in self.faults if line["kind"] == "fault.triggered")
+        gone = {line["fault"] for line in self.faults if line["kind"] == "fault.disarmed"}
+        for name, count in struck.items():
+            most = self.times.get(name)
+            spent = name in gone or (most is not None and count >= most)
+            if self._kinds[name].startswith("http_") and not spent:
+                return False
+        return True
 
     # ------------------------------------------------------------------------------------------ what it has
     @cached_property
@@ -458,15 +613,16 @@ class Evidence:
         if self.says:
             places = (one.era * _ERA + one.sequence for one in self.applied if topic in one.topics)
             return Holdings(frozenset(places), frozenset())
-        return self._handed(topic)
+        return self.handed(topic)
 
-    def _handed(self, topic: str) -> Holdings:
+    def handed(self, topic: str) -> Holdings:
         """What the wire shows of what a client got of a topic, whatever it says itself."""
         had: set[int] = set()
-        doubtful: dict[int, tuple[int, int]] = {}
-        """Place to the line on which it went out and the way it went: a call's number, or less than 0 for history."""
+        doubtful: set[int] = set()
         ways: dict[int, list[tuple[int, int]]] = {}
-        """Place to the lines on which it went out and their ways."""
+        """Place to the lines on which it went out and the way it went each time: a call's number, or less than 0 for
+        history.
+        """
         asked: list[tuple[int, int]] = []
         for attempt in self.attempts:
             if attempt.topic != topic:
@@ -478,10 +634,11 @@ class Evidence:
                     continue
                 place = self._place(event["n"], event["sequence"])
                 ways.setdefault(place, []).append((event["n"], attempt.number))
-                if event["n"] < read or (safe and self._arrived(event, attempt.conn, attempt.number)):
+                left = attempt.left(event) if attempt.held else event["n"]
+                if event["n"] < read or (safe and self._arrived(left, attempt.conn, attempt.number)):
                     had.add(place)
                 else:
-                    doubtful.setdefault(place, (event["n"], attempt.number))
+                    doubtful.add(place)
         for record in self.harvests:
             if topic_key(record["topic"]) != topic:
                 continue
@@ -489,22 +646,23 @@ class Evidence:
                 page = [self._place(record["n"], sequence) for sequence in record.get("sequences", ())]
                 for place in page:
                     ways.setdefault(place, []).append((record["n"], -record["n"]))
-                if self._arrived(record, record.get("conn", 0)):
+                if self._came(record):
                     had.update(page)
                 else:
-                    for place in page:
-                        doubtful.setdefault(place, (record["n"], -record["n"]))
+                    doubtful.update(page)
             if (after := record.get("after")) is not None:
                 asked.append((record["n"], self._place(record["n"], after)))
         beyond: dict[int, tuple[list[int], list[int]]] = {}
-        for place, (n, way) in doubtful.items():
-            if way not in beyond:
-                beyond[way] = _asked_beyond(asked, ways, way)
-            lines, highest = beyond[way]
-            at = bisect_right(lines, n)
-            if at < len(lines) and highest[at] >= place:
-                had.add(place)
-        return Holdings(frozenset(had), frozenset(doubtful.keys() - had))
+        doubtful -= had
+        for place in doubtful:
+            for n, way in ways[place]:
+                if way not in beyond:
+                    beyond[way] = _asked_beyond(asked, ways, way)
+                lines, highest = beyond[way]
+                at = bisect_right(lines, n)
+                if at < len(lines) and highest[at] >= place:
+                    had.add(place)
+        return Holdings(frozenset(had), frozenset(doubtful - had))
 
     def _stayed(self, attempt: Attempt) -> bool:
         """Whether a call is open, or ended in a way that let the client read all of it first."""
@@ -516,7 +674,26 @@ class Evidence:
         close = self.closes.get(attempt.conn, {})
         if end.get("by") == "client" or not close.get("reset") or close["n"] > self.stop_n:
             return True
-        return self._read_until.get(attempt.conn, 0) > _n(end)
+        return self._read_until.get(attempt.conn, 0) > attempt.left(end)
+
+    def heard(self, line: Record) -> bool:
+        """Whether a client surely got an answer of history."""
+        return not line.get("unheard") and self._came(line)
+
+    def _came(self, line: Record) -> bool:
+        """The same of one that its client waited for."""
+        conn, n = line.get("conn", 0), _n(line)
+        if not self._arrived(n, conn):
+            return False
+        close = self.closes.get(conn, {})
+        if not close.get("reset") or not n < close["n"] < self.stop_n:
+            return True
+        return self._read_until.get(conn, 0) > n or (conn in self._in_turn and self._last_answer[conn] > n)
+
+    @cached_property
+    def _last_answer(self) -> dict[int, int]:
+        """Connection to the line of the last question to history on it."""
+        return {line["conn"]: line["n"] for line in self.harvests if "conn" in line}
 
     @cached_property
     def _read_until(self) -> dict[int, int]:
@@ -526,9 +703,10 @@ class Evidence:
             found[attempt.conn] = max(found.get(attempt.conn, 0), attempt.read_until)
         return found
 
-    def _arrived(self, line: Record, conn: int, attempt: int = 0) -> bool:
-        """Whether what went out with a line got to a client that stayed: no fault had its hand on the line."""
-        n = _n(line)
+    def _arrived(self, n: float, conn: int, attempt: int = 0) -> bool:
+        """Whether what left with the journal's line `n` got to a client that stayed: no fault had its hand on it."""
+        if math.isinf(n):
+            return False
         hole = self.blackholes.get(conn)
         if hole is not None and n > hole["n"]:  # a journal of before there was `conn.unsure`
             return False
@@ -558,10 +736,16 @@ class Evidence:
         A 410 names only the newest sequence there is, so a client that goes on from there did as it was told, even if a
         few events before it were still kept. One that does not name it sends the client to ask for the newest.
         """
+        return next((gone.record for gone in self._gone_for(topic, published) if gone.sure), None)
+
+    def perhaps_gone(self, topic: str, published: Record) -> bool:
+        """Whether there is such a 410, be it that the client never got it."""
+        return any(True for _ in self._gone_for(topic, published))
+
+    def _gone_for(self, topic: str, published: Record) -> Iterator[_Gone]:
         for gone in self._gone.get(topic, ()):
             if gone.after < published["sequence"] <= gone.through and published["n"] < gone.until:
-                return gone.record
-        return None
+                yield gone
 
     @cached_property
     def _gone(self) -> dict[str, list[_Gone]]:
@@ -576,15 +760,23 @@ class Evidence:
             if record.get("status") != 410 or record.get("unheard"):
                 continue
             through = max((purge["through"] for purge in self.purges if purge["n"] < record["n"]), default=-1)
-            gone = _Gone(record, -1 if after is None else after, through, record["n"])
+            gone = _Gone(record, -1 if after is None else after, through, record["n"], self.heard(record))
             if (newest := record.get("max_sequence")) is None:
                 bare[topic] = gone
                 newest = max(
                     (number for number, lines in self.published.items() if lines[0]["n"] < gone.until), default=-1
                 )
             gone.through = max(through, newest)
+            gone.sure = gone.sure or self._went_on(record, newest)
             found[topic].append(gone)
         return found
+
+    def _went_on(self, told: Record, newest: int) -> bool:
+        """Whether a question shows that the client got a 410: it is from where that sent it."""
+        return any(
+            line["n"] > told["n"] and self.key(line) == self.key(told) and (line.get("after") or -1) >= newest
+            for line in self.harvests
+        )
 
 
 def _asked_beyond(

@@ -23,7 +23,7 @@ def judge(evidence: Evidence, settings: HandlesGone) -> Finding:
         before = told.get(place)
         if before is not None and after <= before["after"]:
             again += [before, line]
-        if line.get("status") == 410 and not line.get("unheard"):
+        if line.get("status") == 410 and evidence.heard(line):
             gone += 1
             if before is None or after > before["after"]:
                 told[place] = line

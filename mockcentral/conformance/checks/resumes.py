@@ -31,7 +31,7 @@ def judge(evidence: Evidence, settings: Resumes) -> Finding:
         absent = {
             place: line
             for place, line in owed.items()
-            if place not in holdings.had and evidence.told_gone(topic, line) is None and not evidence.out_of_reach(line)
+            if place not in holdings.had and not evidence.perhaps_gone(topic, line) and not evidence.out_of_reach(line)
         }
         for old, new in pairwise(calls):
             if old.end is None:

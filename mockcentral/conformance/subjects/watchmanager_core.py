@@ -601,6 +601,7 @@ def make_settings(plan: ClientPlan, topic: str = "") -> Settings:
             timeout=plan.http_timeout,
             audit_interval=plan.audit_interval,
             overlap=plan.overlap,
+            confirm=plan.confirm,
         )
     return Settings(
         topic=topic,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Any, ClassVar
 
-from mockcentral._core.actions import Action, Order, SendEvents, SendToEach
+from mockcentral._core.actions import Action, Order, SendEvents, SendPing, SendToEach
 from mockcentral._core.calls import WATCH_PATH, WatchRequest
 from mockcentral._core.central import Central
 from mockcentral._core.events import Change, Event, Op, Scope, TopicEvent
@@ -92,6 +92,8 @@ class Rig:
         for order, name in issues:
             if name is not None:
                 self.central.performed(order, name, self.now)
+            elif isinstance(order, SendPing):
+                self.central.ping_left(order.payload)
         self.issues += issues
         return [order for order, _ in issues]
 

@@ -58,6 +58,8 @@ def test_a_receipt_goes_from_armed_to_observed() -> None:
     assert (receipt(rig)["state"], receipt(rig)["triggered"]) == ("armed", 0)
     rig.watch()
     rig.publish()
+    assert (receipt(rig)["triggered"], receipt(rig)["on_wire"]) == (1, 0)
+    rig.take()
     assert {key: receipt(rig)[key] for key in ("state", "triggered", "on_wire", "observed")} == {
         "state": "spent",
         "triggered": 1,

@@ -90,6 +90,20 @@ class Tape:
         self.add(f"conn.{kind}", conn=conn, **about)
         return self
 
+    def wait_out(self, attempt: int, messages: int) -> Tape:
+        """So many messages of a call wait for the client's window."""
+        self.add("conn.held", conn=attempt, attempt=attempt, waiting=messages)
+        return self
+
+    def let_out(self, attempt: int) -> Tape:
+        """They have got past it."""
+        self.add("conn.let_out", conn=attempt, attempt=attempt)
+        return self
+
+    def connect(self, conn: int, protocol: str = "http/1.1") -> Tape:
+        self.add("conn.open", conn=conn, peer="127.0.0.1:1", protocol=protocol)
+        return self
+
     def harvest(
         self,
         after: int | None,
@@ -118,6 +132,11 @@ class Tape:
             about = {} if stage == "on_wire" else {"do": do, "anchor": "stream_open"}
             self.add(f"fault.{stage}", fault=name, **about, **({} if stage == "armed" else where))
         return self
+
+    def narrow(self, size: int, conn: int = 1) -> Tape:
+        """The fault `window`."""
+        self.add("fault.armed", fault="narrow", do="window", anchor="subscribe", settings={"size": size})
+        return self.fault("narrow", "window", "triggered", "on_wire", conn=conn)
 
     def http2_ping(self, conn: int, nth: int, what: str) -> Tape:
         self.add("ping.received", conn=conn, nth=nth)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -56,10 +57,23 @@ def swallowed() -> Tape:
     return tape.doubt(1).fault("x", "blackhole", "armed", "triggered", "on_wire", conn=1).publish(2).send(1, 2)
 
 
-def stuck(conn: int = 1) -> Tape:
-    """A client may send nothing more on its connection; its stream ends, and the next one gets no first message out."""
-    tape = Tape().watch(1).publish(1).send(1, 1).fault("x", "window", "armed", "triggered", "on_wire", conn=conn)
+def stuck(conn: int = 1, size: int = 0) -> Tape:
+    """A client may send hardly anything where it is; its stream ends, and the next one gets no first message out."""
+    tape = Tape().watch(1).publish(1).send(1, 1).narrow(size, conn)
     return tape.end(1, graceful=True).publish(2).open(2, conn=1)
+
+
+def narrow(size: int = 0) -> Tape:
+    """A client may send hardly anything on its connection, and lets the second event not come, nor the third."""
+    return Tape().watch(1).publish(1).send(1, 1).apply(1).narrow(size).publish(2, 3).send(1, 2, 3).wait_out(1, 2)
+
+
+def slow(*pauses: float, backlog: int = 20) -> Tape:
+    """Everything is sent at once, and a client takes so long for each event."""
+    tape = Tape().watch(1).publish(*range(1, backlog + 1)).send(1, *range(1, backlog + 1))
+    for sequence, pause in enumerate(pauses, 1):
+        tape.wait(pause).apply(sequence)
+    return tape
 
 
 def late_end(do: str = "close", *, slow: bool = True, at_once: bool = True, **where: int) -> Tape:
@@ -95,6 +109,37 @@ def reset(*, ended_by: str = "server", pong: bool = False, **about: bool) -> Tap
     if pong:
         tape.open(2, conn=1).subscribe(2, OTHER).ping(2, "a").pong(2, "a")
     return tape.close(1, "server", **about)
+
+
+def held(messages: int = 1) -> Tape:
+    """Three events on a call, so many of them still behind the client's window when the call ends in order."""
+    tape = Tape().watch(1).publish(1, 2, 3).send(1, 1, 2, 3).end(1, "OK", graceful=True)
+    return tape.wait_out(1, messages) if messages else tape
+
+
+def swept_page(*, reset: bool = True) -> Tape:
+    """The answer of history that has the third event goes out on a connection that is reset after it."""
+    tape = broken().connect(5).harvest(1, 2, 3, conn=5)
+    return tape.close(5, "server", reset=True) if reset else tape.close(5, "server")
+
+
+def deleted_after_page(*, reset: bool) -> Tape:
+    """A page of history offers an event, its topic is deleted, and the client ends."""
+    tape = Tape(spawned=True).watch(1).publish(1).send(1, 1).apply(1).end(1).publish(2).connect(5)
+    tape.harvest(1, 2, conn=5)
+    if reset:
+        tape.close(5, "server", reset=True)
+    tape.add("topic.deleted", topic=TOPIC)
+    return tape.harvest(1, status=404).exit(1)
+
+
+def ill(*pauses: float, status: int = 503, **about: Any) -> Tape:
+    """A stream broke before its second event, and history answers each question, after so long, with an error."""
+    tape = Tape().watch(1).publish(1).send(1, 1).apply(1).fault("busy", "http_error", "armed", "triggered", "on_wire")
+    tape.end(1).publish(2).watch(2)
+    for pause in pauses:
+        tape.wait(pause).harvest(1, status=status, **about)
+    return tape
 
 
 def renumbered() -> Tape:
@@ -144,13 +189,111 @@ CASES: list[Case] = [
     ("unique", "numbers that begin anew", PASS, lambda: renumbered().apply(1, 2)),
     ("unique", "numbers that begin anew, twice", FAIL, lambda: renumbered().apply(1, 1, 2)),
     ("complete", "numbers that begin anew", PASS, lambda: renumbered().apply(1, 2)),
-    ("complete", "numbers that begin anew, taken for known", FAIL, lambda: renumbered().apply(1)),
+    ("complete", "numbers that begin anew, taken for known", FAIL, lambda: renumbered().apply(1).wait(5).status()),
     ("complete", "ended as its topic was deleted", PASS, deleted),
     ("complete", "did not end as its topic was deleted", FAIL, lambda: deleted(again=True)),
     ("complete", "missed what it was offered before its topic was deleted", FAIL, lambda: deleted().harvest(0, 2)),
     ("reconnects", "ended as its topic was deleted", PASS, deleted),
     ("reconnects", "did not end as its topic was deleted", FAIL, lambda: deleted(again=True).end(2).exit(1)),
     ("resumes", "ended as its topic was deleted", SKIPPED, deleted),
+    # ------------------------------------------------------------------------------------ what has not left the server
+    ("complete", "ended in order, and out", PASS, lambda: held(0)),
+    ("complete", "ended in order, but not past the client's window", UNKNOWN, held),
+    ("complete", "ended in order, and past the window later", PASS, lambda: held().let_out(1)),
+    ("complete", "past the window when the client was told to stop", UNKNOWN, lambda: held().stop().let_out(1)),
+    ("complete", "past the window when bytes vanish", UNKNOWN, lambda: held().doubt(1).let_out(1)),
+    ("complete", "past the window before bytes vanish", PASS, lambda: held().let_out(1).doubt(1)),
+    ("complete", "past the window on a line that is slow by now", UNKNOWN, lambda: held().doubt(1, "slow").let_out(1)),
+    (
+        "complete",
+        "past the window after an answered PING, and then a reset",
+        UNKNOWN,
+        lambda: held().open(2, conn=1).subscribe(2, OTHER).ping(2, "a").pong(2, "a").let_out(1).close(1, reset=True),
+    ),
+    ("complete", "an open stream whose client reads nothing", UNKNOWN, lambda: calm().wait_out(1, 3)),
+    ("complete", "an open stream whose client reads slowly", PASS, lambda: calm().wait_out(1, 3).let_out(1)),
+    (
+        "complete",
+        "not past the window, and asked from beyond",
+        PASS,
+        lambda: held().harvest(3),
+    ),
+    (
+        "complete",
+        "a client that says what it applied and does not read what follows",
+        FAIL,
+        lambda: calm().wait_out(1, 1).apply(1),
+    ),
+    ("reconnects", "the end is not past the client's window", UNKNOWN, lambda: held().wait(11).publish(4)),
+    ("reconnects", "the end got past it late", PASS, lambda: held().wait(11).let_out(1).wait(9).watch(2)),
+    ("reconnects", "the end got past it, and nothing followed", FAIL, lambda: held().let_out(1).wait(11).publish(4)),
+    # ------------------------------------------------------------------------------------ an answer that was swept away
+    ("complete", "a page of history on a connection that is reset", UNKNOWN, swept_page),
+    ("complete", "a page on a connection that is closed in order", PASS, lambda: swept_page(reset=False)),
+    ("complete", "a page that was reset, asked from beyond", PASS, lambda: swept_page().harvest(3)),
+    (
+        "complete",
+        "a page, and another question on its connection, and then a reset",
+        PASS,
+        lambda: broken().connect(5).harvest(1, 2, 3, conn=5).harvest(1, conn=5).close(5, "server", reset=True),
+    ),
+    (
+        "complete",
+        "a page, and another question beside it, and then a reset",
+        UNKNOWN,
+        lambda: broken().connect(5, "h2").harvest(1, 2, 3, conn=5).harvest(1, conn=5).close(5, "server", reset=True),
+    ),
+    (
+        "complete",
+        "a page on a connection that is reset after the client was told to stop",
+        PASS,
+        lambda: broken().connect(5).harvest(1, 2, 3, conn=5).stop().close(5, "server", reset=True),
+    ),
+    (
+        "complete",
+        "kept back, and a page of it reset",
+        UNKNOWN,
+        lambda: kept_back(3).apply(1, 3).harvest(1, 2, 3, conn=5).close(5, reset=True),
+    ),
+    ("complete", "offered by a page before its topic was deleted", FAIL, lambda: deleted_after_page(reset=False)),
+    ("complete", "offered by a page that may not have come", UNKNOWN, lambda: deleted_after_page(reset=True)),
+    (
+        "complete",
+        "purged, and the 410 may not have come",
+        UNKNOWN,
+        lambda: (
+            calm().apply(1).end(1).purge(3).watch(2).harvest(1, status=410, max_sequence=3, conn=5).close(5, reset=True)
+        ),
+    ),
+    (
+        "handles_gone",
+        "it asked the same again, for the first answer may not have come",
+        PASS,
+        lambda: (
+            Tape()
+            .watch(1)
+            .harvest(5, status=410, max_sequence=9, conn=5)
+            .close(5, reset=True)
+            .harvest(5, status=410, max_sequence=9)
+        ),
+    ),
+    (
+        "handles_gone",
+        "the only 410 may not have come",
+        UNKNOWN,
+        lambda: Tape().watch(1).harvest(5, status=410, max_sequence=9, conn=5).close(5, reset=True),
+    ),
+    # ------------------------------------------------------------------------------------ history that is ill
+    ("complete", "history was ill to the end", UNKNOWN, lambda: ill(1, 2, 4)),
+    ("complete", "history was ill, and asked less and less often", UNKNOWN, lambda: ill(1, 10, 20).wait(35).status()),
+    ("complete", "history was ill, and well at last", PASS, lambda: ill(1, 2).harvest(1, 2).apply(2)),
+    ("complete", "history was ill, and well, and not believed", FAIL, lambda: ill(1, 2).harvest(1, 2)),
+    ("complete", "history was ill, and then not asked for it", FAIL, lambda: ill(1, 2).harvest(2, status=503)),
+    ("complete", "history was never asked", FAIL, ill),
+    ("complete", "history refused a question that was wrong", FAIL, lambda: ill(1, 2, status=400)),
+    ("complete", "history answered something else", UNKNOWN, lambda: ill(1, 2, status=400, spoiled=True)),
+    ("complete", "history broke off", UNKNOWN, lambda: ill(1, 2, status=200, spoiled=True)),
+    ("complete", "history was ill before", FAIL, lambda: Tape().watch(1).harvest(0, status=503).publish(1, 2).apply(1)),
     # ------------------------------------------------------------------------------------ ordered
     ("ordered", "events applied in order", PASS, lambda: calm().apply(1, 2, 3)),
     ("ordered", "holes do not matter", PASS, lambda: calm().apply(1, 3)),
@@ -446,6 +589,43 @@ CASES: list[Case] = [
     ("complete", "waits on one, and has read history", FAIL, lambda: stuck().apply(1).harvest(1, 2)),
     ("complete", "a stream that nobody reads, and another one", FAIL, lambda: stuck().apply(1).watch(3)),
     ("complete", "waits on a stream that no fault struck", FAIL, lambda: stuck(conn=7).apply(1)),
+    # A window of some bytes lets everything through in time: from then on it is the client that sends nothing.
+    (
+        "complete",
+        "waits on a stream that is read byte by byte",
+        UNKNOWN,
+        lambda: stuck(size=1).apply(1).wait(9).status(),
+    ),
+    (
+        "complete",
+        "waits on a stream that is read byte by byte, for too long",
+        FAIL,
+        lambda: stuck(size=1).apply(1).wait(11).status(),
+    ),
+    ("complete", "waits on a stream that nobody reads, for long", UNKNOWN, lambda: stuck().apply(1).wait(60).status()),
+    # What the client may not send keeps nothing from it: what it does not let come is its own doing.
+    ("complete", "does not read when it cannot write", FAIL, narrow),
+    ("complete", "cannot write, and reads on", PASS, lambda: narrow().let_out(1).apply(2, 3)),
+    # ------------------------------------------------------------------------------------ a slow handler
+    ("complete", "still applying when the run is over", UNKNOWN, lambda: slow(5, 5, 5).wait(8).status()),
+    ("complete", "still applying when the time is over", UNKNOWN, lambda: slow(*[1] * 19).stop()),
+    ("complete", "applied all of it slowly", PASS, lambda: slow(*[1] * 20)),
+    ("complete", "applied some, and then nothing more", FAIL, lambda: slow(1, 1, 1).wait(8).status()),
+    ("complete", "applied nothing", FAIL, lambda: slow().wait(8).status()),
+    ("complete", "still applying, and left one out", FAIL, lambda: slow(5, 5, 5).apply(5).wait(8).status()),
+    (
+        "complete",
+        "its pauses were those of the traffic",
+        FAIL,
+        lambda: calm().apply(1, 2, 3).wait(20).publish(4, 5).send(1, 4, 5).apply(4).wait(8).status(),
+    ),
+    (
+        "complete",
+        "a handler that takes long, but has nothing to do",
+        FAIL,
+        lambda: slow(5, 5, backlog=2).publish(3).watch(3).wait(1).status(),
+    ),
+    ("complete", "was still applying when it exited", FAIL, lambda: slow(5, 5, 5).exit(1).wait(1).status()),
     ("resumes", "kept back and purged", PASS, lambda: kept_back(3).purge(2).apply(1, 3).end(1).watch(2)),
     ("resumes", "kept back and still in the history", FAIL, lambda: kept_back(3).apply(1, 3).end(1).watch(2)),
     ("complete", "purged and never told", FAIL, lambda: calm().apply(1).end(1).purge(3).watch(2).harvest(None)),

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
 from mockcentral.conformance.judge import expected, judge, patience
 from mockcentral.conformance.verdict import Outcome
 from mockcentral.scenario.expectations import BacksOff, Complete, NoticesDeadPeer, Reconnects
-from mockcentral.scenario.schema import AbortAfter, Attempt, Scenario
+from mockcentral.scenario.load import parse_fault
+from mockcentral.scenario.schema import AbortAfter, Attempt, FaultRule, Scenario
 from mockcentral.scenario.types import Code, Duration
 from tests.mockcentral.conformance.journals import Tape
 
@@ -51,6 +52,47 @@ def test_bounds_come_from_the_scenario() -> None:
 def test_an_event_is_not_missing_before_the_next_stream_is_due(tape: Tape, outcome: Outcome) -> None:
     scenario = replace(PLAIN, expect=(Reconnects(within=Duration(5.0)),))
     assert judge(tape.lines, scenario, ["complete"])[0].outcome is outcome
+
+
+@pytest.mark.parametrize(
+    ("times", "asked", "waited", "outcome"),
+    [
+        (2, (1.0, 2.0), 4.0, Outcome.INCONCLUSIVE),
+        (2, (1.0, 2.0), 6.0, Outcome.FAIL),
+        (2, (1.0, 8.0), 15.0, Outcome.INCONCLUSIVE),
+        (2, (1.0, 8.0), 18.0, Outcome.FAIL),
+        (3, (1.0, 2.0), 60.0, Outcome.INCONCLUSIVE),
+        (None, (1.0, 2.0), 60.0, Outcome.INCONCLUSIVE),
+    ],
+    ids=["not due", "gave up", "its pauses grow", "gave up slowly", "ill once more", "ill for ever"],
+)
+def test_who_gives_up_asking_history_when_it_would_answer_again_has_missed_an_event(
+    times: int | None, asked: tuple[float, ...], waited: float, outcome: Outcome
+) -> None:
+    rule = parse_fault({"name": "busy", "on": "harvest", "do": {"http_error": {"status": 503}}, "times": times})
+    scenario = replace(PLAIN, expect=(Reconnects(within=Duration(5.0)),), faults=(rule,))
+    tape = Tape().watch(1).publish(1).send(1, 1).apply(1).fault("busy", "http_error", "armed").end(1)
+    tape.publish(2).watch(2)
+    for pause in asked:
+        tape.wait(pause).fault("busy", "http_error", "triggered", "on_wire").harvest(1, status=503, spoiled=True)
+    assert judge(tape.wait(waited).status().lines, scenario, ["complete"])[0].outcome is outcome
+
+
+def test_who_was_told_how_long_to_wait_has_not_given_up_before() -> None:
+    fault = {"http_error": {"status": 503, "retry_after": "30s"}}
+    rule = parse_fault({"name": "busy", "on": "harvest", "do": fault, "times": 1})
+    tape = Tape().watch(1).publish(1).send(1, 1).apply(1)
+    tape.add("fault.armed", fault="busy", do="http_error", settings=plain_settings(rule))
+    tape.end(1).publish(2).watch(2)
+    tape.fault("busy", "http_error", "triggered", "on_wire").harvest(1, status=503, spoiled=True)
+    scenario = replace(PLAIN, faults=(rule,))
+    assert judge(tape.wait(25).status().lines, scenario, ["complete"])[0].outcome is Outcome.INCONCLUSIVE
+    assert judge(tape.wait(10).status().lines, scenario, ["complete"])[0].outcome is Outcome.FAIL
+
+
+def plain_settings(rule: FaultRule) -> dict[str, object]:
+    """As a line of the journal has them."""
+    return asdict(rule.do)
 
 
 def test_what_is_overdue_shows_though_nothing_was_journaled_since() -> None:

@@ -8,6 +8,7 @@ from typing import Literal
 import pytest
 
 from mockcentral._core.actions import BlackHole, GoAway
+from mockcentral._core.events import parse_change
 from mockcentral._core.harvester import Query
 from mockcentral.scenario.schema import HarvesterSettings
 from mockcentral.scenario.types import Span
@@ -455,3 +456,37 @@ def test_nothing_is_on_the_wire_behind_a_black_hole_but_what_was_ordered_before_
     assert shown == {"before": (1, 1), "hole": (1, 1), "behind": (1, 0)}
     world.run(until=3.0)
     assert not puppet.heard("received")
+
+
+EVENT_FAULTS = ["duplicate", "{corrupt: name}", "unknown_type", "wrong_topic", "{oversize: 10}", "lose", "{gap: 1}"]
+
+
+@pytest.mark.parametrize("do", EVENT_FAULTS)
+def test_what_a_fault_did_to_an_event_that_can_reach_nobody_has_no_receipt(do: str) -> None:
+    """The line is cut without a word, as a pulled plug does it: the server does not know."""
+    world = world_with(puppet := Puppet(), f"faults: [{{name: it, on: event(1+), times: 2, do: {do}}}]")
+    world.publish(change())
+    assert [(one.triggered, one.on_wire) for one in world.central.receipts] == [(1, 1)]
+    world.unplug(puppet)
+    world.publish(change())
+    assert [(one.triggered, one.on_wire) for one in world.central.receipts] == [(2, 1)]
+
+
+@pytest.mark.parametrize("end", ["abort", "close", "blackhole", "{blackhole: to_client}", "{reset: CANCEL}", "goaway"])
+@pytest.mark.parametrize("do", EVENT_FAULTS)
+def test_an_event_before_the_end_is_on_the_wire_before_it(do: str, end: str) -> None:
+    struck = ((1, "it", do), (2, "end", end))
+    faults = [f"{{name: {name}, on: event({nth}), times: 1, do: {what}}}" for nth, name, what in struck]
+    world = world_with(Puppet(), f"faults: [{', '.join(faults)}]")
+    world.publish([change(), change()])
+    assert [record["fault"] for record in world.records() if record["kind"] == "fault.on_wire"] == ["it", "end"]
+
+
+def test_who_acks_a_ping_behind_an_event_has_read_it_in_virtual_time_too() -> None:
+    world = world_with(Puppet(), "faults: [{name: it, on: event(1), times: 1, do: duplicate}]")
+    world.central.publish(parse_change(change()), world.now)
+    world.central.begin_barrier(world.now, lambda later: None)  # before anything was carried out
+    world.network.flush()
+    assert [one.on_wire for one in world.central.receipts] == [1]
+    world.run(until=5.0)
+    assert [record["by"] for record in world.records() if record["kind"] == "fault.observed"] == ["read on"]

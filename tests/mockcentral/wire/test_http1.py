@@ -175,6 +175,8 @@ def test_an_answer_that_cannot_be_written_becomes_a_500() -> None:
         (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", 501),
         (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9000000\r\n\r\n", 413),
         (b"\x00\xff\x17nonsense\r\n\r\n", 400),
+        (b"GET / HTTP/9.9\r\nHost: x\r\n\r\n", 505),
+        (b"GET / HTTP/0.9\r\nHost: x\r\n\r\n", 505),
     ],
 )
 def test_a_bad_request_is_answered_in_one_line_and_closed(data: bytes, status: int) -> None:
@@ -238,7 +240,7 @@ def test_random_bytes_end_in_an_answer_or_wait_for_more(pieces: list[bytes]) -> 
             if isinstance(event, HttpRequest):  # Hypothesis does write a valid one now and then
                 assert connection.respond(404)
             else:
-                assert event.response.startswith((b"HTTP/1.1 4", b"HTTP/1.1 501"))
+                assert event.response.startswith((b"HTTP/1.1 4", b"HTTP/1.1 501", b"HTTP/1.1 505"))
 
 
 # ---------------------------------------------------------------- telling protocols apart

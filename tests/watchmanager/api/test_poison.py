@@ -233,6 +233,18 @@ def test_a_page_full_of_events_without_a_number_is_no_end_of_history(page_size: 
     assert lab.taken == [*map(event, (10, 20, 30)), gap, *map(event, range(numbers[-1] + 10, 101, 10))]
 
 
+@pytest.mark.parametrize("page_size", [1, 2])
+def test_a_page_full_of_events_without_a_number_may_be_the_last_one(page_size: int) -> None:
+    last = range(100, 100 - 10 * page_size, -10)
+    lab = nameless(*last, on_poison="skip", history=wm.History(page_size=page_size))
+    lab.start(0).run(5)
+    assert lab.is_in(State.LIVE)
+    assert lab.taken[-1] == wm.Gap(last[-1] - 10, last[-1] - 9, wm.GapReason.POISON)
+    lab.publish(110)
+    lab.run(1)
+    assert lab.sequences[-1] == 110
+
+
 def test_a_server_that_shows_no_way_past_events_without_a_number_is_an_error_and_no_end() -> None:
     class Capped(NamelessLab):
         def _answer_history(self, effect: do.FetchHistory) -> None:

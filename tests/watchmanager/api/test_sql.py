@@ -396,6 +396,12 @@ def test_a_transaction_is_refused_where_it_cannot_hold(database: Database) -> No
                 [event] = await take(watch, 1)
                 with pytest.raises(wm.ConfigError, match="SqlCheckpoints"):
                     watch.transaction(event, database.connect())
+            confirming = wm.History(confirm=True)
+            async with owner_of(world, checkpoints=database.store(), history=confirming) as owner:
+                watch = owner.watch(world.topics[0], start="earliest")
+                [event] = await take(watch, 1)
+                with pytest.raises(wm.ConfigError, match="confirm"):
+                    watch.transaction(event, database.connect())
             async with owner_of(world, checkpoints=database.store()) as owner:
                 watch = owner.watch(world.topics[0], start="earliest")
                 old, event = await take(watch, 2)

@@ -99,6 +99,8 @@ def test_a_topic_is_a_name_or_a_self_link() -> None:
         lambda: wm.History(page_size=0),
         lambda: wm.History(page_size=True),
         lambda: wm.History(url="somewhere"),
+        lambda: wm.History(confirm=True, audit_interval=None),
+        lambda: wm.History(confirm=1),  # type: ignore[arg-type]
         lambda: wm.TLS(cert="a"),
         lambda: wm.AsyncWatchManager("x", tenant_id="", token=str),
         lambda: wm.AsyncWatchManager("x", tenant_id="t\u00e9", token=str),

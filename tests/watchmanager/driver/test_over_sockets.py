@@ -18,9 +18,10 @@ import pytest
 
 import mockcentral
 import watchmanager as wm
+from mockcentral.faults.lose import Lose
 from mockcentral.scenario.load import load
-from mockcentral.scenario.schema import PingSettings
-from mockcentral.scenario.types import Duration
+from mockcentral.scenario.schema import FaultRule, PingSettings
+from mockcentral.scenario.types import Anchor, Duration
 from tests.watchmanager.lab import event
 from tests.watchmanager.worlds import FAST, change, manager, plain, published, sequences, take, watching
 from watchmanager._core import effects as do
@@ -372,6 +373,26 @@ def test_a_watch_that_saw_nothing_still_remembers_where_it_began(tmp_path: Any) 
             numbers = world.publish([change(each) for each in range(3)])
             async with watching(world, checkpoints=kept) as watch:
                 assert sequences(await take(watch, 3)) == numbers
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("confirm", [True, False])
+def test_what_a_stream_left_out_before_the_process_ended_comes_to_the_next_one_if_it_was_to_be_confirmed(
+    confirm: bool,
+) -> None:
+    async def main() -> None:
+        kept: dict[str, int] = {}
+        # LIVE with the server's first word, and not before: that would be a reason to ask history once more.
+        given: dict[str, Any] = {"checkpoints": kept, "history": wm.History(confirm=confirm), "subscribe_grace": 20.0}
+        with _pinging() as world:
+            world.arm(FaultRule(name="left-out", on=Anchor("event", 2), do=Lose()))
+            async with watching(world, **given) as watch:
+                await watch.ready(20)
+                numbers = world.publish([change(each) for each in range(4)])
+                assert sequences(await take(watch, 3)) == [numbers[0], *numbers[2:]]
+            async with watching(world, **given) as watch:
+                assert sequences(await take(watch, 4 if confirm else 1)) == (numbers if confirm else numbers[3:])
 
     asyncio.run(main())
 
