@@ -498,28 +498,23 @@ class Evidence:
         mine = [one for one in self.applied if topic in one.topics and one.record["n"] < self.stop_n]
         if not mine or any(_n(mine[-1].record) < exit["n"] < self.stop_n for exit in self.exits):
             return {}
-        came: dict[int, Record] = {}
+        came: dict[int, list[Record]] = defaultdict(list)
         for attempt in self.attempts:
             for event in attempt.events if attempt.topic == topic else ():
-                came.setdefault(self._place(event["n"], event["sequence"]), event)
+                came[self._place(event["n"], event["sequence"])].append(event)
         for page in self.harvests:
             for sequence in page.get("sequences", ()) if self.key(page) == topic else ():
-                came.setdefault(self._place(page["n"], sequence), page)
+                came[self._place(page["n"], sequence)].append(page)
+        slowest = began = 0.0
         places = [one.era * _ERA + one.sequence for one in mine]
+        for one, place in zip(mine, places, strict=True):
+            lines = [line for line in came[place] if line["n"] < one.record["n"]]
+            if lines:
+                slowest = max(slowest, one.record["t"] - max(began, max(line["t"] for line in lines)))
+            began = one.record["t"]
         rest = {place: line for place, line in self.owed(topic).items() if place > max(places)}
-        backlog = [came[place] for place in self.handed(topic).had & rest.keys() & came.keys()]
-        slowest = max(
-            (
-                later.record["t"] - max(earlier.record["t"], came[place]["t"])
-                for (earlier, later), place in zip(pairwise(mine), places[1:], strict=True)
-                if place in came and came[place]["n"] < later.record["n"]
-            ),
-            default=0.0,
-        )
-        if not backlog:
-            return {}
-        since = max(mine[-1].record["t"], min(line["t"] for line in backlog))
-        return rest if self.stop_t - since < 2 * slowest else {}
+        backlog = [line["t"] for place in self.handed(topic).had & rest.keys() for line in came[place]]
+        return rest if backlog and self.stop_t - max(began, min(backlog)) < 2 * slowest else {}
 
     def denied(self, topic: str) -> tuple[dict[int, Record], list[Record]]:
         """Place to `event.published` line of what history did not give a client that asked for it and goes on asking,
