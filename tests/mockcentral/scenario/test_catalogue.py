@@ -17,7 +17,7 @@ ASKED_FOR = {
     *("calm", "burst", "flaky", "refuse", "restart", "gap", "duplicates", "purged", "slow-harvester"),
     *("marketplace", "token-expiry", "token-refused", "silent", "slow-ack", "ping-lab"),
     *("rolling-update", "too-many-pings", "stalled-window", "bad-proxy", "one-way", "ill-history", "gone-halfway"),
-    *("strange-events", "bad-tokens", "pinned-token", "clock-skew"),
+    *("strange-events", "bad-tokens", "pinned-token", "clock-skew", "overload"),
 }
 
 
