@@ -55,9 +55,13 @@ def _silences(evidence: Evidence) -> dict[int, Record]:
 
 
 def _reaction(evidence: Evidence, conn: int, began: Record) -> Record | None:
-    """What shows first that the connection was given up."""
+    """What shows first that the connection was given up. A stream of a topic that it did not carry shows nothing."""
+    calls = [attempt for attempt in evidence.attempts if attempt.conn == conn]
+    topics = {None, *(call.topic for call in calls if call.end is None or call.end["n"] > began["n"])}
     lines = [
-        attempt.opened for attempt in evidence.attempts if attempt.conn != conn and attempt.opened["n"] > began["n"]
+        attempt.opened
+        for attempt in evidence.attempts
+        if attempt.conn != conn and attempt.opened["n"] > began["n"] and (attempt.topic in topics or len(topics) == 1)
     ]
     if (close := evidence.closes.get(conn)) is not None and close["n"] > began["n"]:
         lines.append(close)
