@@ -22,6 +22,7 @@ def judge(evidence: Evidence, settings: Complete) -> Finding:
     doubtful: list[Record] = []
     untold: list[Record] = []
     busy: list[Record] = []
+    unnamed: list[Record] = []
     denied: list[Record] = []
     questions: list[Record] = []
     excused: dict[int, Record] = {}
@@ -48,6 +49,8 @@ def judge(evidence: Evidence, settings: Complete) -> Finding:
                 unreachable.add(place)
             elif let_go is not None and place not in offered.had | offered.unknown:
                 orphaned.add(place)
+            elif evidence.says and place in holdings.unknown:
+                unnamed.append(line)
             elif place in offered.unknown or evidence.perhaps_gone(topic, line):
                 doubtful.append(line)
             elif place in not_told:
@@ -98,6 +101,12 @@ def judge(evidence: Evidence, settings: Complete) -> Finding:
             f"them, or not past the client's window, and nothing the client did later shows whether it has them: "
             f"{_sequences(doubtful)}.{note}",
             doubtful,
+        )
+    if unnamed:
+        return unknown(
+            f"{len(unnamed)} of {owed} match several topics that the client watches, and were not applied once for "
+            f"each, by lines that do not say for which: {_sequences(unnamed)}. Let them say their `topic`.{note}",
+            unnamed,
         )
     if not owed:
         return unknown("Nothing was published while the client watched.")

@@ -605,10 +605,24 @@ class Evidence:
 
     def holdings(self, topic: str) -> Holdings:
         """What the client has of a topic; see the module docstring for what counts."""
-        if self.says:
-            places = (one.era * _ERA + one.sequence for one in self.applied if topic in one.topics)
-            return Holdings(frozenset(places), frozenset())
-        return self.handed(topic)
+        if not self.says:
+            return self.handed(topic)
+        had: set[int] = set()
+        unnamed: Counter[tuple[int, int]] = Counter()
+        for one in self.applied:
+            if topic not in one.topics:
+                continue
+            place = one.era * _ERA + one.sequence
+            unnamed[one.life, place] += 1
+            # It may be for any of them that wants it: all of them have it when there is a line for each.
+            if unnamed[one.life, place] >= sum(self._owes(one.sequence, other) for other in one.topics):
+                had.add(place)
+        return Holdings(frozenset(had), frozenset(place for _, place in unnamed if place not in had))
+
+    def _owes(self, sequence: int, topic: str) -> bool:
+        return topic in self.subscriptions and any(
+            line["n"] > self.baseline(topic) for line in self.published.get(sequence, ())
+        )
 
     def handed(self, topic: str) -> Holdings:
         """What the wire shows of what a client got of a topic, whatever it says itself."""

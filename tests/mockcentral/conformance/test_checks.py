@@ -142,6 +142,17 @@ def ill(*pauses: float, status: int = 503, **about: Any) -> Tape:
     return tape
 
 
+def shared() -> Tape:
+    """An event of two topics is sent for both."""
+    tape = Tape().watch(1).watch(2, OTHER).publish(1, topics=[TOPIC, OTHER])
+    return tape.send(1, 1).send(2, 1, topic=OTHER)
+
+
+def shared_with_history() -> Tape:
+    """An event of a topic that is watched and of one of which only the history is read."""
+    return Tape().watch(1).publish(1, topics=[TOPIC, OTHER]).send(1, 1).harvest(0, 1, topic=OTHER)
+
+
 def renumbered() -> Tape:
     """Two events, and then two more with the same numbers."""
     tape = Tape().watch(1).publish(1, 2).send(1, 1, 2).apply(1, 2)
@@ -606,6 +617,24 @@ CASES: list[Case] = [
     # What the client may not send keeps nothing from it: what it does not let come is its own doing.
     ("complete", "does not read when it cannot write", FAIL, narrow),
     ("complete", "cannot write, and reads on", PASS, lambda: narrow().let_out(1).apply(2, 3)),
+    # ------------------------------------------------------------------------------------ lines without a topic
+    ("complete", "an event of two topics, once, and nobody says for which", UNKNOWN, lambda: shared().apply(1)),
+    ("complete", "an event of two topics, twice", PASS, lambda: shared().apply(1, 1)),
+    ("complete", "an event of two topics, for one of them", FAIL, lambda: shared().apply(1, topic=TOPIC)),
+    (
+        "complete",
+        "an event of two topics, for each",
+        PASS,
+        lambda: shared().apply(1, topic=TOPIC).apply(1, topic=OTHER),
+    ),
+    ("complete", "an event of two topics, once by each process", UNKNOWN, lambda: shared().apply(1).exit(1).apply(1)),
+    (
+        "complete",
+        "an event of two topics, before the second was watched",
+        PASS,
+        lambda: Tape().watch(1).publish(1, topics=[TOPIC, OTHER]).send(1, 1).watch(2, OTHER).apply(1),
+    ),
+    ("complete", "an event of a topic that is only harvested", PASS, lambda: shared_with_history().apply(1)),
     # ------------------------------------------------------------------------------------ a slow handler
     ("complete", "still applying when the run is over", UNKNOWN, lambda: slow(5, 5, 5).wait(8).status()),
     ("complete", "still applying when the time is over", UNKNOWN, lambda: slow(*[1] * 19).stop()),
@@ -999,6 +1028,28 @@ CASES: list[Case] = [
         "it opened a stream elsewhere",
         PASS,
         lambda: Tape().watch(1).http2_ping(1, 1, "withheld").wait(20).watch(2),
+    ),
+    (
+        "notices_dead_peer",
+        "a stream of another topic elsewhere is no sign",
+        FAIL,
+        lambda: Tape().watch(1).watch(2, OTHER).http2_ping(1, 1, "withheld").end(2).watch(3, OTHER).wait(66).publish(1),
+    ),
+    (
+        "notices_dead_peer",
+        "one of the topics of the connection was opened elsewhere",
+        PASS,
+        lambda: (
+            Tape()
+            .watch(1)
+            .open(2, conn=1)
+            .subscribe(2, OTHER)
+            .http2_ping(1, 1, "withheld")
+            .wait(20)
+            .watch(3, OTHER)
+            .wait(66)
+            .publish(1)
+        ),
     ),
     (
         "notices_dead_peer",
