@@ -35,14 +35,17 @@ class Registration(Record):
 
     @property
     def is_async(self) -> bool:
-        return inspect.iscoroutinefunction(self.function) or inspect.iscoroutinefunction(
-            getattr(self.function, "__call__", None)  # noqa: B004 - an object may have a coroutine as its __call__
-        )
+        return is_made_as(inspect.iscoroutinefunction, self.function)
 
     @property
     def name(self) -> str:
         function: Any = self.function
         return str(getattr(function, "__qualname__", None) or type(function).__name__)
+
+
+def is_made_as(kind: Callable[[object], bool], function: object) -> bool:
+    """Whether one of `inspect`'s tests holds for a function, or for the `__call__` of an object."""
+    return kind(function) or kind(getattr(function, "__call__", None))  # noqa: B004 - the method, not whether it is there
 
 
 def never_ran(returned: object) -> TypeError | None:
@@ -60,9 +63,8 @@ def register(
     """Checked; raises ConfigError naming what is wrong."""
     if not callable(function):
         raise ConfigError(f"{function!r} is no function: write @manager.on(...) above one")
-    for each in (function, getattr(function, "__call__", None)):  # noqa: B004 - as above
-        if inspect.isgeneratorfunction(each) or inspect.isasyncgenfunction(each):
-            raise ConfigError(f"{function!r} is a generator, so a call would run nothing in it: take the yield out")
+    if is_made_as(inspect.isgeneratorfunction, function) or is_made_as(inspect.isasyncgenfunction, function):
+        raise ConfigError(f"{function!r} is a generator, so a call would run nothing in it: take the yield out")
     for kind in kinds:
         if not isinstance(kind, str) or not kind:
             raise ConfigError(f"on() was given {kind!r}: kinds are names such as 'APIService'")

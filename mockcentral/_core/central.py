@@ -918,7 +918,7 @@ class Central:
 
     def _ping_event(self, call: Call, now: float) -> TopicEvent:
         assert call.entry is not None
-        event = Event(0, self.new_id(), now, self._wall_start + self._skew + now, _PING, self.settings.tenant)
+        event = Event(0, self.new_id(), now, self.wall(now), _PING, self.settings.tenant)
         entry = TopicEvent(event, call.entry.topic.id, call.entry.topic.self_link)
         self._journal_event(call, entry, now)
         return entry
@@ -1115,11 +1115,6 @@ class Central:
             self._marks += 1
             self._issue(MarkSent(call.connection.id, call.id, entry.event.sequence, self._marks, tail), rule)
 
-    @property
-    def has_rules(self) -> bool:
-        """Whether there is a fault whose receipt could depend on anything."""
-        return bool(self._director.anchors)
-
     def call_waits(self, id: int, waits: bool) -> None:
         """What is sent on a call waits for its client's window, or does so no more."""
         if (call := self.calls.get(id)) is not None:
@@ -1194,7 +1189,7 @@ class Central:
 
     def _tell(self, sequence: int, change: Change, now: float) -> tuple[Event, int]:
         """A change was made: it is logged, and sent to whoever watches it."""
-        event = Event(sequence, self.new_id(), now, self._wall_start + self._skew + now, change, self.settings.tenant)
+        event = Event(sequence, self.new_id(), now, self.wall(now), change, self.settings.tenant)
         self.log.append(event)
         self.published += 1
         entries = self.topics.matching(change)

@@ -69,9 +69,6 @@ if TYPE_CHECKING:
 ENHANCE_YOUR_CALM = 0xB
 """HTTP/2 error code (RFC 9113 section 7)."""
 
-MESSAGE_PREFIX = 5
-"""Bytes before each gRPC message; the last four say how long it is."""
-
 MAX_QUEUED_EVENTS = 1_000_000
 """Events waiting for one slow reader; beyond that its stream is reset, which gRPC calls RESOURCE_EXHAUSTED. They are
 references, not copies, but keep alive what the log has dropped.
@@ -357,9 +354,9 @@ class Host:
         assert link.h2 is not None
         but = 0
         if order.tail:
-            from mockcentral.wire.codec import event_frame
+            from mockcentral.wire.codec import PREFIX_SIZE, event_frame
 
-            but = sum(len(event_frame(entry)) for entry in order.tail) - MESSAGE_PREFIX
+            but = sum(len(event_frame(entry)) for entry in order.tail) - PREFIX_SIZE
         if (marks := self._marks.get(order.call)) is None:
             marks = self._marks[order.call] = link.marks[order.call] = Marks(link, stream)
         marks.add(link.h2.sent_so_far(stream, but), self.central.carried_out(order, rule, self.now()))

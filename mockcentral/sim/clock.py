@@ -26,7 +26,7 @@ class Clock:
 
     def at(self, when: float, action: Callable[..., None], *arguments: Any) -> None:
         """Plan an action; a time that has passed means now."""
-        heappush(self._queue, (when, self._tie(), action, arguments))
+        self.plan(when, action, arguments)
 
     def plan(self, when: float, action: Callable[..., None], arguments: tuple[Any, ...]) -> None:
         """As `at`, for whoever has the arguments in a tuple already."""

@@ -64,7 +64,7 @@ def history(
         query = replace(query, page_size=decision.page_size)
     answer = _page(central, topic, query, token, now, facts)
     decision = _made(central, decision, ("page",) if answer.status == 200 else (), connection, now)
-    if decision.words and not decision.whole:
+    if not decision.whole:
         spoiled(facts)
         answer = _broken(answer, decision)
     return answer, decision, facts
@@ -112,7 +112,7 @@ def token(
     issued = central.token(client_id, now, answer=decision.token)
     expires = central.tokens.judge(issued, central.wall(now)).expires
     answer = Answer(200, "", None, None, issued, expires)
-    return answer if not decision.words or decision.whole else _broken(answer, decision), decision, facts
+    return answer if decision.whole else _broken(answer, decision), decision, facts
 
 
 def _made(central: Central, decision: AnswerHttp, parts: Sequence[Part], connection: int, now: float) -> AnswerHttp:

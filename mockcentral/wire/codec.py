@@ -15,6 +15,8 @@ from mockcentral._core.events import TopicEvent
 from mockcentral.wire import messages
 
 _PREFIX = struct.Struct(">BI")
+PREFIX_SIZE = _PREFIX.size
+"""Bytes before each gRPC message, which say how long it is."""
 
 
 def decode_request(data: bytes) -> WatchRequest:

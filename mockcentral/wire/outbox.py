@@ -55,7 +55,7 @@ class Outbox:
         self._messages += messages
         start = self.end
         self._ends.extend(islice(accumulate(map(len, self._messages[first:]), initial=start), 1, None))
-        return (self._ends[-1] if self._ends else start) - start
+        return self.end - start
 
     def take(self, room: int) -> tuple[list[bytes | memoryview], int]:
         """The next bytes, at most `room` of them, in parts to be joined, and how many they are."""

@@ -1186,8 +1186,6 @@ class Machine:
         """The page in rising order, nothing at or below the cursor; None after a failure. A server that answers a
         keyset query with old events only would be asked for ever, so that is an error.
         """
-        if not events and not lost and not self._unnumbered.waiting:
-            return []
         floor = self._cursor or 0
         fresh = [event for event in events if event.sequence > floor]
         fresh.sort(key=_sequence)

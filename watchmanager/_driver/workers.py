@@ -15,6 +15,8 @@ import threading
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
+from watchmanager.handlers import is_made_as
+
 
 class Job:
     """One call. `thread` is the ident of the thread that runs it, None before and after."""
@@ -105,7 +107,7 @@ async def call(function: Callable[..., Any], *arguments: Any, blocks: bool = Tru
     other in a thread of its own, unless it does not block. Raises CancelledError when the caller is cancelled.
     """
     value: Any
-    if not blocks or any(map(inspect.iscoroutinefunction, (function, getattr(function, "__call__", None)))):  # noqa: B004
+    if not blocks or is_made_as(inspect.iscoroutinefunction, function):
         try:
             value = function(*arguments)
         except (Exception, SystemExit) as error:

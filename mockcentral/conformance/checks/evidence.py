@@ -138,6 +138,7 @@ class Evidence:
         may strike.
         """
         self.back_within = back_within
+        self._asks_within = back_within or ASKS_WITHIN
         self.times = times or {}
         self.whole = not journal or journal[0].get("n") == 1
         """False when the journal lost its beginning (it is bounded in memory): most checks cannot judge then."""
@@ -455,7 +456,7 @@ class Evidence:
                 return True
             return call.topic is None and (
                 narrowed.get(call.conn, False)
-                or (call.conn in narrowed and self.stop_t - call.opened["t"] <= (self.back_within or ASKS_WITHIN))
+                or (call.conn in narrowed and self.stop_t - call.opened["t"] <= self._asks_within)
             )
 
         open_calls: list[Attempt] = []
@@ -566,7 +567,7 @@ class Evidence:
             for line in self.faults
             if line["kind"] == "fault.armed" and "settings" in line
         )
-        return self.stop_t - times[-1] > max((self.back_within or ASKS_WITHIN, *pauses, *told))
+        return self.stop_t - times[-1] > max((self._asks_within, *pauses, *told))
 
     def _well_again(self) -> bool:
         """Whether all the faults have struck as often as they may that made answers ill."""

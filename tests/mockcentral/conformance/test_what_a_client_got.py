@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlencode
 
-import h2.config
-import h2.connection
-import h2.events
-import h2.settings
 import pytest
 
 from mockcentral import World
 from mockcentral.conformance.verdict import Outcome, Verdict
 from mockcentral.scenario.load import parse_fault
-from tests.mockcentral.clients import PATIENCE, TOPIC, WATCH, raw, service, subscribed, topic
-from watchmanager._wire import messages
+from tests.mockcentral.clients import PATIENCE, TOPIC, raw, service, topic
+from tests.mockcentral.reader import Reader
 
 
 @pytest.fixture
@@ -26,54 +21,6 @@ def world() -> Iterator[World]:
     with World() as world:
         world.put_topic(topic())
         yield world
-
-
-class Reader:
-    """A watch over bare HTTP/2, on which the server may send `window` bytes and gets leave for more when it is told."""
-
-    def __init__(self, world: World, connection: socket.socket, window: int) -> None:
-        self.socket = connection
-        config = h2.config.H2Configuration(header_encoding="utf-8")
-        self.h2 = h2.connection.H2Connection(config)
-        self.h2.initiate_connection()
-        self.h2.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: window})
-        headers = [
-            (":method", "POST"),
-            (":scheme", "http"),
-            (":path", WATCH),
-            (":authority", world.address),
-            ("te", "trailers"),
-            ("content-type", "application/grpc"),
-            ("authorization", f"Bearer {world.token}"),
-            ("x-axway-tenant-id", world.tenant),
-        ]
-        self.h2.send_headers(1, headers)
-        message = messages.Request(selfLink=TOPIC, token=f"Bearer {world.token}").SerializeToString()
-        self.h2.send_data(1, b"\0" + len(message).to_bytes(4, "big") + message)
-        self.flush()
-        subscribed(world)
-
-    def flush(self) -> None:
-        self.socket.sendall(self.h2.data_to_send())
-
-    def give(self, size: int) -> None:
-        """Let the server send so many bytes more."""
-        self.h2.increment_flow_control_window(size, 1)
-        self.flush()
-
-    def read_to_the_end(self) -> None:
-        """Read until the call has ended."""
-        while data := self.socket.recv(65_536):
-            events = self.h2.receive_data(data)
-            self.flush()
-            if any(isinstance(event, h2.events.StreamEnded) for event in events):
-                return
-
-
-@contextmanager
-def reader(world: World, window: int) -> Iterator[Reader]:
-    with raw(world.address) as connection:
-        yield Reader(world, connection, window)
 
 
 def complete(world: World) -> Verdict:
@@ -93,16 +40,16 @@ def ended(world: World) -> None:
 
 
 def test_an_end_that_waits_for_the_window_when_the_line_goes_dead_was_not_received(world: World) -> None:
-    with reader(world, window=10) as slow:
+    with Reader(world, window=10) as slow:
         ended(world)
         line(world, "conn.held")
         world.blackhole()
-        slow.give(60_000)
+        slow.allow(60_000)
         assert complete(world).outcome is Outcome.INCONCLUSIVE
 
 
 def test_an_end_that_waits_for_the_window_of_a_client_that_leaves_was_not_received(world: World) -> None:
-    with reader(world, window=10):
+    with Reader(world, window=10):
         ended(world)
         line(world, "conn.held")
     line(world, "conn.close")
@@ -110,10 +57,10 @@ def test_an_end_that_waits_for_the_window_of_a_client_that_leaves_was_not_receiv
 
 
 def test_an_end_that_got_past_the_window_in_time_was_received(world: World) -> None:
-    with reader(world, window=10) as slow:
+    with Reader(world, window=10) as slow:
         ended(world)
         line(world, "conn.held")
-        slow.give(60_000)
+        slow.allow(60_000)
         line(world, "conn.let_out")
         slow.read_to_the_end()
         world.blackhole()
@@ -121,11 +68,11 @@ def test_an_end_that_got_past_the_window_in_time_was_received(world: World) -> N
 
 
 def test_events_that_a_client_never_lets_come_were_not_received(world: World) -> None:
-    with reader(world, window=10) as slow:
+    with Reader(world, window=10) as slow:
         world.publish(service("a"))
         assert line(world, "conn.held")["waiting"] == 1
         assert complete(world).outcome is Outcome.INCONCLUSIVE
-        slow.give(60_000)
+        slow.allow(60_000)
         line(world, "conn.let_out")
         assert complete(world).outcome is Outcome.PASS
 
@@ -140,7 +87,7 @@ def ask(world: World, connection: socket.socket) -> None:
 
 def missed(world: World) -> None:
     """A watch breaks, and an event comes that only history has."""
-    with reader(world, window=60_000):
+    with Reader(world, window=60_000):
         pass
     line(world, "stream.end")
     world.publish(service("late"))

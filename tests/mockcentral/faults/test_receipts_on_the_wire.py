@@ -4,25 +4,16 @@ window, a slow line, and a socket that nobody reads; and never where it was lost
 
 from __future__ import annotations
 
-import socket
-import ssl
-import struct
 from collections.abc import Iterator
-from types import TracebackType
 from typing import Any
 
-import h2.config
-import h2.connection
-import h2.settings
 import pytest
 
 from mockcentral import World
 from mockcentral.scenario.load import parse_fault
-from mockcentral.wire.grpc import encode_message
-from tests.mockcentral.clients import PATIENCE, TOPIC, WATCH, Watch, service, subscribed, topic
-from watchmanager._wire import messages
+from tests.mockcentral.clients import PATIENCE, Watch, service, subscribed, topic
+from tests.mockcentral.reader import Reader
 
-WIDE = 2**31 - 1
 HUGE = 24 * 1024 * 1024
 """More than the kernel takes of a connection whose client does not read."""
 
@@ -34,63 +25,6 @@ def world() -> Iterator[World]:
     with World() as world:
         world.put_topic(topic())
         yield world
-
-
-class Reader:
-    """A watch whose client takes only what a test lets it: of HTTP/2 by its window, of the socket by reading."""
-
-    def __init__(self, world: World, window: int = WIDE) -> None:
-        self.socket = socket.socket()
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        self.socket.settimeout(PATIENCE)
-        host, _, port = world.address.rpartition(":")
-        self.socket.connect((host, int(port)))
-        if world.ca_file is not None:
-            context = ssl.create_default_context(cafile=world.ca_file)
-            context.set_alpn_protocols(["h2"])
-            self.socket = context.wrap_socket(self.socket, server_hostname="localhost")
-        self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8"))
-        self.h2.local_settings = h2.settings.Settings(
-            initial_values={h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: window}
-        )
-        self.h2.initiate_connection()
-        self.h2.increment_flow_control_window(WIDE - 65_535)
-        about = [(":method", "POST"), (":scheme", "http"), (":authority", "x"), (":path", WATCH)]
-        about += [("content-type", "application/grpc"), ("te", "trailers")]
-        about += [("authorization", f"Bearer {world.token}"), ("x-axway-tenant-id", world.tenant)]
-        self.h2.send_headers(1, about)
-        subscribe = messages.Request(selfLink=TOPIC, token=f"Bearer {world.token}")
-        self.h2.send_data(1, encode_message(subscribe.SerializeToString()))
-        self.say()
-        subscribed(world)
-
-    def say(self) -> None:
-        self.socket.sendall(self.h2.data_to_send())
-
-    def allow(self, size: int) -> None:
-        self.h2.increment_flow_control_window(size, 1)
-        self.say()
-
-    def leave(self) -> None:
-        """RST, with whatever was not read."""
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.socket.close()
-
-    def read_until(self, world: World, kind: str, fault: str) -> None:
-        """Read until the journal has this line."""
-        seen = world.listen(lambda record: found.append(1) if line(record, kind, fault) else None)
-        found: list[int] = [1 for record in world.journal() if line(record, kind, fault)]
-        while not found:
-            assert self.socket.recv(1 << 20)
-        seen()
-
-    def __enter__(self) -> Reader:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.socket.close()
 
 
 def line(record: Any, kind: str, fault: str) -> bool:
@@ -184,7 +118,7 @@ def test_an_event_waits_in_a_socket_that_nobody_reads(world: World, do: object) 
         publish(world, 3)
         assert receipt(world, "big") == (1, 1)
         assert receipt(world) == (1, 0)
-        reader.read_until(world, "fault.on_wire", "it")
+        reader.read_until(world, lambda record: line(record, "fault.on_wire", "it"))
         assert receipt(world) == (1, 1)
 
 
@@ -211,7 +145,7 @@ def test_the_receipt_comes_before_the_sign_that_the_event_was_read(world: World)
     arm(world, ("big", "event(1)", {"oversize": HUGE}), ("it", "event(2)", "duplicate"))
     with Reader(world) as reader:
         publish(world, 3)
-        reader.read_until(world, "fault.on_wire", "it")
+        reader.read_until(world, lambda record: line(record, "fault.on_wire", "it"))
         world.record("client.applied", sequence=world.stats()["sequence"])
         kinds = [record["kind"] for record in world.journal() if record.get("fault") == "it"]
     assert kinds == ["fault.armed", "fault.triggered", "fault.on_wire", "fault.observed"]
@@ -250,7 +184,7 @@ def test_what_waits_below_tls_has_not_left_either(reads: bool) -> None:
             world.publish(service())
             assert receipt(world) == (1, 0)
             if reads:
-                reader.read_until(world, "fault.on_wire", "it")
+                reader.read_until(world, lambda record: line(record, "fault.on_wire", "it"))
             else:
                 reader.leave()
                 world.wait_for(lambda record: record["kind"] == "conn.close", PATIENCE)

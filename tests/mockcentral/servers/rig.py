@@ -12,6 +12,12 @@ from mockcentral.servers.host import Host
 from mockcentral.servers.listener import bind
 
 SCENARIO = Scenario(scenario="empty", about="Nothing happens.")
+SLOW: list[object] = [
+    {"latency": {"delay": "1s", "direction": "to_client"}},
+    {"bandwidth": {"rate": 100, "direction": "to_client"}},
+    {"coalesce": "1s"},
+]
+"""Faults that keep what goes to the client on the line for a while."""
 
 
 class Transport(asyncio.Transport):

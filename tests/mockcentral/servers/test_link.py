@@ -18,7 +18,7 @@ from mockcentral.wire.frames import PREFACE
 from mockcentral.wire.grpc import MAX_DATA_FRAME, encode_message
 from tests.mockcentral.clients import TOPIC, service, topic
 from tests.mockcentral.floods import CALL, HELLO, REQUEST, goaway_code, headers
-from tests.mockcentral.servers.rig import Transport, connect, make_host
+from tests.mockcentral.servers.rig import SLOW, Transport, connect, make_host
 from watchmanager._wire import messages
 
 UNREAD = 50_000
@@ -395,13 +395,6 @@ def test_nothing_is_on_the_wire_after_silence(silence: object, do: object) -> No
         assert transport.written == written
 
     on_a_link(test)
-
-
-SLOW: list[object] = [
-    {"latency": {"delay": "1s", "direction": "to_client"}},
-    {"bandwidth": {"rate": 100, "direction": "to_client"}},
-    {"coalesce": "1s"},
-]
 
 
 @pytest.mark.parametrize("slow", SLOW, ids=str)

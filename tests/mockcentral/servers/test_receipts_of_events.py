@@ -18,7 +18,7 @@ from mockcentral.servers.front_door import Link
 from mockcentral.wire.grpc import MAX_DATA_FRAME, encode_message
 from tests.mockcentral.clients import TOPIC, service, topic
 from tests.mockcentral.floods import CALL, HELLO, headers
-from tests.mockcentral.servers.rig import Transport, connect
+from tests.mockcentral.servers.rig import SLOW, Transport, connect
 from tests.mockcentral.servers.test_link import Clock, on_a_link, records
 from watchmanager._wire import messages
 
@@ -195,11 +195,6 @@ def test_what_never_got_out_of_the_window_has_no_receipt(do: object, end: str, m
 
 
 # ------------------------------------------------------------------------------------------ a slow line
-SLOW: list[object] = [
-    {"latency": {"delay": "1s", "direction": "to_client"}},
-    {"bandwidth": {"rate": 100, "direction": "to_client"}},
-    {"coalesce": "1s"},
-]
 
 
 @pytest.mark.parametrize("slow", SLOW, ids=str)
