@@ -639,17 +639,16 @@ class AsyncWatch:
         engine = self._engine
         if not engine.started:
             engine.start()
-        if self._commit_on_next and self._ticket:
-            # Asking for the next says that the one before is done.
-            engine.processed(self._ticket)
-            self._ticket = 0
         self._streak += 1
-        if self._streak >= STREAK:
-            # A handler that never waits would keep everybody else off the loop, the answers to PINGs among them.
-            self._streak = 0
-            await asyncio.sleep(0)
-        found = engine.take()
+        # Asking for the next says that the one before is done.
+        found = engine.take_after(self._ticket) if self._streak < STREAK else None
         if found is None:
+            if self._commit_on_next and self._ticket:
+                engine.processed(self._ticket)
+                self._ticket = 0
+            if self._streak >= STREAK:
+                # A handler that never waits would keep everybody else off the loop, answers to PINGs among them.
+                await asyncio.sleep(0)
             self._streak = 0
             found = await engine.next()
             if found is None:

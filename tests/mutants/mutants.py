@@ -236,8 +236,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "late events are dropped",
         CORE + "outbox.py",
-        "        elif sequence > 0:\n",
-        "        elif sequence > 0:\n            return False\n",
+        "        if sequence > 0:\n            if sequence in self.window:",
+        "        if sequence > 0:\n            if True:",
         JOIN + "test_a_late_event_on_the_stream_is_delivered_marked_as_recovered",
     ),
     Mutant(
@@ -609,8 +609,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "the checkpoint is what was delivered, not what was processed",
         CORE + "watermark.py",
-        "        self._running.append((ticket, sequence))",
-        "        self._running.append((ticket, sequence))\n        self._passed(sequence)",
+        "    def begin(self, ticket: int, sequence: int) -> None:\n",
+        "    def begin(self, ticket: int, sequence: int) -> None:\n        self._passed(sequence)\n",
         PLACE + "test_only_processed_events_are_saved",
     ),
     Mutant(
@@ -633,6 +633,27 @@ MUTANTS: tuple[Mutant, ...] = (
         "        if self.confirming and 2 * self._since_verified > self._settings.buffer.recent:",
         "        if False:",
         PLACE + "test_what_is_to_be_confirmed_is_confirmed_before_it_is_forgotten",
+    ),
+    Mutant(
+        "a late event is not waited for when the next is taken",
+        CORE + "watermark.py",
+        " and not self._moves and not self._lates[0]:",
+        " and not self._moves:",
+        PLACE + "test_the_mark_is_what_the_order_of_items_and_moves_makes_of_it",
+    ),
+    Mutant(
+        "a moved position is not waited for when the next is taken",
+        CORE + "watermark.py",
+        " and not self._moves and not self._lates[0]:",
+        " and not self._lates[0]:",
+        PLACE + "test_the_mark_is_what_the_order_of_items_and_moves_makes_of_it",
+    ),
+    Mutant(
+        "what is processed before the next is taken is not saved",
+        CORE + "machine.py",
+        "        if self.watermark.succeed(done, ticket, sequence) and self._checkpointing:",
+        "        if self.watermark.succeed(done, ticket, sequence) and False:",
+        PLACE + "test_taking_the_next_is_to_be_done_with_the_one_before_and_to_take",
     ),
     Mutant(
         "the mark moves over holes",

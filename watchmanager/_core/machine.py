@@ -395,8 +395,9 @@ class Machine:
     def receive(self, attempt: int, event: Event, now: float) -> Effects:
         """`handle(EventReceived(attempt, event), now)` without the wrapping: events come in thousands a second."""
         outbox = self.outbox
+        sequence = event.sequence
         if (
-            event.sequence > outbox.highest
+            sequence > outbox.highest
             and attempt == self.attempt
             and self.state is _LIVE
             and self._heard
@@ -406,7 +407,7 @@ class Machine:
         ):
             self._alive_at = now
             self._since_verified += 1
-            outbox.accept(event)
+            outbox.append(event, sequence)
             return NONE
         return self.handle(happened.EventReceived(attempt, event), now)
 
@@ -456,6 +457,19 @@ class Machine:
         self.watermark.begin(ticket, sequence)
         return item, ticket
 
+    def take_after(self, done: int, now: float) -> tuple[Item, int]:
+        """`processed(done, now)`, then `take()`: what a consumer does that takes one after the other."""
+        outbox = self.outbox
+        item = outbox.items.popleft()
+        outbox.bytes -= item.size
+        self._ticket = ticket = self._ticket + 1
+        sequence = item.sequence
+        if sequence > 0:
+            self._delivered = sequence
+        if self.watermark.succeed(done, ticket, sequence) and self._checkpointing:
+            self._plan_save(now)
+        return item, ticket
+
     def give_back(self, item: Item, ticket: int) -> None:
         """The consumer could not use it; it is the next to be taken, unless the position was moved since."""
         if ticket > self._moved_after:
@@ -470,13 +484,20 @@ class Machine:
     def processed(self, ticket: int, now: float, *, all_before: bool = True) -> None:
         """The consumer is done with an item, and with all handed out before it unless told otherwise."""
         moved = self.watermark.through(ticket) if all_before else self.watermark.done(ticket)
-        if self._checkpointing and moved and self.state is not _CLOSED:
+        if moved and self._checkpointing:
+            self._plan_save(now)
+
+    def _plan_save(self, now: float) -> None:
+        """The restart point has moved."""
+        if self.state is not _CLOSED:
             self._unsaved += 1
             if self._saving:
                 return
+            due = self._timers.at(timers.CHECKPOINT)
             if self._unsaved >= self._settings.checkpoint_every:
-                self._timers.set(timers.CHECKPOINT, now)
-            elif self._timers.at(timers.CHECKPOINT) is None:
+                if due is None or due > now:
+                    self._timers.set(timers.CHECKPOINT, now)
+            elif due is None:
                 self._timers.set(timers.CHECKPOINT, now + self._settings.checkpoint_interval)
 
     def status(self, wall_minus_now: float = 0.0, *, keepalive_factor: float = 1.0) -> WatchStatus:

@@ -38,19 +38,27 @@ class Outbox:
         """Take an event in; False when it was seen before. The caller counts duplicates: a re-read page is none."""
         sequence = event.sequence
         if sequence > self.highest:
-            self.highest = sequence
-        elif sequence > 0:
+            self.append(event, sequence)
+            return True
+        if sequence > 0:
             if sequence in self.window:
                 return False
             event = event.late()
             self.recovered += 1
             self._watermark.expect_late(sequence)
-        if sequence > 0:
             self.window.add(sequence)
         self.items.append(event)
         self.bytes += event.size
         self.entered += 1
         return True
+
+    def append(self, event: Event, sequence: int) -> None:
+        """Take in one that is in order."""
+        self.highest = sequence
+        self.window.add(sequence)
+        self.items.append(event)
+        self.bytes += event.size
+        self.entered += 1
 
     def put_back(self, item: Item) -> None:
         """It was taken and is to be taken again."""

@@ -65,6 +65,19 @@ class Watermark:
             moved = True
         return moved
 
+    def succeed(self, done: int, ticket: int, sequence: int) -> bool:
+        """`through(done)`, then `begin(ticket, sequence)`: one after the other, as most items come."""
+        running = self._running
+        if len(running) == 1 and running[0][0] == done and not self._moves and not self._lates[0]:
+            passed = running[0][1]
+            if passed > (self._mark or 0):
+                self._mark = passed
+            running[0] = (ticket, sequence)
+            return True
+        moved = self.through(done)
+        running.append((ticket, sequence))
+        return moved
+
     def after(self, ticket: int) -> int | None:
         """What `value` would be after `through(ticket)`; changes nothing."""
         then = Watermark(self._mark)

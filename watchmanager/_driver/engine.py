@@ -50,8 +50,6 @@ StateFunction: TypeAlias = Callable[[State, str], None]
 _STATUS_UNKNOWN = 2
 CLOSE_TIMEOUT = 5.0
 CANCEL_AGAIN = 0.5
-BURST = 0.001
-"""Events closer together than this are handed over together."""
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 _LOGGERS = {
     name: logging.getLogger(f"watchmanager.{name}") for name in ("stream", "history", "auth", "checkpoint", "flow")
@@ -87,6 +85,7 @@ class Engine:
         self._fallback = fallback
         self._resync = resync
         self._on_state = on_state
+        self.started = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._home = Home("watch")
         self._manager = manager
@@ -101,8 +100,6 @@ class Engine:
         self._tasks: set[asyncio.Task[None]] = set()
         self._saves: asyncio.Task[None] | None = None
         self._waiter: asyncio.Future[None] | None = None
-        self._late_wake: asyncio.TimerHandle | None = None
-        self._woken_at = 0.0
         self._room: asyncio.Future[None] | None = None
         self._watchers: list[asyncio.Future[None]] = []
         self._closing: asyncio.Task[None] | None = None
@@ -132,10 +129,6 @@ class Engine:
         }
 
     # ------------------------------------------------------------ life
-    @property
-    def started(self) -> bool:
-        return self._loop is not None
-
     def start(self) -> None:
         """Begin in the running loop. Twice is once."""
         self.check()
@@ -144,6 +137,7 @@ class Engine:
                 self._manager.enter()
             self._home.enter()
             self._loop = self._home.loop
+            self.started = True
             self._spawn(self._begin())
 
     def check(self) -> None:
@@ -203,7 +197,7 @@ class Engine:
         """Stop, save the position, give back everything. Twice is once."""
         if self._loop is None:
             # Never started: nothing to give back.
-            self._loop = asyncio.get_running_loop()
+            self._loop, self.started = asyncio.get_running_loop(), True
             self.machine.handle(happened.Close(), self._loop.time())
             return
         if self._closing is None:
@@ -232,27 +226,31 @@ class Engine:
         try:
             self._carry_out(self.machine.handle(input, self._loop.time()))
         except Exception as error:
-            # A bug here or there: the consumer shall see it rather than wait for ever.
-            _LOGGERS["stream"].exception("%s: internal error", self.topic, extra=self._about())
-            self._carry_out(self.machine.handle(happened.Crashed(error), self._loop.time()))
+            self._crashed(error)
         self._settle()
 
+    def _crashed(self, error: Exception) -> None:
+        """A bug here or there: the consumer shall see it rather than wait for ever."""
+        _LOGGERS["stream"].exception("%s: internal error", self.topic, extra=self._about())
+        self._carry_out(self.machine.handle(happened.Crashed(error), self._loop.time()))  # type: ignore[union-attr]
+
     def _deliver(self, attempt: int, event: Event) -> asyncio.Future[None] | None:
-        """An event; what is returned is to be waited for before the next one is read."""
-        loop, machine = self._loop, self.machine
-        now = loop.time()  # type: ignore[union-attr]
-        effects = machine.receive(attempt, event, now)
-        if effects:
-            self._carry_out(effects)
+        """An event; what is returned is to be waited for before the next one."""
+        machine = self.machine
+        try:
+            effects = machine.receive(attempt, event, self._loop.time())  # type: ignore[union-attr]
+            if effects:
+                self._carry_out(effects)
+                self._settle()
+        except Exception as error:
+            self._crashed(error)
             self._settle()
-        elif self._waiter is not None and self._late_wake is None:
-            # A lone event wakes the consumer at once. In a burst waking it for each would cost more than all the rest.
-            if now - self._woken_at >= BURST:
-                self._woken_at = now
-                self._wake()
-            else:
-                self._late_wake = loop.call_later(BURST, self._wake)  # type: ignore[union-attr]
         return self._wait_room() if machine.blocked else None
+
+    def _delivered(self) -> None:
+        """Some events, and no more for now. Waking the consumer for each would cost more than all the rest."""
+        if self._waiter is not None and self._items:
+            self._wake()
 
     def _carry_out(self, effects: Effects) -> None:
         for effect in effects:
@@ -279,10 +277,6 @@ class Engine:
         self.feed(happened.Tick())
 
     def _wake(self) -> None:
-        if self._late_wake is not None:
-            self._late_wake.cancel()
-            self._late_wake = None
-            self._woken_at = self._loop.time()  # type: ignore[union-attr]
         waiter, self._waiter = self._waiter, None
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
@@ -320,6 +314,7 @@ class Engine:
                 effect.credential.reveal(),
                 feed=self.feed,
                 deliver=self._deliver,
+                delivered=self._delivered,
             )
             self._newest_link = self._streams[effect.attempt].link
         except Exception as error:
@@ -493,6 +488,20 @@ class Engine:
         machine = self.machine
         if (machine.starved or machine.blocked) and len(self._items) <= machine.low_water:
             self.feed(happened.Drained())
+        return found
+
+    def take_after(self, done: int) -> tuple[Item, int] | None:
+        """The same when the item before is processed, unless its ticket is 0; when there is none, that is still to be
+        told.
+        """
+        if not self._items or self._paused:
+            return None
+        machine = self.machine
+        found = machine.take_after(done, self._loop.time()) if done else machine.take()  # type: ignore[union-attr]
+        if (machine.starved or machine.blocked) and len(self._items) <= machine.low_water:
+            self.feed(happened.Drained())
+        elif machine.deadline() != self._timer_at:
+            self._settle()
         return found
 
     async def next(self) -> tuple[Item, int] | None:

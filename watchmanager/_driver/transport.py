@@ -9,9 +9,11 @@ TLS, so the token goes as plain metadata.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections import deque
+from collections.abc import AsyncIterable, Callable
+from contextlib import aclosing, suppress
 from typing import Any
 
 from watchmanager._core.inputs import Input, PingReceived, StreamBroken, StreamEnded, StreamOpened
@@ -29,7 +31,20 @@ SLOWEST = 64.0
 """The most by which the keepalive interval is multiplied."""
 MAX_MESSAGE = 16 * 1024 * 1024
 _CODES: dict[Any, int] = {each: each.value[0] for each in grpc.StatusCode}
+_LOGGER = logging.getLogger("watchmanager.stream")
 PING = EventType.PING
+BURST = 0.001
+"""Seconds: messages that come sooner than this after others are taken in together. One after the other they cost more,
+for in between the loop and gRPC do their part, and nothing of ours stays at hand. A lone message is taken in at once.
+"""
+FLOOD = 8
+"""Messages taken in together from which on the next are expected at once."""
+FLOOD_END = 0.005
+"""Seconds until it shows that they do not come. The loop pays for a timer that is due sooner in each of its turns."""
+MOST = 64
+"""Messages that wait at most."""
+LARGE = 16 * 1024
+"""Bytes of a message that makes the others wait no longer."""
 _UNKNOWN = 2
 _MASKED = "Internal error from Core"
 """grpc.aio puts this status over a call when a write loses the race with the call's end; the real one follows."""
@@ -140,8 +155,8 @@ class Transport:
 
 
 class Stream:
-    """One call from open to end. `feed` is told everything but events, which go to `deliver` without a wrapper; reading
-    goes on when what that returns is done.
+    """One call from open to end. `feed` is told everything but events, which go to `deliver` without a wrapper; what it
+    returns, if anything, is to be done before the next one goes there. `delivered` is called after the last of some.
     """
 
     def __init__(
@@ -153,11 +168,20 @@ class Stream:
         *,
         feed: Callable[[Input], None],
         deliver: Callable[[int, Event], asyncio.Future[None] | None],
+        delivered: Callable[[], None],
     ) -> None:
         self._topic = topic
         self._attempt = attempt
         self._feed = feed
         self._deliver = deliver
+        self._delivered = delivered
+        self._arrived: deque[bytes] = deque()
+        """Messages that are not taken in yet: as good as still on their way."""
+        self._taking: asyncio.TimerHandle | None = None
+        self._took_at = 0.0
+        self._hold = BURST
+        self._room: asyncio.Future[None] | None = None
+        self._loop = asyncio.get_running_loop()
         self._closed = False
         self._stood = False
         """The first message has left."""
@@ -168,7 +192,7 @@ class Stream:
         self._status_known = asyncio.Event()
         self._call.add_done_callback(self._on_status)
         self._reader = asyncio.ensure_future(self._read(codec.subscribe(topic, token)))
-        self._reader.add_done_callback(lambda _: transport.release(self.link))
+        self._reader.add_done_callback(self._over)
 
     def send_token(self, token: str) -> None:
         self._write(codec.refresh(self._topic, token))
@@ -189,6 +213,9 @@ class Stream:
         """Cancel the call; nothing is reported any more."""
         if not self._closed:
             self._closed = True
+            self._arrived.clear()
+            if self._taking is not None:
+                self._taking.cancel()
             self._call.cancel()
             if not self._stood:
                 # A write that waits for a connection is not told by grpc.aio that its call is cancelled, and waits on.
@@ -210,42 +237,100 @@ class Stream:
             await self._call.write(message)
 
     async def _read(self, subscribe: bytes) -> None:
-        call, attempt, deliver, decode = self._call, self._attempt, self._deliver, codec.decode
+        call = self._call
         try:
             await call.write(subscribe)
             self._stood = True
             if self._closed:
                 return
-            self._feed(StreamOpened(attempt))
-            read = call.read
-            while True:
-                data = await read()
-                if data is grpc.aio.EOF or self._closed:
-                    break
+            self._feed(StreamOpened(self._attempt))
+            # Iterated, as one `read` each costs more; gRPC minds that only where it is mixed for one direction.
+            async with aclosing(call.__aiter__()) as messages:
+                await self._collect(messages)
+        except (grpc.RpcError, asyncio.InvalidStateError):
+            pass  # the status below says it better
+        except asyncio.CancelledError:
+            if not call.cancelled():
+                # Our own task is being cancelled, not the call by us or by its server.
+                call.cancel()
+                raise
+        while self._arrived:
+            await self._until_room()
+            self._take_in()
+        if self._closed:
+            return
+        code, details, wait = await self._status()
+        if not self._closed:
+            self._end(code, details, wait)
+
+    async def _collect(self, messages: AsyncIterable[bytes]) -> None:
+        """Until the call is over."""
+        arrived, now = self._arrived, self._loop.time
+        async for data in messages:
+            if self._closed:
+                return
+            arrived.append(data)
+            if now() - self._took_at >= BURST or len(arrived) >= MOST or len(data) > LARGE:
+                self._take_in()
+            elif self._taking is None:
+                self._taking = self._loop.call_later(self._hold, self._take_in)
+            if self._room is not None:
+                await self._until_room()
+
+    async def _until_room(self) -> None:
+        while self._room is not None:
+            # Not the future itself: that there is room may be known, and `_go_on` still be about to be called.
+            await asyncio.wait([self._room])
+
+    def _take_in(self) -> None:
+        """What has arrived, in order, as long as there is room for it."""
+        if self._taking is not None:
+            self._taking.cancel()
+            self._taking = None
+        if self._room is not None:
+            return
+        arrived, attempt, deliver, decode = self._arrived, self._attempt, self._deliver, codec.decode
+        self._hold = FLOOD_END if len(arrived) >= FLOOD else BURST
+        try:
+            while arrived:
                 try:
-                    event = decode(data)
+                    event = decode(arrived.popleft())
                 except DecodeError as error:
                     self._feed(StreamBroken(attempt, error))
                     continue
                 if event.type is PING:
                     self._feed(PingReceived(attempt, event.id))
-                else:
-                    room = deliver(attempt, event)
-                    if room is not None:
-                        await room
-        except (grpc.RpcError, asyncio.InvalidStateError):
-            pass  # the status below says it better
-        except asyncio.CancelledError:
-            if not self._call.cancelled():
-                # Our own task is being cancelled, not the call by us or by its server.
-                self._call.cancel()
-                raise
-        if self._closed:
-            return
-        code, details, wait = await self._status()
+                    continue
+                room = deliver(attempt, event)
+                if room is not None:
+                    self._room = room
+                    room.add_done_callback(self._go_on)
+                    break
+        except Exception as error:
+            self._break(error)
+        self._took_at = self._loop.time()
+        self._delivered()
+
+    def _go_on(self, _: object) -> None:
+        self._room = None
+        self._take_in()
+
+    def _break(self, error: BaseException) -> None:
+        """A bug of ours. The stream ends, as if its server had ended it: what it brought is still in history."""
+        _LOGGER.error("%s: internal error", self._topic, exc_info=error)
         if not self._closed:
-            self._closed = True
-            self._feed(StreamEnded(attempt, code, details, self._transport.cause(), wait))
+            self.close()
+            self._end(_UNKNOWN, f"internal error: {type(error).__name__}", None)
+
+    def _end(self, code: int, details: str, wait: float | None) -> None:
+        self._closed = True
+        self._feed(StreamEnded(self._attempt, code, details, self._transport.cause(), wait))
+
+    def _over(self, reader: asyncio.Task[None]) -> None:
+        self._transport.release(self.link)
+        error = None if reader.cancelled() else reader.exception()
+        if error is not None:
+            self._break(error)
 
     def _on_status(self, _: object) -> None:
         """Called by grpc.aio in the moment a status is set, maybe twice: the real one before or after the mask."""

@@ -410,7 +410,7 @@ def test_the_mark_is_what_the_order_of_items_and_moves_makes_of_it(data: st.Data
     numbers = data.draw(st.lists(st.integers(1, 30), min_size=30, max_size=30, unique=True))  # none comes twice
     for _ in range(data.draw(st.integers(1, 30))):
         taken = mark.running
-        match data.draw(st.sampled_from(["item", "late", "move", "take", "give back", "processed"])):
+        match data.draw(st.sampled_from(["item", "late", "move", "take", "give back", "processed", "next"])):
             case "item":
                 order.entries.append(("item", data.draw(st.sampled_from([0, numbers.pop()]))))
             case "late":
@@ -431,6 +431,10 @@ def test_the_mark_is_what_the_order_of_items_and_moves_makes_of_it(data: st.Data
                 mark.through(last)
                 order.passed += count
                 assert mark.value == then
+            case "next" if 0 < taken < len(order.waiting):
+                ticket += 1
+                assert mark.succeed(mark._running[-1][0], ticket, order.waiting[taken])
+                order.passed += taken
         assert mark.value == order.value()
 
 
@@ -445,6 +449,40 @@ def test_the_mark_moves_only_over_a_prefix_without_holes() -> None:
     mark.done(3)
     assert mark.value == 30
     assert mark.running == 0
+
+
+@given(st.data())
+def test_taking_the_next_is_to_be_done_with_the_one_before_and_to_take(data: st.DataObject) -> None:
+    """`take_after` against `processed` and `take`, whatever else was taken, given up or late before."""
+    quick, plain = (Lab(checkpointing=True, checkpoint_every=3).live() for _ in range(2))
+    tickets: list[int] = []
+    for lab in (quick, plain):
+        lab.auto_take = False
+        lab.publish(*range(5, 25))
+        lab.push(3)  # late
+        lab.run(0.1)
+    for _ in range(data.draw(st.integers(1, 12))):
+        done = data.draw(st.sampled_from(tickets)) if tickets else 0
+        match data.draw(st.sampled_from(["next", "next", "take", "one", "seek"])):
+            case "next" if done:
+                plain.machine.processed(done, plain.now)
+                expected = plain.machine.take()
+                assert quick.machine.take_after(done, quick.now) == expected
+                tickets.append(expected[1])
+            case "one" if done:
+                for lab in (quick, plain):
+                    lab.machine.processed(done, lab.now, all_before=False)
+            case "seek":
+                for lab in (quick, plain):
+                    lab.feed(happened.Sought(4))
+                    lab.run(1)
+            case _:
+                [ticket] = {lab.machine.take()[1] for lab in (quick, plain)}
+                tickets.append(ticket)
+        for lab in (quick, plain):
+            lab.run(0.01)
+        assert quick.machine.status() == plain.machine.status()
+        assert quick.store == plain.store
 
 
 def test_done_twice_or_for_nothing_is_harmless() -> None:

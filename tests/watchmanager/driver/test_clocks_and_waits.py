@@ -289,7 +289,9 @@ def test_what_a_stream_was_told_is_read_from_its_last_words(words: dict[str, str
         async with tcp_server(serve) as port:
             route = Route(Target("127.0.0.1", port, False), tls=None, proxy=None, single_entry=None, connect_timeout=5)
             transport = Transport(route, tenant="1", user_agent="x", keepalive=wm.Keepalive())
-            stream = Stream(transport, "/t", 1, "token", feed=feed, deliver=lambda attempt, event: None)
+            stream = Stream(
+                transport, "/t", 1, "token", feed=feed, deliver=lambda attempt, event: None, delivered=lambda: None
+            )
             assert await asyncio.wait_for(ended, 20) == happened.StreamEnded(1, 8, "", None, expected)
             await stream.wait_closed()
             await transport.aclose()

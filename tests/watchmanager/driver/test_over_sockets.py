@@ -1060,8 +1060,8 @@ def test_cancelling_a_wait_at_any_turn_of_the_loop_loses_nothing(way: str) -> No
                     waiting = asyncio.ensure_future(one())
                     while engine._waiter is None:
                         await asyncio.sleep(0)
-                    engine._woken_at = 0.0  # a lone event, which wakes at once
                     engine._deliver(watch.status.attempt, event(turns + 1))
+                    engine._delivered()
                     for _ in range(turns):
                         await asyncio.sleep(0)
                     waiting.cancel()
