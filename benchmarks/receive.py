@@ -1,6 +1,6 @@
 """How fast a client receives: ours against a bare grpc.aio loop that reads and parses, on the same stream.
 
-    python benchmarks/receive.py [--events 30000] [--rounds 5]
+    python benchmarks/receive.py [--events 30000] [--rounds 15]
 
 The fake runs in a process of its own; each round takes every client once, so a slow moment of the machine hits all.
 Figures are events a second from the first to the last, and the CPU time of the client's process for each. The ratio is
@@ -125,7 +125,7 @@ def blocking(context: dict[str, Any], count: int, go: Go) -> Figure:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=30_000, help="events a round (default: 30000)")
-    parser.add_argument("--rounds", type=int, default=5, help="times each client receives them (default: 5)")
+    parser.add_argument("--rounds", type=int, default=15, help="times each client receives them (default: 15)")
     arguments = parser.parse_args()
     server = subprocess.Popen(
         [sys.executable, "-c", PUBLISHER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1

@@ -643,7 +643,7 @@ class AsyncWatch:
         # Asking for the next says that the one before is done.
         found = engine.take_after(self._ticket) if self._streak < STREAK else None
         if found is None:
-            if self._commit_on_next and self._ticket:
+            if self._ticket:
                 engine.processed(self._ticket)
                 self._ticket = 0
             if self._streak >= STREAK:
