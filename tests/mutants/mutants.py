@@ -639,14 +639,14 @@ MUTANTS: tuple[Mutant, ...] = (
         CORE + "watermark.py",
         " and not self._moves and not self._lates[0]:",
         " and not self._moves:",
-        PLACE + "test_the_mark_is_what_the_order_of_items_and_moves_makes_of_it",
+        PLACE + "test_the_mark_goes_over_a_late_one_as_the_next_is_taken",
     ),
     Mutant(
         "a moved position is not waited for when the next is taken",
         CORE + "watermark.py",
         " and not self._moves and not self._lates[0]:",
         " and not self._lates[0]:",
-        PLACE + "test_the_mark_is_what_the_order_of_items_and_moves_makes_of_it",
+        PLACE + "test_a_moved_mark_arrives_as_the_next_is_taken",
     ),
     Mutant(
         "what is processed before the next is taken is not saved",

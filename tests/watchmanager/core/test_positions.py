@@ -438,6 +438,25 @@ def test_the_mark_is_what_the_order_of_items_and_moves_makes_of_it(data: st.Data
         assert mark.value == order.value()
 
 
+def test_the_mark_goes_over_a_late_one_as_the_next_is_taken() -> None:
+    mark = Watermark(5)
+    mark.begin(1, 10)
+    mark.expect_late(3)
+    assert mark.succeed(1, 2, 3)
+    assert mark.value == 2
+    assert mark.succeed(2, 3, 11)
+    assert mark.value == 10
+
+
+def test_a_moved_mark_arrives_as_the_next_is_taken() -> None:
+    mark = Watermark(5)
+    mark.begin(1, 10)
+    mark.move_behind(0, 4)
+    assert mark.value == 5
+    assert mark.succeed(1, 2, 6)
+    assert mark.value == 4
+
+
 def test_the_mark_moves_only_over_a_prefix_without_holes() -> None:
     mark = Watermark()
     for ticket, sequence in ((1, 10), (2, 20), (3, 30)):
