@@ -294,10 +294,12 @@ class Central:
         for link, kind, body in resources:
             self.resources.put(link, body, kind=kind, now=0.0)
 
-    def orders(self) -> list[Issue]:
+    def orders(self) -> Sequence[Issue]:
         """What is to be carried out, oldest first; the list is handed over and starts afresh."""
         if self._actions != self._settled and self._settling is None and "barrier" in self._moments:
             self._settle()
+        if not self._issues:
+            return ()
         issues, self._issues = self._issues, []
         return issues
 
@@ -351,8 +353,11 @@ class Central:
             at = line.next_at
             if at is not None and (earliest is None or at < earliest):
                 earliest = at
-        planned = self._director.deadline()
-        return planned if planned is not None and (earliest is None or planned < earliest) else earliest
+        if self._director.planned or self._director.mortal:
+            planned = self._director.deadline()
+            if planned is not None and (earliest is None or planned < earliest):
+                return planned
+        return earliest
 
     def tick(self, now: float, budget: int | None = None) -> None:
         """Do whatever is due. With a `budget`, stop publishing after about so many events and deliveries of them.
@@ -361,8 +366,9 @@ class Central:
         sockets in between, because a scenario may ask for more traffic than the machine can carry.
         """
         self._promised.clear()
-        self._run_timers(now)
-        planned = self._director.deadline()
+        if self._timers:
+            self._run_timers(now)
+        planned = self._director.deadline() if self._director.planned or self._director.mortal else None
         if planned is not None and planned <= now:
             for name in self._director.outlived(now):
                 self._look_out()
@@ -420,6 +426,10 @@ class Central:
     def rules(self) -> tuple[FaultRule, ...]:
         """The armed fault rules."""
         return self._director.rules
+
+    def minds(self, anchor: str) -> bool:
+        """Whether a fault rule strikes at this moment."""
+        return self._director.minds(anchor)
 
     def fired(self, name: str) -> int:
         """How often a rule struck."""

@@ -63,8 +63,10 @@ class Director:
         self._awaiting: dict[str, list[_Armed]] = {}
         self.anchors: set[str] = set()
         """The anchors that any rule is tied to: lets hot paths skip `observe`."""
-        self._planned: list[tuple[float, int, _Armed, Moment]] = []
-        self._mortal: list[_Armed] = []
+        self.planned: list[tuple[float, int, _Armed, Moment]] = []
+        """Strikes that wait for their time. Without them, and without rules that are `mortal`, there is no deadline."""
+        self.mortal: list[_Armed] = []
+        """Rules with a ttl."""
         self._tie = 0
 
     def arm(self, rule: FaultRule, now: float) -> None:
@@ -73,7 +75,7 @@ class Director:
         armed = _Armed(rule, now, f"{self._seed}:fault:{rule.name}")
         self._armed[rule.name] = armed
         if armed.until is not None:
-            self._mortal.append(armed)
+            self.mortal.append(armed)
         self._by_anchor.setdefault(rule.on.name, []).append(armed)
         for anchor in rule.given:
             self._awaiting.setdefault(anchor.name, []).append(armed)
@@ -90,10 +92,14 @@ class Director:
             if armed in waiting:
                 waiting[:] = [other for other in waiting if other is not armed]
         self.anchors = {name for tied in (self._by_anchor, self._awaiting) for name, rules in tied.items() if rules}
-        self._mortal = [other for other in self._mortal if other is not armed]
-        self._planned = [entry for entry in self._planned if entry[2] is not armed]
-        heapq.heapify(self._planned)
+        self.mortal = [other for other in self.mortal if other is not armed]
+        self.planned = [entry for entry in self.planned if entry[2] is not armed]
+        heapq.heapify(self.planned)
         return True
+
+    def minds(self, anchor: str) -> bool:
+        """Whether a rule strikes at this moment."""
+        return bool(self._by_anchor.get(anchor))
 
     @property
     def rules(self) -> tuple[FaultRule, ...]:
@@ -129,35 +135,35 @@ class Director:
             pause = armed.rule.after.pick(armed.random())
             if pause > 0:
                 self._tie += 1
-                heapq.heappush(self._planned, (now + pause, self._tie, armed, moment))
+                heapq.heappush(self.planned, (now + pause, self._tie, armed, moment))
             else:
                 strikes.append(self._strike(armed, moment))
         return strikes
 
     def due(self, now: float) -> Iterator[Strike]:
         """The planned strikes whose time has come, in order."""
-        while self._planned and self._planned[0][0] <= now:
-            at, _, armed, moment = heapq.heappop(self._planned)
+        while self.planned and self.planned[0][0] <= now:
+            at, _, armed, moment = heapq.heappop(self.planned)
             yield self._strike(armed, moment, at)
 
     def deadline(self) -> float | None:
         """When the next planned strike is due, or the next rule has outlived its ttl."""
-        earliest = self._planned[0][0] if self._planned else None
-        for armed in self._mortal:
+        earliest = self.planned[0][0] if self.planned else None
+        for armed in self.mortal:
             if armed.until is not None and (earliest is None or armed.until < earliest):
                 earliest = armed.until
         return earliest
 
     def outlived(self, now: float) -> list[str]:
         """The names of the rules whose ttl is over; they are disarmed now."""
-        names = [armed.rule.name for armed in self._mortal if armed.until is not None and armed.until <= now]
+        names = [armed.rule.name for armed in self.mortal if armed.until is not None and armed.until <= now]
         for name in names:
             self.disarm(name)
         return names
 
     def rescale(self, ratio: float, now: float) -> None:
         """Pauses that run are shortened `ratio` times, and so is everything the rules say of time."""
-        self._planned = [(now + (at - now) / ratio, tie, armed, moment) for at, tie, armed, moment in self._planned]
+        self.planned = [(now + (at - now) / ratio, tie, armed, moment) for at, tie, armed, moment in self.planned]
         for armed in self._armed.values():
             armed.rule = scaled_rule(armed.rule, ratio)
             if armed.until is not None:

@@ -60,20 +60,18 @@ class Clock:
         """Step through everything up to a time (inclusive), at most `limit` steps; returns how many were left."""
         queue = self._queue
         self.until = until
+        left = limit
         try:
-            while queue and limit:
-                when, _, action, arguments = queue[0]
-                if when > until:
-                    break
-                heappop(queue)
+            while queue and left and queue[0][0] <= until:
+                when, _, action, arguments = heappop(queue)
                 if when > self.now:
                     self.now = when
-                self.steps += 1
-                limit -= 1
+                left -= 1
                 action(*arguments)
         finally:
             self.until = -NEVER
-        return limit
+            self.steps += limit - left
+        return left
 
     def __len__(self) -> int:
         return len(self._queue)

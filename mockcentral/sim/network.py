@@ -19,7 +19,7 @@ left. Nothing here decides what a server or a client does next.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from random import Random
 from typing import Any
@@ -259,7 +259,7 @@ class Network:
             self._central_planned = deadline
             self.clock.at(deadline, self._tick, deadline)
 
-    def _carry_out(self, issues: list[Issue]) -> None:
+    def _carry_out(self, issues: Sequence[Issue]) -> None:
         """These orders, and those that come of it."""
         central = self.central
         self._flushing = True
@@ -466,7 +466,7 @@ class Network:
 
     # ------------------------------------------------------------------------------------------ HTTP/2 PINGs
     def _skips_pings(self) -> bool:
-        return self.thrifty and not any(rule.on.name == "ping" for rule in self.central.rules)
+        return self.thrifty and not self.central.minds("ping")
 
     def _ping(self, wire: Wire) -> None:
         if wire.gone or wire.seat.over:

@@ -119,8 +119,10 @@ class Promises:
 
     def check(self) -> None:
         """Safety of what was applied since the last check. Raises `Broken`."""
-        owed = self._published()
         applied = self._client.applied
+        if self._judged == len(applied):
+            return
+        owed = self._published()
         while self._judged < len(applied):
             one = applied[self._judged]
             self._judged += 1
