@@ -115,7 +115,7 @@ def main() -> None:
             run = storm(Random(seed).randint)
             start = time.process_time()
             try:
-                play(*run)
+                play(*run).close()
             except Broken as error:
                 broken += 1
                 print(f"storm {seed} broke a promise: {error}")

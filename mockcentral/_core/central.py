@@ -79,10 +79,10 @@ from mockcentral._core.calls import (
     WatchRequest,
 )
 from mockcentral._core.chance import Chance
-from mockcentral._core.dates import timestamp
 from mockcentral._core.director import Director, Strike
 from mockcentral._core.events import Change, Event, Op, Scope, TopicEvent, altered
 from mockcentral._core.frozen import dataclass
+from mockcentral._core.ids import Ids
 from mockcentral._core.journal import Journal
 from mockcentral._core.keeping import Keeper, Restored, Rows, Unreadable, read_event
 from mockcentral._core.log import EventLog, Gone, TopicLog
@@ -93,6 +93,7 @@ from mockcentral._core.tokens import GOOD, TokenBook, Worth, bearer
 from mockcentral._core.tokens import Verdict as TokenVerdict
 from mockcentral._core.topics import Topic, TopicEntry, TopicIndex, filters_of, topic_of
 from mockcentral._core.traffic import TrafficLine
+from mockcentral._core.wall import Wall
 from mockcentral._core.writes import put_subresource
 from mockcentral.scenario.scaling import scaled
 from mockcentral.scenario.schema import FaultRule, Filter, Scenario
@@ -100,8 +101,6 @@ from mockcentral.scenario.types import Code
 
 _DELETED: Final = Op.DELETED
 _PING = Change(op=Op.PING, group="", kind="", name="")
-_UUID_MASK = ~((0xF000 << 64) | (0xC000 << 48))
-_UUID_VERSION = (4 << 76) | (0x8000 << 48)
 
 _RESET_CODES = {7: "UNAVAILABLE", 8: "CANCELLED", 11: "RESOURCE_EXHAUSTED", 12: "PERMISSION_DENIED"}
 """What gRPC makes of a RST_STREAM's code; INTERNAL of all others."""
@@ -162,27 +161,29 @@ class Central:
         "_reactor",
         "_settled",
         "_settling",
-        "_skew",
         "_steps",
         "_tie",
         "_timers",
         "_traffic",
         "_traffic_by_anchor",
-        "_wall_start",
+        "_wall",
         "calls",
         "connections",
         "issuer",
         "journal",
         "listening",
         "log",
+        "new_id",
         "published",
         "receipts",
         "resources",
         "scenario",
         "seed",
         "settings",
+        "timestamp",
         "tokens",
         "topics",
+        "wall",
     )
 
     def __init__(
@@ -202,9 +203,16 @@ class Central:
         self.journal = journal
         self.seed = seed
         self.issuer = issuer
-        self._wall_start = wall_start
+        # Objects of their own, not methods of this one: worlds by the thousand are given back when they are dropped.
+        self._wall = Wall(wall_start)
+        self.wall: Callable[[float], float] = self._wall.at
+        """Wall time in seconds since 1970 at a world time."""
+        self.timestamp: Callable[[float], str] = self._wall.timestamp
+        """A world time as resources have it."""
         # A process that goes on where another ended must not give out its ids again.
-        self._ids = Random(f"{seed}:ids:{restored.starts}" if restored and restored.starts else f"{seed}:ids")
+        self._ids = Ids(f"{seed}:ids:{restored.starts}" if restored and restored.starts else f"{seed}:ids")
+        self.new_id: Callable[[], str] = self._ids.new
+        """A version 4 UUID from the seed."""
         self.tokens = TokenBook(
             tenant=self.settings.tenant, accept=self.settings.token.accept, sign=sign, new_id=self.new_id
         )
@@ -224,7 +232,6 @@ class Central:
         """The orders of strikes that were planned for a time, and that time, until the next `tick`."""
         self.receipts = Receipts(journal)
         self._timers: list[tuple[float, int, Callable[[float], None], bool]] = []
-        self._skew = 0.0
         self._owed: dict[bytes, tuple[Barrier, int, int, int]] = {}
         """PINGs of barriers that are not acked: payload to barrier, connection, how many faults were on the wire before
         it, and how many marks were ordered before it.
@@ -413,6 +420,11 @@ class Central:
         self._director.arm(rule, now)
         self._look_out()
         self.receipts.armed(rule, now)
+
+    def close(self) -> None:
+        """Nothing that is planned happens any more."""
+        self._timers.clear()
+        self.calls.clear()
 
     def disarm(self, name: str, now: float = 0.0) -> bool:
         """Disarm a fault rule; False when there is none of that name."""
@@ -965,7 +977,7 @@ class Central:
         reads the journal.
         """
         self._ping_passes(count, following)
-        self._ids.getrandbits(128 * count)  # their ids
+        self._ids.skip(count)
 
     def pass_ping(self, at: float, answered: float, following: float) -> None:
         """One of them has happened, and was answered, at these times."""
@@ -1451,7 +1463,7 @@ class Central:
     def skew_clock(self, by: float, now: float) -> None:
         """The wall clock is wrong by so many seconds from now on; streams whose token it takes for expired end."""
         self.resources.settle()
-        self._skew = by
+        self._wall.skew = by
         for call in list(self.calls.values()):
             self._watch_expiry(call, now)
 
@@ -1570,20 +1582,6 @@ class Central:
             "journal_records_total": len(self.journal),
         }
 
-    def wall(self, now: float) -> float:
-        """Wall time in seconds since 1970 at world time `now`."""
-        return self._wall_start + self._skew + now
-
-    def timestamp(self, now: float) -> str:
-        """A world time as resources have it."""
-        return timestamp(self.wall(now))
-
-    def new_id(self) -> str:
-        """A version 4 UUID from the seed."""
-        # Spelled by hand: `uuid.UUID` takes eight times as long, and every event has an id.
-        raw = (self._ids.getrandbits(128) & _UUID_MASK | _UUID_VERSION).to_bytes(16, "big")
-        return f"{raw[:4].hex()}-{raw[4:10].hex('-', 2)}-{raw[10:].hex()}"
-
     # ------------------------------------------------------------------------------------------ outliving a process
     def changes(self) -> Rows | None:
         """What is to be written down before anybody may hear of what happened; None when it is nothing."""
@@ -1601,7 +1599,7 @@ class Central:
             self.resources.restore(link, resource)
             if resource["kind"] == "WatchTopic":
                 self._register(resource, link, filters_of(resource["spec"]))
-        read = [read_event(row, row.wall - self._wall_start) for row in restored.events]
+        read = [read_event(row, row.wall - self._wall.start) for row in restored.events]
         if restored.log is not None:
             self.log.restore(restored.log, ((event.sequence, event.at) for event, _ in read))
         for event, topics in read:

@@ -73,5 +73,9 @@ class Clock:
             self.steps += limit - left
         return left
 
+    def clear(self) -> None:
+        """Nothing is planned any more."""
+        self._queue.clear()
+
     def __len__(self) -> int:
         return len(self._queue)

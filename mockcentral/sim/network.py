@@ -158,6 +158,19 @@ class Seat:
         self.sleeper: Sleeper | None = party if hasattr(party, "sleeps_until") else None  # type: ignore[assignment]
         self.on_exit: Callable[[int], None] | None = None
 
+    def close(self) -> None:
+        """Nobody is here any more."""
+        self.over = True
+        if (unplug := getattr(self.party, "unplug", None)) is not None:
+            unplug()
+        self.channel = self.on_exit = self.sleeper = None
+        for wire in self.wires:
+            wire.streams.clear()
+            wire.waiting.clear()
+        self.wires.clear()
+        self.streams.clear()
+        self.idle.clear()
+
     @property
     def now(self) -> float:
         return self.network.clock.now
@@ -257,7 +270,7 @@ class Network:
         deadline = central.deadline()
         if deadline is not None and deadline < self._central_planned:
             self._central_planned = deadline
-            self.clock.at(deadline, self._tick, deadline)
+            self._plan(deadline, self._tick, (deadline,))
 
     def _carry_out(self, issues: Sequence[Issue]) -> None:
         """These orders, and those that come of it."""
@@ -333,15 +346,20 @@ class Network:
         deadline = seat.party.deadline()
         if deadline is not None and deadline < seat.planned:
             seat.planned = deadline
-            self.clock.at(deadline, self._due, seat, deadline)
+            self._plan(deadline, self._due, (seat, deadline))
 
     def _due(self, seat: Seat, planned: float) -> None:
         if planned == seat.planned and not seat.over:
             seat.planned = NEVER
             deadline = seat.party.deadline()
-            if deadline is not None and deadline <= self.clock.now:
+            if deadline is None:
+                return
+            if deadline <= self.clock.now:
                 seat.party.due(self.clock.now)
-            self.plan(seat)
+                self.plan(seat)
+            else:  # put off since
+                seat.planned = deadline
+                self._plan(deadline, self._due, (seat, deadline))
 
     def _up(self, wire: Wire, action: Any, *arguments: Any) -> None:
         if wire.cut_up:
@@ -367,6 +385,13 @@ class Network:
         self._plan(at, action, (wire, *arguments))
         return True
 
+    def close(self) -> None:
+        """Nothing is under way any more."""
+        for wire in self.wires.values():
+            wire.streams.clear()
+        self.wires.clear()
+        self.calls.clear()
+
     # ------------------------------------------------------------------------------------------ lives of clients
     def seat(self, party: Party, number: int, life: int) -> Seat:
         """A place for one life of a party; the party is started by whoever asked for it."""
@@ -379,6 +404,8 @@ class Network:
             if vanish:
                 self.cut(wire)
             self.hang_up(wire)
+            wire.waiting.clear()
+        seat.on_exit = None
 
     def calm(self) -> None:
         """From now on no end is lost any more; delays stay as they are."""
@@ -439,6 +466,7 @@ class Network:
         # Even a black-holed connection shows that its client left (`servers.front_door`).
         self.central.connection_closed(wire.id, self.clock.now, by="client", reason="closed by the client")
         self._forget(wire)
+        wire.streams.clear()
         self.flush()
 
     def _forget(self, wire: Wire) -> None:

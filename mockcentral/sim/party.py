@@ -110,6 +110,13 @@ class Party(Protocol):
         """The life is over without a word: everything in memory is gone, its connections are closed by the kernel."""
 
 
+class Pluggable(Protocol):
+    """A party that lets go of its `Port` when its world is closed."""
+
+    def unplug(self) -> None:
+        """There is no network any more."""
+
+
 class Sleeper(Protocol):
     """A party that says when nothing would wake it but PING events, so that they need not be sent one by one."""
 

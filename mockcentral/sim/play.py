@@ -50,6 +50,11 @@ class Played:
     live_after: float | None
     bound: float
 
+    def close(self) -> None:
+        """See `SimWorld.close`."""
+        self.client.on_saved = None
+        self.world.close()
+
 
 class Stage:
     """A world with one client, to which things happen: one by one (`happen`, `advance`), or as planned (`play`)."""

@@ -38,6 +38,7 @@ def test_after_any_storm_a_client_is_live_again_in_bounded_time_and_has_everythi
         note(str(failures.save(scenario, plan)))
         raise
     assert played.live_after is None or played.live_after <= played.bound
+    played.close()
 
 
 @BUSY

@@ -16,13 +16,14 @@ def test_three_hundred_storms_break_no_promise() -> None:
     for seed in range(300):
         played = play(*storm(Random(seed).randint, rough=seed % 3 > 0))
         assert played.live_after is None or played.live_after <= played.bound, seed
+        played.close()
 
 
 def test_where_streams_lose_events_no_checkpoint_passes_one_if_it_is_to_be_confirmed() -> None:
     storms = (storm(Random(seed).randint) for seed in range(1500))
     losing = [each for each in storms if any(rule.do.name == "lose" for rule in each[0].faults)]
     for scenario, plan in losing:
-        play(scenario, replace(plan, client=replace(plan.client, confirm=True)))
+        play(scenario, replace(plan, client=replace(plan.client, confirm=True))).close()
     assert len(losing) > 100
 
 

@@ -333,6 +333,10 @@ class WatchClient:
         self._forget()
         self.live_since = None
 
+    def unplug(self) -> None:
+        """There is no network any more."""
+        self._port = None
+
     # ------------------------------------------------------------------------------------------ for tests
     def close(self, now: float) -> None:
         """The user closes the watch."""

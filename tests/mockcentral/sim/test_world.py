@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 from random import Random
 
@@ -208,3 +210,24 @@ def test_what_is_skimmed_over_leaves_the_same_journal_and_the_same_client_as_one
         assert lean == skimmed[:-1], seed
         steps += many - few  # type: ignore[operator]
     assert steps > 2_000
+
+
+def test_a_closed_world_needs_no_garbage_collector_and_nothing_happens_in_it() -> None:
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        client = WatchClient(TOPIC, start="earliest")
+        world = SimWorld(load("calm"), clients=[client], lean=True)
+        world.run(until=60.0)
+        steps, applied = world.clock.steps, len(client.applied)
+        assert applied
+        world.close()
+        world.run(until=3600.0)
+        assert (world.clock.steps, len(client.applied)) == (steps, applied)
+        network, topics = weakref.ref(world.network), weakref.ref(world.central.topics)
+        del world
+        assert network() is None
+        assert topics() is None
+    finally:
+        if collects:
+            gc.enable()
