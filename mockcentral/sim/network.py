@@ -404,8 +404,8 @@ class Network:
             if vanish:
                 self.cut(wire)
             self.hang_up(wire)
-            wire.waiting.clear()
         seat.on_exit = None
+        seat.streams.clear()
 
     def calm(self) -> None:
         """From now on no end is lost any more; delays stay as they are."""
@@ -460,25 +460,30 @@ class Network:
             seat.channel = None
         if wire in seat.idle:
             seat.idle.remove(wire)
+        wire.waiting.clear()
         self._up(wire, self._left)
+        if wire.id not in self.wires:  # the server is through with it, too
+            wire.streams.clear()
 
     def _left(self, wire: Wire) -> None:
         # Even a black-holed connection shows that its client left (`servers.front_door`).
         self.central.connection_closed(wire.id, self.clock.now, by="client", reason="closed by the client")
         self._forget(wire)
-        wire.streams.clear()
         self.flush()
 
     def _forget(self, wire: Wire) -> None:
         self.wires.pop(wire.id, None)
         for stream in wire.streams.values():
             self.calls.pop(stream.call, None)
+        if wire.gone:
+            wire.streams.clear()
 
     def _lost(self, wire: Wire, reason: str) -> None:
         """The client sees the end of a connection: by the server, or by its own PINGs."""
         if wire.gone:
             return
         wire.gone = True
+        wire.waiting.clear()
         seat = wire.seat
         seat.wires.pop(wire, None)
         if seat.channel is wire:
@@ -486,6 +491,7 @@ class Network:
         if wire in seat.idle:
             seat.idle.remove(wire)
         if seat.over:
+            wire.streams.clear()
             return
         for stream in list(wire.streams.values()):
             self._finish(stream, UNAVAILABLE, reason)
