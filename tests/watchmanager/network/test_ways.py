@@ -528,6 +528,7 @@ def test_a_bridge_whose_socket_was_cleaned_away_is_replaced(history: bool, monke
             world.close_connections()
             while watch.status.reconnects == 0:
                 await asyncio.sleep(0.01)
+            await watch.ready(30)  # without history nothing comes that the server hears of before the subscription
             [number] = world.publish({"kind": "APIService", "name": "one", "scope": "Environment/sample-env"})
             assert (await watch.until(lambda item: True, 60)).sequence == number
 
