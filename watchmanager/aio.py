@@ -731,7 +731,7 @@ class AsyncWatch:
                         if engine.machine.state in (State.FAILED, State.CLOSED):
                             break
                         try:
-                            found = await asyncio.wait_for(engine.next(), ends - loop.time())
+                            found = await engine.next_by(ends)
                         except (asyncio.TimeoutError, WatchError):  # an error comes again with the next step
                             break
                         if found is None:

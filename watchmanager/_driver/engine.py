@@ -516,6 +516,30 @@ class Engine:
                 return None
             await self._wait()
 
+    async def next_by(self, ends: float) -> tuple[Item, int] | None:
+        """The same, until a time of the loop; then asyncio.TimeoutError. `wait_for` would not do: before Python 3.12 it
+        swallows a cancellation that comes in the moment the item does.
+        """
+        late = False
+
+        def give_up() -> None:
+            nonlocal late
+            late = True
+            self._wake()
+
+        timer = self._loop.call_at(ends, give_up)  # type: ignore[union-attr]
+        try:
+            while True:
+                if self._items and not self._paused:
+                    return self.take()
+                if self.over():
+                    return None
+                if late:
+                    raise asyncio.TimeoutError
+                await self._wait()
+        finally:
+            timer.cancel()
+
     def over(self) -> bool:
         """Closed. Raises the cause of a failure, once what came before it is taken."""
         machine = self.machine

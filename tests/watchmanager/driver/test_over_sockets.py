@@ -1077,6 +1077,45 @@ def test_cancelling_a_wait_at_any_turn_of_the_loop_loses_nothing(way: str) -> No
     asyncio.run(main())
 
 
+def test_a_batch_that_waits_for_more_is_cancelled_at_any_turn_of_the_loop() -> None:
+    """Before Python 3.12 `wait_for` swallows a cancellation that comes in the moment the item does, and the batch would
+    wait on, for as long as it may.
+    """
+
+    async def main() -> None:
+        with plain() as world:
+            async with watching(world, history=False) as watch:
+                await watch.ready(20)
+                engine = watch._engine
+                number = 0
+
+                def deliver() -> None:
+                    nonlocal number
+                    number += 1
+                    engine._deliver(watch.status.attempt, event(number))
+                    engine._delivered()
+
+                async def until_it_waits() -> None:
+                    while engine._waiter is None:
+                        await asyncio.sleep(0)
+
+                for turns in range(12):
+                    batch = asyncio.ensure_future(watch.batches(max=10, within=3600).__anext__())
+                    await until_it_waits()
+                    deliver()
+                    await asyncio.sleep(0)
+                    await until_it_waits()
+                    deliver()
+                    for _ in range(turns):
+                        await asyncio.sleep(0)
+                    batch.cancel()
+                    with pytest.raises(asyncio.CancelledError):
+                        await asyncio.wait_for(batch, 20)
+                    assert sequences(await take(watch, 2)) == [number - 1, number]
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize("way", ["iteration", "until", "batches"])
 def test_an_item_is_processed_when_the_next_is_asked_for_and_not_when_it_is_handed_out(way: str) -> None:
     """Pitfall D13, at the face that users hold."""
